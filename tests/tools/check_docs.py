@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""README and docs show only code that is compiled, output that was printed, and links that lead somewhere.
+
+    check_docs.py [ROOT]      exit 1 if there is any fault
+    check_docs.py --self-test
+
+- A ```cpp block must stand line by line (indentation and blank lines aside) in a .cpp of docs/examples, which the build
+  compiles, or in a public header. `…` alone on a line (or in a comment) skips lines. A fragment that shows what not to
+  write is preceded by the line <!-- not compiled -->.
+- A ```text block preceded by <!-- output: NAME --> must stand in docs/examples/NAME, which a test compares with what the
+  program prints.
+- A link to a file of the repository must name one that exists.
+"""
+import os
+import re
+import sys
+import tempfile
+
+FENCE = re.compile(r"^(\s*)(```+|~~~+)\s*([\w+-]*)")
+ELLIPSIS = re.compile(r"^(//\s*)?(…|\.\.\.)$")
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def pages(root):
+    found = [p for p in ("README.md", "CHANGELOG.md") if os.path.exists(os.path.join(root, p))]
+    for where, _, names in os.walk(os.path.join(root, "docs")):
+        found += [os.path.relpath(os.path.join(where, n), root) for n in sorted(names) if n.endswith(".md")]
+    return found
+
+
+def blocks(text):
+    """(line number, language, preceding comment, lines) of each fenced block."""
+    result, comment, opened = [], "", None
+    for number, line in enumerate(text.split("\n"), 1):
+        fence = FENCE.match(line)
+        if opened:
+            if fence and line.strip().startswith(opened[0]) and not fence.group(3):
+                result.append((opened[1], opened[2], opened[3], opened[4]))
+                opened, comment = None, ""
+            else:
+                opened[4].append(line)
+        elif fence:
+            opened = (fence.group(2), number, fence.group(3), comment, [])
+        elif line.strip():
+            comment = line.strip()
+    return result
+
+
+def squeeze(lines):
+    return [" ".join(line.split()) for line in lines if line.strip()]
+
+
+def stands_in(wanted, lines):
+    """The pieces between ellipses appear in `lines` in this order, each as neighbouring lines."""
+    pieces, piece = [], []
+    for line in wanted + ["…"]:
+        if ELLIPSIS.match(line):
+            if piece:
+                pieces.append(piece)
+            piece = []
+        else:
+            piece.append(line)
+    at = 0
+    for piece in pieces:
+        at = next((i + len(piece) for i in range(at, len(lines) - len(piece) + 1) if lines[i:i + len(piece)] == piece), None)
+        if at is None:
+            return False
+    return bool(pieces)
+
+
+def compiled_files(root):
+    """The sources a ```cpp block may come from: what docs/examples/meson.build lists, and the public headers."""
+    build_file = os.path.join(root, "docs/examples/meson.build")
+    text = re.sub(r"^\s*#.*$", "", read(build_file), flags=re.M) if os.path.exists(build_file) else ""
+    found = [os.path.join("docs/examples", name) for name in re.findall(r"'([^']+\.cpp)'", text)]
+    for where, _, names in os.walk(os.path.join(root, "include")):
+        if "detail" not in where.split(os.sep):
+            found += [os.path.relpath(os.path.join(where, n), root) for n in names if n.endswith(".hpp")]
+    return [f for f in found if os.path.exists(os.path.join(root, f))]
+
+
+def check(root):
+    faults, counted = [], 0
+    sources = {f: squeeze(read(os.path.join(root, f)).split("\n")) for f in compiled_files(root)}
+    for page in pages(root):
+        text = read(os.path.join(root, page))
+        for number, language, comment, lines in blocks(text):
+            output = re.match(r"<!-- output: (\S+) -->", comment)
+            if output:
+                counted += 1
+                file = os.path.join(root, "docs/examples", output.group(1))
+                if not os.path.exists(file):
+                    faults.append(f"{page}:{number}: docs/examples/{output.group(1)} does not exist")
+                elif not stands_in(squeeze(lines), squeeze(read(file).split("\n"))):
+                    faults.append(f"{page}:{number}: this output is not in docs/examples/{output.group(1)}")
+            if language in ("cpp", "c++", "cxx") and comment != "<!-- not compiled -->":
+                counted += 1
+                wanted = squeeze(lines)
+                if not any(stands_in(wanted, source) for source in sources.values()):
+                    faults.append(f"{page}:{number}: this code is in no compiled file of docs/examples")
+        prose = re.sub(r"^(```+|~~~+).*?^\1", "", text, flags=re.M | re.S)
+        prose = re.sub(r"`[^`\n]*`", "", prose)
+        for link in LINK.findall(prose):
+            target = (link[0] or link[1]).split("#")[0]
+            if target and not re.match(r"[a-z]+:", target):
+                if not os.path.exists(os.path.join(root, os.path.dirname(page), target)):
+                    faults.append(f"{page}: the link to {target} leads nowhere")
+    return faults, counted
+
+
+def self_test():
+    clean = {
+        "docs/examples/meson.build": "executable('quote', 'quote.cpp')\n",
+        "docs/examples/quote.cpp": "int main() {\n  int a = 1;\n\n  int b = 2;\n  return a + b;\n}\n",
+        "docs/examples/stray.cpp": "int stray();\n",
+        "docs/examples/quote.out": "one\ntwo\nthree\n",
+    }
+    cases = [
+        ("```cpp\n    int a = 1;\n    int b = 2;\n```\n", None),
+        ("```cpp\nint main() {\n// …\nreturn a + b;\n}\n```\n", None),
+        ("```cpp\nint b = 2;\n…\nint a = 1;\n```\n", "in no compiled file"),
+        ("```cpp\nint a = 2;\n```\n", "README.md:1: this code is in no compiled file"),
+        ("```cpp\nint stray();\n```\n", "in no compiled file"),
+        ("<!-- not compiled -->\n```cpp\nint a = 2;\n```\n", None),
+        ("<!-- not compiled -->\nand text\n```cpp\nint a = 2;\n```\n", "in no compiled file"),
+        ("```cpp\n```\n", "in no compiled file"),
+        ("```sh\nls\n```\n", None),
+        ("<!-- output: quote.out -->\n```text\none\ntwo\n```\n", None),
+        ("<!-- output: quote.out -->\n```text\none\nthree\n```\n", "this output is not in"),
+        ("<!-- output: none.out -->\n```text\none\n```\n", "does not exist"),
+        ("[here](docs/examples/quote.cpp) [there](https://example.org/) [below](#below)\n", None),
+        ("[here](docs/nowhere.md)\n", "the link to docs/nowhere.md leads nowhere"),
+        ("```sh\n[here](docs/nowhere.md)\n```\n", None),
+    ]
+    failed = 0
+    for text, expected in cases:
+        with tempfile.TemporaryDirectory() as root:
+            os.makedirs(os.path.join(root, "docs/examples"))
+            for path, content in {**clean, "README.md": text}.items():
+                with open(os.path.join(root, path), "w", encoding="utf-8") as file:
+                    file.write(content)
+            faults, _ = check(root)
+        if (not faults) != (expected is None) or (expected and not any(expected in f for f in faults)):
+            failed += 1
+            print(f"expected {expected!r}, got {faults} for\n{text}")
+    print(f"check_docs --self-test: {len(cases) - failed} of {len(cases)} cases as they should be")
+    return failed != 0
+
+
+def main():
+    if sys.argv[1:] == ["--self-test"]:
+        sys.exit(self_test())
+    root = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    faults, counted = check(root)
+    for fault in faults:
+        print(fault)
+    print(f"check_docs: {counted} blocks of code and output, {len(faults)} faults")
+    sys.exit(bool(faults))
+
+
+main()

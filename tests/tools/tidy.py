@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""clang-tidy over each header alone and each example, with the flags of a clang build folder.
+
+    tidy.py BUILD [WORD...]      only the files whose path has one of the words in it
+"""
+import concurrent.futures
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+
+def main():
+    build, words = sys.argv[1], sys.argv[2:]
+    tidy = shutil.which("clang-tidy-19") or shutil.which("clang-tidy")
+    if not tidy:
+        sys.exit("tidy: clang-tidy-19 is not installed")
+    with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
+        entries = json.load(file)
+    files = sorted({os.path.normpath(os.path.join(e["directory"], e["file"])) for e in entries})
+    files = [f for f in files if "/tests/static/again_" in f or "/docs/examples/" in f]
+    files = [f for f in files if not words or any(w in f for w in words)]
+
+    def run(file):
+        return subprocess.run([tidy, "-p", build, "--quiet", file], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    seen, faulty = set(), 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for file, result in zip(files, pool.map(run, files)):
+            faulty += result.returncode != 0
+            if result.returncode and result.stdout not in seen:
+                seen.add(result.stdout)
+                print(result.stdout)
+    print(f"clang-tidy: {len(files)} files, {faulty} with findings")
+    sys.exit(bool(faulty) or not files)
+
+
+main()
