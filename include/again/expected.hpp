@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `again::expected<T, E>`: the result of everything in this library.
+///
+/// It *is* `std::expected` where the standard library has it (C++23), else `tl::expected`, else a compile error that says
+/// what to install. `AGAIN_ABI` names the inline namespace every declaration of the library lives in, so that two
+/// translation units that disagree about `expected` fail to link instead of corrupting memory.
+///
+/// The headers use no monadic members (`transform`, `and_then`, …): the first standard libraries with `<expected>` lack them.
+#pragma once
+
+#include <version>
+
+#if defined(__cpp_lib_expected)
+#include <expected>
+#define AGAIN_ABI with_std_expected
+#elif __has_include(<tl/expected.hpp>)
+#include <tl/expected.hpp>
+#define AGAIN_ABI with_tl_expected
+#else
+#error "again needs std::expected (compile with -std=c++23) or tl::expected (install libexpected-dev, or put tl/expected.hpp on the include path)"
+#endif
+
+namespace again::inline AGAIN_ABI {
+
+#if defined(__cpp_lib_expected)
+template <class T, class E> using expected = std::expected<T, E>;
+template <class E> using unexpected = std::unexpected<E>;
+using unexpect_t = std::unexpect_t;
+inline constexpr unexpect_t unexpect{};
+#else
+template <class T, class E> using expected = tl::expected<T, E>;
+template <class E> using unexpected = tl::unexpected<E>;
+using unexpect_t = tl::unexpect_t;
+inline constexpr unexpect_t unexpect{};
+#endif
+
+/// True for every `expected<T, E>`; `value` and `error` are its `T` and `E`.
+template <class R> struct expected_parts {
+  static constexpr bool is_expected = false;
+};
+template <class T, class E> struct expected_parts<expected<T, E>> {
+  static constexpr bool is_expected = true;
+  using value = T;
+  using error = E;
+};
+
+/// A result type: `expected<T, E>` for some `T` and `E`.
+template <class R>
+concept expected_result = expected_parts<R>::is_expected;
+
+}  // namespace again::inline AGAIN_ABI
