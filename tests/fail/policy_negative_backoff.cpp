@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+// EXPECT: backoff_must_not_be_negative
+#include <again/policy.hpp>
+
+using namespace std::chrono_literals;
+
+constexpr auto p = again::checked({.backoff = again::constant(-1ms)});

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+// EXPECT: unlimited_attempts_need_a_backoff
+#include <again/policy.hpp>
+
+using namespace std::chrono_literals;
+
+constexpr auto p = again::checked({.attempts = again::unlimited, .backoff = again::constant(0ms)});
