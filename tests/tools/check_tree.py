@@ -18,10 +18,11 @@ FLOORS = [
     "awaitable context task sync_wait when_all when_any scope scheduler run_loop virtual_clock stop_token sleep",
     "operation retry timeout hedge fallback limit rate observe catching nested pipe resilient reconfigure chaos "
     "testing again",
-    "http/message http/error http/rules http/retry_after http/transport http/url http/date http/idempotency",
-    "http/httplib http/client http/redirect http/resolve http/pool http/curl format metrics sink http",
+    "http/message",  # and every other http/… that is not named below
+    "http/httplib http/client http/redirect http/resolve http/curl format metrics sink http",
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
+HTTP_FLOOR = 4  # of every other header of http/
 UMBRELLAS = {"again", "http"}  # nothing of their own to test
 
 # include -> the headers that may have it (a path prefix below include/again); floors 0-3 are kept light for everyone.
@@ -50,6 +51,10 @@ def files_below(root, folder, suffix):
 
 def name_of(header):  # include/again/http/error.hpp -> http/error
     return header[len("include/again/"):-len(".hpp")]
+
+
+def floor_of(name):
+    return FLOOR.get(name, HTTP_FLOOR if name.startswith("http/") else None)
 
 
 def is_detail(name):
@@ -123,19 +128,20 @@ def check_floors(headers, texts):
         for target in targets:
             if target not in graph:
                 faults.append(f"include/again/{name}.hpp: includes <again/{target}.hpp>, which does not exist")
-        if not is_detail(name) and name not in FLOOR:
+        if not is_detail(name) and floor_of(name) is None:
             faults.append(f"include/again/{name}.hpp: stands on no floor; name it in tests/tools/check_tree.py")
 
     for name in graph:
-        if is_detail(name) or name not in FLOOR:
+        floor = floor_of(name)
+        if is_detail(name) or floor is None:
             continue
         seen, todo = set(), [(name, name)]
         while todo:
             at, path = todo.pop()
-            if FLOOR[name] <= 3:
+            if floor <= 3:
                 for target in plain[at]:
                     if target in HEAVY:
-                        faults.append(f"include/again/{at}.hpp: <{target}> is too heavy for floor {FLOOR[name]} ({path})")
+                        faults.append(f"include/again/{at}.hpp: <{target}> is too heavy for floor {floor} ({path})")
             for target in graph[at]:
                 if target in seen or target not in graph:
                     continue
@@ -143,8 +149,8 @@ def check_floors(headers, texts):
                 step = f"{path} -> {target}"
                 if is_detail(target):
                     todo.append((target, step))
-                elif target in FLOOR and FLOOR[target] > FLOOR[name]:
-                    faults.append(f"include/again/{name}.hpp: floor {FLOOR[name]} includes floor {FLOOR[target]}: {step}")
+                elif (floor_of(target) or 0) > floor:
+                    faults.append(f"include/again/{name}.hpp: floor {floor} includes floor {floor_of(target)}: {step}")
 
     state = {}
 
