@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// Where a coroutine's result waits to be taken: nothing yet, a value (or reference, or void), or an exception.
+#pragma once
+
+#include <again/expected.hpp>
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace again::inline AGAIN_ABI::detail {
+
+struct void_result {};
+
+template <class T> class result_slot {
+  using stored = std::conditional_t<std::is_void_v<T>, void_result,
+                                    std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, std::remove_cv_t<T>>>;
+
+ public:
+  result_slot() noexcept {}
+  result_slot(const result_slot&) = delete;
+  result_slot& operator=(const result_slot&) = delete;
+  ~result_slot() {
+    if (state_ == states::value) {
+      std::destroy_at(&value_);
+    } else if (state_ == states::exception) {
+      std::destroy_at(&exception_);
+    }
+  }
+
+  template <class... U> void set(U&&... value) noexcept(std::is_nothrow_constructible_v<stored, U...>) {
+    ::new (static_cast<void*>(std::addressof(value_))) stored(std::forward<U>(value)...);
+    state_ = states::value;
+  }
+  void set_exception(std::exception_ptr error) noexcept {
+    if (state_ == states::value) std::destroy_at(&value_);  // the coroutine threw after its co_return, in a destructor
+    ::new (static_cast<void*>(&exception_)) std::exception_ptr(std::move(error));
+    state_ = states::exception;
+  }
+
+  std::exception_ptr exception() const noexcept { return state_ == states::exception ? exception_ : nullptr; }
+  stored* peek() noexcept { return state_ == states::value ? &value_ : nullptr; }
+
+  T take() {
+    if (state_ == states::exception) std::rethrow_exception(std::move(exception_));
+    if constexpr (std::is_reference_v<T>) {
+      return static_cast<T>(*value_);
+    } else if constexpr (!std::is_void_v<T>) {
+      return std::move(value_);
+    }
+  }
+
+ private:
+  enum class states : std::uint8_t { empty, value, exception } state_ = states::empty;
+  union {
+    stored value_;
+    std::exception_ptr exception_;
+  };
+};
+
+}  // namespace again::inline AGAIN_ABI::detail

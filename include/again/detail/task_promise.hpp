@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// The promise of `task`. How it keeps the stack constant without tail calls: a task is started by a plain call of
+/// `resume`, so one that finishes at once returns to its starter, which goes on without having been suspended; one that
+/// finishes later does not call its continuation from inside its last suspension, but posts it to its scheduler; and starts
+/// nested deeper than `deepest` are posted as well.
+#pragma once
+
+#include <again/awaitable.hpp>
+#include <again/detail/foreign.hpp>
+#include <again/detail/frame_cache.hpp>
+#include <again/detail/result_slot.hpp>
+
+#include <coroutine>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace again::inline AGAIN_ABI {
+template <class T> class task;
+}
+
+namespace again::inline AGAIN_ABI::detail {
+
+inline thread_local constinit int start_depth = 0;
+
+class task_promise_base : work {
+ public:
+  static constexpr int deepest = 64;
+
+  task_promise_base() noexcept = default;
+  task_promise_base(const task_promise_base&) = delete;
+  task_promise_base& operator=(const task_promise_base&) = delete;
+  ~task_promise_base() {
+    if (place != work::places::nowhere) context_->scheduler->forget(*this);
+  }
+
+  static void* operator new(std::size_t size) { return frame_cache::allocate(size); }
+  static void operator delete(void* p, std::size_t size) noexcept { frame_cache::deallocate(p, size); }
+
+  static std::suspend_always initial_suspend() noexcept { return {}; }
+
+  struct last_suspend {
+    static constexpr bool await_ready() noexcept { return false; }
+    template <class Promise> static void await_suspend(std::coroutine_handle<Promise> frame) noexcept {
+      task_promise_base& promise = frame.promise();
+      if (promise.starting_) return;  // its starter is looking
+      promise.run = [](work& self) noexcept { static_cast<task_promise_base&>(self).continuation_(); };
+      promise.context_->scheduler->post(promise);
+    }
+    static constexpr void await_resume() noexcept {}
+  };
+  static last_suspend final_suspend() noexcept { return {}; }
+
+  bool start(std::coroutine_handle<> frame, continuation k, const context& ctx) noexcept {
+    continuation_ = k;
+    context_ = &ctx;
+    if (start_depth >= deepest) {
+      frame_ = frame;
+      this->run = [](work& self) noexcept { static_cast<task_promise_base&>(self).frame_.resume(); };
+      ctx.scheduler->post(*this);
+      return false;
+    }
+    ++start_depth;
+    starting_ = true;
+    frame.resume();
+    starting_ = false;
+    --start_depth;
+    return frame.done();
+  }
+
+  const again::context* context() const noexcept { return context_; }
+
+  /// Ours pass as they are; anything foreign comes back to this task's scheduler.
+  template <awaitable A> decltype(auto) await_transform(A&& operand) noexcept {
+    if constexpr (native_awaitable<A&&>) {
+      return static_cast<A&&>(operand);
+    } else {
+      return holding_awaiter<foreign<A&&>>{std::in_place, static_cast<A&&>(operand)};
+    }
+  }
+
+ private:
+  continuation continuation_;
+  const again::context* context_ = nullptr;
+  std::coroutine_handle<> frame_;
+  bool starting_ = false;
+};
+
+template <class T> class task_promise final : public task_promise_base {
+ public:
+  task<T> get_return_object() noexcept;
+  void unhandled_exception() noexcept { slot_.set_exception(std::current_exception()); }
+  template <class U = T>
+    requires std::is_convertible_v<U&&, T>
+  void return_value(U&& value) {
+    if constexpr (std::is_reference_v<T>) {
+      slot_.set(std::addressof(value));
+    } else {
+      slot_.set(std::forward<U>(value));
+    }
+  }
+  T take() { return slot_.take(); }
+  std::exception_ptr exception() const noexcept { return slot_.exception(); }
+  T* peek() noexcept
+    requires std::is_object_v<T>
+  {
+    return slot_.peek();
+  }
+
+ private:
+  result_slot<T> slot_;
+};
+
+template <> class task_promise<void> final : public task_promise_base {
+ public:
+  task<void> get_return_object() noexcept;
+  void unhandled_exception() noexcept { slot_.set_exception(std::current_exception()); }
+  void return_void() noexcept { slot_.set(); }
+  void take() { slot_.take(); }
+  std::exception_ptr exception() const noexcept { return slot_.exception(); }
+
+ private:
+  result_slot<void> slot_;
+};
+
+}  // namespace again::inline AGAIN_ABI::detail

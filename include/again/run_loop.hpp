@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `run_loop`: the scheduler of this library. A queue of work and a heap of timers, run by the thread that calls `run`.
+///
+/// ```cpp
+/// again::run_loop loop;                       // or loop{clock, seed}: pretend time, and a run that can be repeated
+/// int n = again::sync_wait(loop, answer());   // runs it until the awaited thing is finished
+/// ```
+///
+/// Thread: `post`, `finish`, `now`, `work_started` and `work_finished` from any thread; everything else from the thread that
+/// runs the loop. One thread runs a loop at a time; a loop may be run again. Destroy it only after what was posted to it.
+#pragma once
+
+#include <again/context.hpp>
+#include <again/detail/timer_heap.hpp>
+#include <again/detail/work_queue.hpp>
+#include <again/random.hpp>
+#include <again/scheduler.hpp>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+
+namespace again::inline AGAIN_ABI {
+
+namespace detail {
+/// The scheduler that this thread is running, and its root context.
+inline thread_local constinit const context* running_context = nullptr;
+}  // namespace detail
+
+class run_loop final : public scheduler {
+ public:
+  run_loop() noexcept : run_loop{system_clocks()} {}
+  explicit run_loop(clock& time) noexcept : clock_{time} {}
+  /// The same seed and the same program give the same run (under a `virtual_clock`, to the last wait).
+  run_loop(clock& time, std::uint64_t seed) noexcept : clock_{time}, seeds_{std::in_place, seed} {}
+
+  /// Runs work and timers until `finish`. Returns false if it ended because nothing was left that could ever happen: only
+  /// under a pretend clock, and with no work outside; a real loop sleeps instead.
+  bool run() {
+    return run_until([this] { return finished_.load(std::memory_order_acquire) && finished_.exchange(false); });
+  }
+
+  /// Runs until `done()` is true (asked between callbacks). Returns like `run`.
+  template <class Done> bool run_until(Done&& done) {
+    const entered guard{*this};
+    for (;;) {
+      for (int turn = 0; turn < fair_share; ++turn) {
+        if (done()) return true;
+        work* const w = local_.pop();
+        if (w == nullptr) break;
+        w->run(*w);
+      }
+      collect();
+      if (!timers_.empty()) {
+        last_wake_ = clock_.now();
+        while (timer* const t = timers_.pop_due(last_wake_)) t->fire(*t);
+      }
+      if (local_.empty() && !done() && !idle()) return false;
+    }
+  }
+
+  /// Makes `run` return; sticky until it does. Any thread.
+  void finish() noexcept {
+    const std::lock_guard lock{mutex_};
+    finished_.store(true, std::memory_order_release);
+    woken_ = true;
+    wake_.notify_one();
+  }
+
+  /// What a coroutine started on this loop inherits: the loop, no stop, no deadline.
+  [[nodiscard]] const context& root() const noexcept { return root_; }
+
+  /// Timers now armed. The loop's thread.
+  [[nodiscard]] std::size_t timers() const noexcept { return timers_.size(); }
+
+  // scheduler
+  time_point now() const noexcept override { return clock_.now(); }
+  wall_time wall_now() const noexcept override { return clock_.wall_now(); }
+  bool here() const noexcept override {
+    return detail::running_context != nullptr && detail::running_context->scheduler == this;
+  }
+  void post(work& w) noexcept override {
+    if (here()) {
+      local_.push(w, work::places::local);
+      return;
+    }
+    const std::lock_guard lock{mutex_};
+    remote_.push(w, work::places::remote);
+    woken_ = true;
+    wake_.notify_one();
+  }
+  void forget(work& w) noexcept override {
+    if (w.place == work::places::local) {
+      local_.remove(w);
+      return;
+    }
+    const std::lock_guard lock{mutex_};
+    if (w.place == work::places::remote) remote_.remove(w);
+  }
+  void arm(timer& t, time_point when) override { timers_.insert(t, when); }
+  void disarm(timer& t) noexcept override { timers_.remove(t); }
+  std::uint64_t seed() noexcept override { return seeds_ ? seeds_->bits() : fresh_seed(); }
+  void work_started() noexcept override { outside_.fetch_add(1, std::memory_order_relaxed); }
+  void work_finished() noexcept override { outside_.fetch_sub(1, std::memory_order_relaxed); }
+
+ private:
+  static constexpr int fair_share = 64;  // callbacks run before timers and other threads' work get their turn
+
+  // While alive, the calling thread is this loop's. Loops nest: a blocking wait inside a coroutine runs another one.
+  struct entered {
+    explicit entered(run_loop& loop) noexcept : outer{detail::running_context} {
+      detail::running_context = &loop.root_;
+      loop.last_wake_ = loop.clock_.now();
+    }
+    entered(const entered&) = delete;
+    entered& operator=(const entered&) = delete;
+    ~entered() { detail::running_context = outer; }
+    const context* outer;
+  };
+
+  void collect() noexcept {
+    const std::lock_guard lock{mutex_};
+    woken_ = false;
+    local_.take(remote_, work::places::local);
+  }
+
+  // Nothing to run now. False: nothing ever will.
+  bool idle() {
+    const time_point next = timers_.next();
+    std::unique_lock lock{mutex_};
+    if (woken_) return true;
+    if (outside_.load(std::memory_order_relaxed) == 0) {
+      if (clock_.jump(next)) return next != never;
+    }
+    const time_point real_start = system_clocks().now();
+    const duration left = next == never ? forever : next - clock_.now();
+    constexpr duration longest = std::chrono::hours{24};  // a condition variable given a far time overflows
+    wake_.wait_for(lock, left < longest ? left : longest, [this] { return woken_; });
+    clock_.elapse(system_clocks().now() - real_start);
+    last_wake_ = clock_.now();
+    return true;
+  }
+
+  clock& clock_;
+  std::optional<random_stream> seeds_;
+  context root_{.scheduler = this};
+  detail::work_queue local_;   // the loop's thread only
+  detail::timer_heap timers_;  // the loop's thread only
+  std::mutex mutex_;           // guards remote_, woken_ and sleeping
+  std::condition_variable wake_;
+  detail::work_queue remote_;
+  bool woken_ = false;
+  std::atomic<bool> finished_{false};
+  std::atomic<int> outside_{0};
+};
+
+}  // namespace again::inline AGAIN_ABI

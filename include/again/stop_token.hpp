@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// Stop requests without an allocation: `inplace_stop_source`, `inplace_stop_token`, `inplace_stop_callback` (P2300 [stoptoken.inplace]).
+///
+/// The source owns the state, tokens point to it and must not outlive it. `request_stop` may come from any thread, and from
+/// a signal-handling thread, but not from inside a signal handler. Callbacks run on the requesting thread, inside
+/// `request_stop`; one registered after the request runs at once, in its own constructor. A callback's destructor waits for
+/// it if it is just running on another thread, so that what it refers to may be destroyed next.
+/// To follow a `std::stop_token`, write `std::stop_callback follow{token, [&] { source.request_stop(); }};`.
+#pragma once
+
+#include <again/expected.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+namespace again::inline AGAIN_ABI {
+
+class inplace_stop_source;
+
+namespace detail {
+
+/// An address that differs between threads running at the same time: a thread's identity without <thread>.
+inline const void* this_thread_mark() noexcept {
+  static thread_local constinit char mark = 0;
+  return &mark;
+}
+
+struct stop_callback_node {
+  void (*run)(stop_callback_node&) noexcept = nullptr;
+  stop_callback_node* next = nullptr;
+  stop_callback_node** link = nullptr;   // where it is hooked in; null: not in the list
+  bool* destroyed_inside = nullptr;      // set while it runs; told when it is destroyed by its own callback
+  std::atomic<bool> finished{false};
+};
+
+}  // namespace detail
+
+/// Asks a source; a default token never stops.
+class inplace_stop_token {
+ public:
+  constexpr inplace_stop_token() noexcept = default;
+  [[nodiscard]] bool stop_requested() const noexcept;
+  [[nodiscard]] constexpr bool stop_possible() const noexcept { return source_ != nullptr; }
+  friend constexpr bool operator==(inplace_stop_token, inplace_stop_token) = default;
+
+ private:
+  friend class inplace_stop_source;
+  template <class> friend class inplace_stop_callback;
+  constexpr explicit inplace_stop_token(const inplace_stop_source* source) noexcept : source_{source} {}
+  const inplace_stop_source* source_ = nullptr;
+};
+
+class inplace_stop_source {
+ public:
+  inplace_stop_source() noexcept = default;
+  inplace_stop_source(const inplace_stop_source&) = delete;
+  inplace_stop_source& operator=(const inplace_stop_source&) = delete;
+  ~inplace_stop_source() = default;
+
+  [[nodiscard]] inplace_stop_token get_token() const noexcept { return inplace_stop_token{this}; }
+  [[nodiscard]] bool stop_requested() const noexcept { return (state_.load(std::memory_order_acquire) & requested) != 0; }
+
+  /// Runs the callbacks; true if this was the first request. Cost: two atomic operations when nobody listens.
+  bool request_stop() noexcept {
+    if (!lock(requested)) return false;
+    notifier_ = detail::this_thread_mark();
+    while (callbacks_ != nullptr) {
+      detail::stop_callback_node* const node = callbacks_;
+      unhook(node);
+      bool destroyed = false;
+      node->destroyed_inside = &destroyed;
+      unlock();
+      node->run(*node);
+      if (!destroyed) {
+        node->destroyed_inside = nullptr;
+        node->finished.store(true, std::memory_order_release);  // last touch: its owner may be waiting to go
+      }
+      lock(0);
+    }
+    unlock();
+    return true;
+  }
+
+ private:
+  template <class> friend class inplace_stop_callback;
+  static constexpr std::uint8_t requested = 1;
+  static constexpr std::uint8_t locked = 2;
+
+  // Locks and sets `also`; with `also == requested` fails, unlocked, when that was set already.
+  bool lock(std::uint8_t also) const noexcept {
+    std::uint8_t seen = state_.load(std::memory_order_relaxed);
+    for (;;) {
+      if (also == requested && (seen & requested) != 0) return false;
+      if ((seen & locked) != 0) {
+        seen = state_.load(std::memory_order_relaxed);
+        continue;
+      }
+      if (state_.compare_exchange_weak(seen, static_cast<std::uint8_t>(seen | locked | also), std::memory_order_acq_rel)) {
+        return true;
+      }
+    }
+  }
+  void unlock() const noexcept { state_.fetch_and(static_cast<std::uint8_t>(~locked), std::memory_order_release); }
+
+  void hook(detail::stop_callback_node* node) const noexcept {
+    node->next = callbacks_;
+    node->link = &callbacks_;
+    if (callbacks_ != nullptr) callbacks_->link = &node->next;
+    callbacks_ = node;
+  }
+  static void unhook(detail::stop_callback_node* node) noexcept {
+    *node->link = node->next;
+    if (node->next != nullptr) node->next->link = node->link;
+    node->link = nullptr;
+  }
+
+  // False: stop was requested already and the callback is to run now.
+  bool add(detail::stop_callback_node* node) const noexcept {
+    if (stop_requested()) return false;
+    lock(0);
+    const bool hooked = !stop_requested();
+    if (hooked) hook(node);
+    unlock();
+    return hooked;
+  }
+  void remove(detail::stop_callback_node* node) const noexcept {
+    lock(0);
+    if (node->link != nullptr) {
+      unhook(node);
+      unlock();
+      return;
+    }
+    const bool mine = notifier_ == detail::this_thread_mark();
+    unlock();
+    if (mine) {  // destroyed from inside its own (or an enclosing) callback: nobody to wait for
+      if (node->destroyed_inside != nullptr) *node->destroyed_inside = true;
+      return;
+    }
+    while (!node->finished.load(std::memory_order_acquire)) {
+    }
+  }
+
+  mutable std::atomic<std::uint8_t> state_{0};
+  mutable detail::stop_callback_node* callbacks_ = nullptr;  // guarded by the lock bit
+  const void* notifier_ = nullptr;                           // guarded by the lock bit
+};
+
+inline bool inplace_stop_token::stop_requested() const noexcept { return source_ != nullptr && source_->stop_requested(); }
+
+/// Calls `callback()` once when stop is requested, at most once, never after the destructor.
+template <class Callback> class [[nodiscard]] inplace_stop_callback : detail::stop_callback_node {
+ public:
+  template <class F>
+    requires std::is_constructible_v<Callback, F>
+  inplace_stop_callback(inplace_stop_token token, F&& callback) : callback_(std::forward<F>(callback)), source_{token.source_} {
+    this->run = [](detail::stop_callback_node& self) noexcept { static_cast<inplace_stop_callback&>(self).callback_(); };
+    if (source_ != nullptr && !source_->add(this)) {
+      source_ = nullptr;
+      callback_();
+    }
+  }
+  inplace_stop_callback(const inplace_stop_callback&) = delete;
+  inplace_stop_callback& operator=(const inplace_stop_callback&) = delete;
+  ~inplace_stop_callback() {
+    if (source_ != nullptr) source_->remove(this);
+  }
+
+ private:
+  Callback callback_;
+  const inplace_stop_source* source_;
+};
+template <class F> inplace_stop_callback(inplace_stop_token, F) -> inplace_stop_callback<F>;
+
+}  // namespace again::inline AGAIN_ABI
