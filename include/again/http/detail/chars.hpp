@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// Character classes of RFC 9110 and RFC 3986, and ASCII case. Locale plays no part.
+#pragma once
+
+#include <again/expected.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace again::inline AGAIN_ABI::http::detail {
+
+constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+constexpr bool is_alpha(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+constexpr int hex_value(char c) noexcept {
+  return is_digit(c) ? c - '0' : lower(c) >= 'a' && lower(c) <= 'f' ? lower(c) - 'a' + 10 : -1;
+}
+
+/// A control character: 0x00 to 0x1F and DEL.
+constexpr bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+constexpr bool is_ascii(char c) noexcept { return static_cast<unsigned char>(c) < 0x80; }
+
+/// tchar of RFC 9110 5.6.2.
+constexpr bool is_token(char c) noexcept {
+  return is_digit(c) || is_alpha(c) || std::string_view{"!#$%&'*+-.^_`|~"}.find(c) != std::string_view::npos;
+}
+constexpr bool is_token(std::string_view text) noexcept {
+  for (const char c : text)
+    if (!is_token(c)) return false;
+  return !text.empty();
+}
+
+constexpr bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (lower(a[i]) != lower(b[i])) return false;
+  return true;
+}
+
+/// Without the spaces and tabs around it (OWS of RFC 9110 5.6.3).
+constexpr std::string_view trim(std::string_view text) noexcept {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+/// Takes what stands before the first `separator` off `text` (all of it where there is none).
+constexpr std::string_view take_until(std::string_view& text, char separator) noexcept {
+  const auto at = text.find(separator);
+  const std::string_view head = text.substr(0, at);
+  text.remove_prefix(at == std::string_view::npos ? text.size() : at + 1);
+  return head;
+}
+
+/// Decimal digits and nothing else; at most `most`, where larger numbers end. Absent: not a number.
+constexpr std::optional<long long> digits(std::string_view text, long long most) noexcept {
+  long long n = 0;
+  for (const char c : text) {
+    if (!is_digit(c)) return std::nullopt;
+    n = n > (most - (c - '0')) / 10 ? most : n * 10 + (c - '0');
+  }
+  if (text.empty()) return std::nullopt;
+  return n;
+}
+
+/// A character as error texts show it: 'x', or its number where it has no picture. Never raw control bytes in a log.
+inline std::string shown(char c) {
+  if (c == '\r') return "CR";
+  if (c == '\n') return "LF";
+  if (c == '\0') return "NUL";
+  if (c == '\t') return "a tab";
+  if (c == ' ') return "a space";
+  if (!is_control(c) && is_ascii(c)) return {'\'', c, '\''};
+  constexpr std::string_view hex = "0123456789ABCDEF";
+  const auto byte = static_cast<unsigned char>(c);
+  return std::string{"byte 0x"} + hex[byte >> 4U] + hex[byte & 15U];
+}
+
+}  // namespace again::inline AGAIN_ABI::http::detail

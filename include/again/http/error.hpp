@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `http::error`: what went wrong with a send, how far the request had got, the whole answer where there is one, and what
+/// the rules in force made of it.
+#pragma once
+
+#include <again/clock.hpp>
+#include <again/http/error_kind.hpp>
+#include <again/http/message.hpp>
+#include <again/http/retry_after.hpp>
+#include <again/http/rules.hpp>
+#include <again/http/status.hpp>
+#include <again/verdict.hpp>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace again::inline AGAIN_ABI::http {
+
+/// The error of every send. Its verdict is judged when it is made, so that rules need not travel with it.
+/// Cost: 96 bytes; copies share the answer. Holds no request, and none of its texts holds a header's value or a target.
+class error {
+ public:
+  /// A complete answer whose status is not accepted. `now` reads its dates.
+  error(const rules& r, const request_facts& request, response answer, wall_time now)
+      : error{r, request, error_kind::status, again::reach::answered, {}, std::move(answer), now} {}
+
+  /// No complete answer. `detail`: half a sentence on what happened, such as "connection reset by peer"; no secrets.
+  error(const rules& r, const request_facts& request, error_kind kind, again::reach reach, std::string detail = {})
+      : kind_{kind},
+        verdict_{judge(r, request, {.kind = kind, .reach = reach})},
+        detail_{std::move(detail)} {}
+
+  /// No complete answer, but some of one: `partial` has its status, headers and what came of its body.
+  error(const rules& r, const request_facts& request, error_kind kind, again::reach reach, std::string detail, response partial,
+        wall_time now)
+      : kind_{kind},
+        verdict_{judge(r, request,
+                       {.kind = kind,
+                        .reach = reach,
+                        .status = partial.status,
+                        .retry_after = retry_after(partial.headers, now, r.rate_limit_headers)})},
+        response_{std::make_shared<const http::response>(std::move(partial))},
+        detail_{std::move(detail)} {}
+
+  /// One whose verdict is known: for transports of your own, and for tests.
+  error(error_kind kind, const again::verdict& v, std::string detail = {}, std::shared_ptr<const http::response> answer = {})
+      : kind_{kind}, verdict_{v}, response_{std::move(answer)}, detail_{std::move(detail)} {}
+
+  error_kind kind() const noexcept { return kind_; }
+  again::reach reach() const noexcept { return verdict_.reach; }
+  /// The answer's status; 0: none came.
+  int status() const noexcept { return response_ ? response_->status : verdict_.code; }
+  /// The answer: whole where `kind()` is status, else what came of it; null where nothing came.
+  const http::response* response() const noexcept { return response_.get(); }
+  const std::string& detail() const noexcept { return detail_; }
+  /// What `retry` asks: worth another attempt, and safe?
+  again::verdict verdict() const noexcept { return verdict_; }
+
+  /// One line: "503 Service Unavailable (answered, Retry-After 2 s)",
+  /// "reset: connection reset by peer while waiting for the response (maybe_sent)".
+  std::string text() const;
+
+ private:
+  error_kind kind_;
+  again::verdict verdict_;
+  std::shared_ptr<const http::response> response_;
+  std::string detail_;
+};
+
+// ── definitions ──
+
+namespace detail {
+/// "2", "0.42": seconds to the millisecond, without trailing zeros.
+inline std::string seconds_text(duration d) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
+  std::string out = std::to_string(ms / 1000);
+  if (ms % 1000 == 0) return out;
+  std::string fraction = std::to_string(1000 + ms % 1000).substr(1);
+  fraction.erase(fraction.find_last_not_of('0') + 1);
+  return out + "." + fraction;
+}
+}  // namespace detail
+
+inline std::string error::text() const {
+  std::string out;
+  if (kind_ == error_kind::status) {
+    out = std::to_string(status());
+    if (const auto phrase = reason_phrase(status()); !phrase.empty()) out.append(" ").append(phrase);
+  } else {
+    out = name(kind_);
+  }
+  if (!detail_.empty()) out.append(": ").append(detail_);
+  out.append(" (").append(name(verdict_.reach));
+  if (kind_ != error_kind::status && status() != 0) out.append(", status ").append(std::to_string(status()));
+  if (verdict_.server_delay >= duration::zero()) {
+    out.append(", Retry-After ").append(detail::seconds_text(verdict_.server_delay)).append(" s");
+    if (verdict_.server_delay_too_long) out.append(", too long");
+  }
+  return out += ")";
+}
+
+}  // namespace again::inline AGAIN_ABI::http

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `error_kind`: what became of a request, as one closed list, and `error_set`: some of them.
+#pragma once
+
+#include <again/http/detail/chars.hpp>
+#include <again/http/invalid.hpp>
+
+#include <array>
+#include <concepts>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace again::inline AGAIN_ABI::http {
+
+enum class error_kind : std::uint8_t {
+  status,           ///< a complete answer, whose status is not accepted
+  resolve,          ///< the name has no address, or nobody said in time
+  refused,          ///< nobody listens there, or no route: no connection
+  connect_timeout,  ///< no connection in time
+  tls_handshake,    ///< no TLS session with the peer
+  tls_verify,       ///< a TLS session, but not with the one we asked for
+  reset,            ///< the connection was reset before an answer
+  closed,           ///< the connection was closed before an answer
+  timeout,          ///< no (complete) answer in time
+  truncated,        ///< the answer began and did not end
+  protocol,         ///< the answer is not HTTP
+  too_large,        ///< the answer passes the limit set for it
+  redirects,        ///< too many redirects, or one that leads nowhere
+  cancelled,        ///< our caller stopped it
+  deadline,         ///< the deadline for everything passed
+  invalid_request,  ///< not sent: the request itself is not valid
+  overloaded,       ///< not sent: no free connection, and no room to wait for one
+  unsupported,      ///< not sent: the transport cannot do this
+};
+inline constexpr std::array all_error_kinds{
+    error_kind::status,      error_kind::resolve,    error_kind::refused,         error_kind::connect_timeout,
+    error_kind::tls_handshake, error_kind::tls_verify, error_kind::reset,         error_kind::closed,
+    error_kind::timeout,     error_kind::truncated,  error_kind::protocol,        error_kind::too_large,
+    error_kind::redirects,   error_kind::cancelled,  error_kind::deadline,        error_kind::invalid_request,
+    error_kind::overloaded,  error_kind::unsupported};
+
+/// The enumerator's name, as written above; static storage.
+constexpr std::string_view name(error_kind kind) noexcept {
+  switch (kind) {
+    case error_kind::status: return "status";
+    case error_kind::resolve: return "resolve";
+    case error_kind::refused: return "refused";
+    case error_kind::connect_timeout: return "connect_timeout";
+    case error_kind::tls_handshake: return "tls_handshake";
+    case error_kind::tls_verify: return "tls_verify";
+    case error_kind::reset: return "reset";
+    case error_kind::closed: return "closed";
+    case error_kind::timeout: return "timeout";
+    case error_kind::truncated: return "truncated";
+    case error_kind::protocol: return "protocol";
+    case error_kind::too_large: return "too_large";
+    case error_kind::redirects: return "redirects";
+    case error_kind::cancelled: return "cancelled";
+    case error_kind::deadline: return "deadline";
+    case error_kind::invalid_request: return "invalid_request";
+    case error_kind::overloaded: return "overloaded";
+    case error_kind::unsupported: return "unsupported";
+  }
+  return "unknown";
+}
+
+/// Some kinds of error: `error_set{error_kind::reset, error_kind::closed}`. Trivially copyable, one word.
+class error_set {
+ public:
+  constexpr error_set() noexcept = default;
+  template <std::same_as<error_kind>... K> constexpr error_set(error_kind first, K... more) noexcept {
+    insert(first);
+    (insert(more), ...);
+  }
+
+  constexpr bool contains(error_kind kind) const noexcept { return (bits_ >> static_cast<unsigned>(kind) & 1U) != 0; }
+  constexpr bool empty() const noexcept { return bits_ == 0; }
+  constexpr void insert(error_kind kind) noexcept { bits_ |= 1U << static_cast<unsigned>(kind); }
+  constexpr void erase(error_kind kind) noexcept { bits_ &= ~(1U << static_cast<unsigned>(kind)); }
+  friend constexpr error_set operator|(error_set a, error_set b) noexcept { return error_set{a.bits_ | b.bits_}; }
+  friend constexpr error_set operator-(error_set a, error_set b) noexcept { return error_set{a.bits_ & ~b.bits_}; }
+  friend constexpr bool operator==(error_set, error_set) noexcept = default;
+
+  /// Names with ", " between them; "none".
+  std::string text() const;
+
+ private:
+  constexpr explicit error_set(std::uint32_t bits) noexcept : bits_{bits} {}
+  std::uint32_t bits_ = 0;
+};
+
+/// The kind of that name, as `send --retry-errors` takes it.
+inline expected<error_kind, invalid> parse_error_kind(std::string_view text) {
+  for (const error_kind kind : all_error_kinds)
+    if (name(kind) == text) return kind;
+  std::string names;
+  for (const error_kind kind : all_error_kinds) names.append(names.empty() ? "" : ", ").append(name(kind));
+  return unexpected<invalid>{invalid{"no error is called '" + std::string{text} + "'; there are: " + names}};
+}
+
+/// Comma-separated names; "" and "none" are the empty set.
+inline expected<error_set, invalid> parse_error_set(std::string_view text) {
+  error_set set;
+  if (detail::trim(text) == "none") return set;
+  while (!text.empty()) {
+    const auto kind = parse_error_kind(detail::trim(detail::take_until(text, ',')));
+    if (!kind) return unexpected<invalid>{kind.error()};
+    set.insert(*kind);
+  }
+  return set;
+}
+
+inline std::string error_set::text() const {
+  std::string names;
+  for (const error_kind kind : all_error_kinds)
+    if (contains(kind)) names.append(names.empty() ? "" : ", ").append(name(kind));
+  return names.empty() ? "none" : names;
+}
+
+}  // namespace again::inline AGAIN_ABI::http

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `headers`: header fields in the order they came or go, repeated fields kept, names compared without case.
+#pragma once
+
+#include <again/http/detail/chars.hpp>
+#include <again/http/invalid.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace again::inline AGAIN_ABI::http {
+
+/// Header fields. A vector: look-up walks it, which for the dozen fields of a message is the fastest there is.
+class headers {
+ public:
+  struct field {
+    field(std::string n, std::string v) : name{std::move(n)}, value{std::move(v)} {}
+    std::string name, value;
+    friend bool operator==(const field&, const field&) = default;
+  };
+
+  headers() = default;
+  headers(std::initializer_list<field> fields) {
+    for (const field& f : fields) add(f.name, f.value);
+  }
+
+  /// Appends a field, whatever there is already. Spaces and tabs around the value are no part of it (RFC 9110 5.5).
+  headers& add(std::string name, std::string_view value) {
+    fields_.emplace_back(std::move(name), std::string{detail::trim(value)});
+    return *this;
+  }
+  /// Replaces all fields of that name by this one.
+  headers& set(std::string name, std::string_view value) {
+    erase(name);
+    return add(std::move(name), value);
+  }
+  /// How many fields went.
+  std::size_t erase(std::string_view name) {
+    return std::erase_if(fields_, [&](const field& f) { return detail::equal_ignoring_case(f.name, name); });
+  }
+  void clear() noexcept { fields_.clear(); }
+  void reserve(std::size_t n) { fields_.reserve(n); }
+
+  /// The value of the first field of that name. Lifetime: until the headers change.
+  std::optional<std::string_view> find(std::string_view name) const noexcept {
+    for (const field& f : fields_)
+      if (detail::equal_ignoring_case(f.name, name)) return f.value;
+    return std::nullopt;
+  }
+  /// The same, or `otherwise`.
+  std::string_view get(std::string_view name, std::string_view otherwise = {}) const noexcept {
+    return find(name).value_or(otherwise);
+  }
+  /// All values of that name, in order.
+  std::vector<std::string_view> all(std::string_view name) const {
+    std::vector<std::string_view> values;
+    for (const field& f : fields_)
+      if (detail::equal_ignoring_case(f.name, name)) values.push_back(f.value);
+    return values;
+  }
+  bool contains(std::string_view name) const noexcept { return find(name).has_value(); }
+  std::size_t count(std::string_view name) const noexcept {
+    return static_cast<std::size_t>(std::count_if(
+        fields_.begin(), fields_.end(), [&](const field& f) { return detail::equal_ignoring_case(f.name, name); }));
+  }
+  /// Is `token` in the comma-separated list(s) of that name? `has_token("Connection", "close")`. Case does not matter.
+  bool has_token(std::string_view name, std::string_view token) const noexcept {
+    for (const field& f : fields_) {
+      if (!detail::equal_ignoring_case(f.name, name)) continue;
+      std::string_view rest = f.value;
+      while (!rest.empty())
+        if (detail::equal_ignoring_case(detail::trim(detail::take_until(rest, ',')), token)) return true;
+    }
+    return false;
+  }
+
+  std::size_t size() const noexcept { return fields_.size(); }
+  bool empty() const noexcept { return fields_.empty(); }
+  auto begin() const noexcept { return fields_.begin(); }
+  auto end() const noexcept { return fields_.end(); }
+
+  friend bool operator==(const headers&, const headers&) = default;
+
+ private:
+  std::vector<field> fields_;
+};
+
+/// Why this field cannot be sent, or nothing: the name must be a token, the value without control characters except tab
+/// (RFC 9110 5.1, 5.5). Whatever passes cannot end a line, and so cannot smuggle in another field.
+inline std::optional<invalid> validate_field(std::string_view name, std::string_view value) {
+  if (name.empty()) return invalid{"a header has no name"};
+  for (std::size_t i = 0; i < name.size(); ++i)
+    if (!detail::is_token(name[i])) return invalid{"a header's name contains " + detail::shown(name[i]), i};
+  for (std::size_t i = 0; i < value.size(); ++i)
+    if (detail::is_control(value[i]) && value[i] != '\t')
+      return invalid{"header '" + std::string{name} + "': its value contains " + detail::shown(value[i]), i};
+  return std::nullopt;
+}
+
+}  // namespace again::inline AGAIN_ABI::http

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `http::invalid`: why a URL, a header, a method, … was refused, in one sentence, and where.
+#pragma once
+
+#include <again/expected.hpp>
+
+#include <cstddef>
+#include <string>
+#include <utility>
+
+namespace again::inline AGAIN_ABI::http {
+
+/// A refusal. The sentence never repeats a header's value or anything else that may be a secret.
+class invalid {
+ public:
+  static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
+
+  explicit invalid(std::string reason, std::size_t position = nowhere) : reason_{std::move(reason)}, position_{position} {}
+
+  /// One sentence without a full stop, such as "header 'X-A': its value contains LF".
+  const std::string& reason() const noexcept { return reason_; }
+  /// Index of the offending character in the refused text, from 0; `nowhere` where there is no single one.
+  std::size_t position() const noexcept { return position_; }
+  /// Both: "header 'X-A': its value contains LF (position 3)".
+  std::string text() const {
+    return position_ == nowhere ? reason_ : reason_ + " (position " + std::to_string(position_) + ")";
+  }
+
+  friend bool operator==(const invalid&, const invalid&) = default;
+
+ private:
+  std::string reason_;
+  std::size_t position_;
+};
+
+}  // namespace again::inline AGAIN_ABI::http

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// The server's wish: Retry-After in seconds and as a date, and the rate limit fields. What cannot be read is absent, never 0.
+#pragma once
+
+#include <again/clock.hpp>
+#include <again/http/date.hpp>
+#include <again/http/detail/chars.hpp>
+#include <again/http/headers.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <string_view>
+
+namespace again::inline AGAIN_ABI::http {
+
+/// One Retry-After value (RFC 9110 10.2.3): seconds as digits, or an HTTP date, of which the wait is what lies between `now`
+/// and it, 0 where it is past. Longer than 292 years ends at `forever`. Signs, fractions, units, lists: nothing.
+constexpr std::optional<duration> parse_retry_after(std::string_view value, wall_time now) noexcept;
+
+/// What the header fields of a response ask for. A date is compared with the response's own Date where there is a valid one,
+/// so that a clock that is wrong, theirs or ours, does not matter. Of repeated fields the first counts.
+/// `rate_limit`: where there is no Retry-After field at all, the rate limit fields are read, in this order:
+/// RateLimit (draft-ietf-httpapi-ratelimit-headers, `"name";r=0;t=30` and the older `remaining=0, reset=30`),
+/// RateLimit-Reset, X-RateLimit-Reset-After, X-RateLimit-Retry-After, X-RateLimit-Reset, X-Rate-Limit-Reset. From 10^9 on
+/// a number is seconds since 1970, from 10^12 on milliseconds. Where quota remains they ask for nothing.
+inline std::optional<duration> retry_after(const headers& fields, wall_time now, bool rate_limit = false) noexcept;
+
+// ── definitions ──
+
+namespace detail {
+
+/// `seconds` as our duration, saturating, never negative.
+constexpr duration wait_of(std::chrono::seconds seconds) noexcept {
+  constexpr long long most = forever.count() / 1'000'000'000;
+  return seconds.count() <= 0 ? duration::zero() : seconds.count() > most ? forever : duration{seconds};
+}
+
+/// From `now` to `when`; exact to the nanosecond where that fits.
+constexpr duration wait_until(date when, wall_time now) noexcept {
+  const auto whole = std::chrono::floor<std::chrono::seconds>(now);
+  const duration wait = wait_of(when - whole), past = now - whole;
+  return wait == forever ? forever : std::max(duration::zero(), wait - past);
+}
+
+/// "12" or "12.5", in nanoseconds, saturating.
+constexpr std::optional<duration> decimal_seconds(std::string_view text) noexcept {
+  constexpr long long most = forever.count();
+  std::string_view fraction = text;
+  const auto whole = digits(take_until(fraction, '.'), most);
+  if (!whole) return std::nullopt;
+  duration out = wait_of(std::chrono::seconds{*whole});
+  if (text.find('.') != std::string_view::npos) {
+    if (!digits(fraction, most)) return std::nullopt;
+    duration unit = std::chrono::milliseconds{100};
+    for (std::size_t i = 0; i < fraction.size() && unit.count() > 0; ++i, unit /= 10)
+      out = saturating_add(out, unit * (fraction[i] - '0'));
+  }
+  return out;
+}
+
+/// A number of an X-RateLimit field: a span, or a moment since 1970.
+constexpr std::optional<duration> reset_wait(std::string_view text, wall_time server_now) noexcept {
+  const auto n = decimal_seconds(trim(text));
+  if (!n || *n < std::chrono::seconds{1'000'000'000}) return n;
+  const duration moment = *n < forever ? *n : duration::zero();
+  if (moment == duration::zero()) {  // too large for nanoseconds: milliseconds, or nothing
+    const auto ms = digits(trim(text), forever.count());
+    if (!ms || *ms > forever.count() / 1'000'000) return std::nullopt;
+    return std::max(duration::zero(), duration{std::chrono::milliseconds{*ms}} - server_now.time_since_epoch());
+  }
+  return std::max(duration::zero(), moment - server_now.time_since_epoch());
+}
+
+/// Takes what stands before the next `separator` that is not inside a quoted string off `text`.
+constexpr std::string_view take_unquoted(std::string_view& text, char separator) noexcept {
+  bool quoted = false;
+  std::size_t i = 0;
+  for (; i < text.size() && (quoted || text[i] != separator); ++i) {
+    if (text[i] == '"') quoted = !quoted;
+    if (text[i] == '\\' && quoted) ++i;
+  }
+  const std::string_view head = text.substr(0, i);
+  text.remove_prefix(std::min(text.size(), i + 1));
+  return head;
+}
+
+/// The RateLimit field: the longest wait among the quotas that are used up.
+constexpr std::optional<duration> rate_limit_wait(std::string_view list) noexcept {
+  std::optional<duration> longest;
+  std::optional<long long> remaining, reset;  // of the older form
+  while (!list.empty()) {
+    std::string_view item = take_unquoted(list, ',');
+    if (const auto old = trim(item); old.starts_with("remaining=")) remaining = digits(old.substr(10), 1LL << 40);
+    else if (old.starts_with("reset=")) reset = digits(old.substr(6), 1LL << 40);
+    take_unquoted(item, ';');  // the quota's name
+    std::optional<long long> r, t;
+    while (!item.empty()) {
+      const std::string_view parameter = trim(take_unquoted(item, ';'));
+      if (parameter.starts_with("r=")) r = digits(parameter.substr(2), 1LL << 40);
+      if (parameter.starts_with("t=")) t = digits(parameter.substr(2), 1LL << 40);
+    }
+    if (r == 0 && t) longest = std::max(longest.value_or(duration::zero()), wait_of(std::chrono::seconds{*t}));
+  }
+  if (!longest && reset && remaining.value_or(0) == 0) longest = wait_of(std::chrono::seconds{*reset});
+  return longest;
+}
+
+inline std::optional<duration> rate_limit_fields(const headers& fields, wall_time server_now) noexcept {
+  if (const auto list = fields.find("RateLimit")) return rate_limit_wait(*list);
+  for (const std::string_view left : {"RateLimit-Remaining", "X-RateLimit-Remaining", "X-Rate-Limit-Remaining"})
+    if (digits(fields.get(left), 1).value_or(0) > 0) return std::nullopt;
+  for (const std::string_view reset : {"RateLimit-Reset", "X-RateLimit-Reset-After", "X-RateLimit-Retry-After", "X-RateLimit-Reset",
+                                       "X-Rate-Limit-Reset"})
+    if (const auto value = fields.find(reset)) return reset_wait(*value, server_now);
+  return std::nullopt;
+}
+
+}  // namespace detail
+
+constexpr std::optional<duration> parse_retry_after(std::string_view value, wall_time now) noexcept {
+  value = detail::trim(value);
+  if (const auto seconds = detail::digits(value, forever.count())) return detail::wait_of(std::chrono::seconds{*seconds});
+  const auto when = parse_http_date(value, now);
+  if (!when) return std::nullopt;
+  return detail::wait_until(*when, now);
+}
+
+inline std::optional<duration> retry_after(const headers& fields, wall_time now, bool rate_limit) noexcept {
+  if (const auto value = fields.find("Date")) {
+    if (const auto server = parse_http_date(*value, now)) {
+      const auto since = std::chrono::duration_cast<std::chrono::seconds>(server->time_since_epoch());
+      constexpr std::chrono::seconds most{forever.count() / 1'000'000'000};
+      if (since < most && since > -most) now = wall_time{duration{since}};
+    }
+  }
+  if (const auto value = fields.find("Retry-After")) return parse_retry_after(*value, now);
+  return rate_limit ? detail::rate_limit_fields(fields, now) : std::nullopt;
+}
+
+}  // namespace again::inline AGAIN_ABI::http
