@@ -10,21 +10,15 @@
 #include <again/http/error_kind.hpp>
 #include <again/http/method.hpp>
 #include <again/http/status.hpp>
+#include <again/policy.hpp>
 #include <again/verdict.hpp>
 
-#include <cstdint>
+#include <chrono>
 #include <optional>
 #include <string_view>
 #include <type_traits>
 
 namespace again::inline AGAIN_ABI::http {
-
-/// What to do where the server asks for a longer wait than `rules::max_retry_after`.
-enum class over_max : std::uint8_t {
-  stop,   ///< end the retry: asking before the server wants to be asked is rude and useless
-  clamp,  ///< wait the maximum, then ask all the same
-};
-constexpr std::string_view name(over_max o) noexcept { return o == over_max::stop ? "stop" : "clamp"; }
 
 /// Data: trivially copyable, comparable, constexpr; write it with designated initializers.
 struct rules {
@@ -46,7 +40,7 @@ struct rules {
   status_set respect_retry_after{413, 429, 503};
   /// The longest wait a server may ask for. Default an hour; `forever`: no bound of the rules (a policy's deadline still is one).
   duration max_retry_after = std::chrono::hours{1};
-  http::over_max over_max = http::over_max::stop;
+  again::over_max over_max = again::over_max::stop;
   /// A respected Retry-After makes its status worth another attempt even where `statuses` lacks it.
   bool retry_after_forces_retry = false;
   /// Statuses of `statuses` that are worth another attempt only with a respected Retry-After.
@@ -87,8 +81,8 @@ constexpr verdict judge(const rules& r, const request_facts& request, const outc
   const bool honoured = o.retry_after.has_value() && r.respect_retry_after.contains(o.status);
   if (honoured) {
     const bool over = *o.retry_after > r.max_retry_after;
-    v.server_delay = over && r.over_max == over_max::clamp ? r.max_retry_after : *o.retry_after;
-    v.server_delay_too_long = over && r.over_max == over_max::stop;
+    v.server_delay = over && r.over_max == again::over_max::clamp ? r.max_retry_after : *o.retry_after;
+    v.server_delay_too_long = over && r.over_max == again::over_max::stop;
   }
 
   bool wanted = false;
@@ -137,7 +131,7 @@ inline constexpr rules rules::curl{
     .errors = {error_kind::resolve, error_kind::connect_timeout, error_kind::timeout},
     .respect_retry_after = {408, 429, 500, 502, 503, 504, 522, 524},
     .max_retry_after = std::chrono::hours{6},
-    .over_max = over_max::clamp,
+    .over_max = again::over_max::clamp,
 };
 /// The same with `--retry-all-errors`.
 inline constexpr rules rules::curl_all_errors = [] {
@@ -153,7 +147,7 @@ inline constexpr rules rules::urllib3{
                error_kind::protocol},
     .truncated_headers = true,
     .max_retry_after = std::chrono::hours{6},
-    .over_max = over_max::clamp,
+    .over_max = again::over_max::clamp,
     .retry_after_forces_retry = true,
 };
 /// client.go baseRetryPolicy and DefaultBackoff.
@@ -200,7 +194,7 @@ inline constexpr rules rules::ky{
     .not_sent_any_method = false,
     .errors = {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::reset, error_kind::closed},
     .max_retry_after = forever,
-    .over_max = over_max::clamp,
+    .over_max = again::over_max::clamp,
     .needs_retry_after = {413},
 };
 /// RetryAndFollowUpInterceptor of square/okhttp: 408 once, 503 only where Retry-After is 0.
