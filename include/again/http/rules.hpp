@@ -81,7 +81,7 @@ constexpr verdict judge(const rules& r, const request_facts& request, const outc
   const bool honoured = o.retry_after.has_value() && r.respect_retry_after.contains(o.status);
   if (honoured) {
     const bool over = *o.retry_after > r.max_retry_after;
-    v.server_delay = over && r.over_max == again::over_max::clamp ? r.max_retry_after : *o.retry_after;
+    v.server_delay = over && r.over_max == again::over_max::cap ? r.max_retry_after : *o.retry_after;
     v.server_delay_too_long = over && r.over_max == again::over_max::stop;
   }
 
@@ -131,7 +131,7 @@ inline constexpr rules rules::curl{
     .errors = {error_kind::resolve, error_kind::connect_timeout, error_kind::timeout},
     .respect_retry_after = {408, 429, 500, 502, 503, 504, 522, 524},
     .max_retry_after = std::chrono::hours{6},
-    .over_max = again::over_max::clamp,
+    .over_max = again::over_max::cap,
 };
 /// The same with `--retry-all-errors`.
 inline constexpr rules rules::curl_all_errors = [] {
@@ -147,7 +147,7 @@ inline constexpr rules rules::urllib3{
                error_kind::protocol},
     .truncated_headers = true,
     .max_retry_after = std::chrono::hours{6},
-    .over_max = again::over_max::clamp,
+    .over_max = again::over_max::cap,
     .retry_after_forces_retry = true,
 };
 /// client.go baseRetryPolicy and DefaultBackoff.
@@ -194,7 +194,7 @@ inline constexpr rules rules::ky{
     .not_sent_any_method = false,
     .errors = {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::reset, error_kind::closed},
     .max_retry_after = forever,
-    .over_max = again::over_max::clamp,
+    .over_max = again::over_max::cap,
     .needs_retry_after = {413},
 };
 /// RetryAndFollowUpInterceptor of square/okhttp: 408 once, 503 only where Retry-After is 0.
