@@ -23,8 +23,10 @@ def main():
     files = [f for f in files if "/tests/static/again_" in f or "/docs/examples/" in f]
     files = [f for f in files if not words or any(w in f for w in words)]
 
+    config = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", ".clang-tidy")
+
     def run(file):
-        return subprocess.run([tidy, "-p", build, "--quiet", file], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        return subprocess.run([tidy, "-p", build, "--quiet", f"--config-file={config}", file], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
     seen, faulty = set(), 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
