@@ -9,6 +9,7 @@
 #pragma once
 
 #include <again/context.hpp>
+#include <again/scheduler.hpp>
 
 #include <concepts>
 #include <coroutine>

@@ -5,13 +5,14 @@
 #pragma once
 
 #include <again/clock.hpp>
-#include <again/scheduler.hpp>
 #include <again/stop_token.hpp>
 
 #include <concepts>
 #include <cstdint>
 
 namespace again::inline AGAIN_ABI {
+
+class scheduler;
 
 /// What a context's `deadline` is, so that whoever is stopped by it can say why.
 enum class deadline_kind : std::uint8_t {

@@ -11,7 +11,6 @@
 /// runs the loop. One thread runs a loop at a time; a loop may be run again. Destroy it only after what was posted to it.
 #pragma once
 
-#include <again/context.hpp>
 #include <again/detail/timer_heap.hpp>
 #include <again/detail/work_queue.hpp>
 #include <again/random.hpp>
@@ -24,11 +23,6 @@
 #include <optional>
 
 namespace again::inline AGAIN_ABI {
-
-namespace detail {
-/// The scheduler that this thread is running, and its root context.
-inline thread_local constinit const context* running_context = nullptr;
-}  // namespace detail
 
 class run_loop final : public scheduler {
  public:
@@ -70,9 +64,6 @@ class run_loop final : public scheduler {
     wake_.notify_one();
   }
 
-  /// What a coroutine started on this loop inherits: the loop, no stop, no deadline.
-  [[nodiscard]] const context& root() const noexcept { return root_; }
-
   /// Timers now armed. The loop's thread.
   [[nodiscard]] std::size_t timers() const noexcept { return timers_.size(); }
 
@@ -80,7 +71,7 @@ class run_loop final : public scheduler {
   time_point now() const noexcept override { return clock_.now(); }
   wall_time wall_now() const noexcept override { return clock_.wall_now(); }
   bool here() const noexcept override {
-    return detail::running_context != nullptr && detail::running_context->scheduler == this;
+    return detail::running_context == &root();
   }
   void post(work& w) noexcept override {
     if (here()) {
@@ -112,7 +103,7 @@ class run_loop final : public scheduler {
   // While alive, the calling thread is this loop's. Loops nest: a blocking wait inside a coroutine runs another one.
   struct entered {
     explicit entered(run_loop& loop) noexcept : outer{detail::running_context} {
-      detail::running_context = &loop.root_;
+      detail::running_context = &loop.root();
       loop.last_wake_ = loop.clock_.now();
     }
     entered(const entered&) = delete;
@@ -146,7 +137,6 @@ class run_loop final : public scheduler {
 
   clock& clock_;
   std::optional<random_stream> seeds_;
-  context root_{.scheduler = this};
   detail::work_queue local_;   // the loop's thread only
   detail::timer_heap timers_;  // the loop's thread only
   std::mutex mutex_;           // guards remote_, woken_ and sleeping

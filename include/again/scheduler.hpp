@@ -8,6 +8,7 @@
 #pragma once
 
 #include <again/clock.hpp>
+#include <again/context.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -33,9 +34,15 @@ struct timer {
   [[nodiscard]] bool armed() const noexcept { return place != idle; }
 };
 
+namespace detail {
+/// The root context of the loop that this thread is running.
+inline thread_local constinit const context* running_context = nullptr;
+}  // namespace detail
+
+/// To bring your own: while its thread runs callbacks, `detail::running_context` must point to `root()` (see `run_loop`).
 class scheduler {
  public:
-  scheduler() = default;
+  scheduler() noexcept { root_.scheduler = this; }
   scheduler(const scheduler&) = delete;
   scheduler& operator=(const scheduler&) = delete;
   virtual ~scheduler() = default;
@@ -69,8 +76,14 @@ class scheduler {
   /// When the loop last woke up: a time for free, as old as the callback now running. The scheduler's thread.
   [[nodiscard]] time_point last_wake() const noexcept { return last_wake_; }
 
+  /// What is inherited by whoever is started on it from outside: the scheduler, no stop, no deadline.
+  [[nodiscard]] const context& root() const noexcept { return root_; }
+
  protected:
   time_point last_wake_{};
+
+ private:
+  context root_{};
 };
 
 }  // namespace again::inline AGAIN_ABI

@@ -34,7 +34,7 @@ enum class disposition : std::uint8_t {
 struct verdict {
   disposition kind = disposition::transient;
   again::reach reach = again::reach::maybe_sent;
-  /// Safe to send again? Of an `aborted` verdict only: what `kind` would say had the peer, not we, ended the attempt.
+  /// Safe to send again? Says what an `aborted` or overruled verdict (`.when`) may become: false makes it `not_replayable`.
   bool repeatable = true;
   /// What the peer asked us to wait before the next attempt; negative: it did not say.
   duration server_delay = duration{-1};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file
 /// How a coroutine of any type awaits a startable: in a coroutine whose promise knows its context it starts right there; in
-/// any other it uses the loop that this thread runs, else the process's default loop, on whose thread the coroutine goes on.
+/// any other it uses the scheduler given with `.on`, else the loop that this thread runs, else the process's default loop; if
+/// that is another thread's, the coroutine goes on over there.
 #pragma once
 
 #include <again/awaitable.hpp>
@@ -29,10 +30,17 @@ template <class S> class basic_startable_awaiter {
     if constexpr (context_provider<Promise>) {
       if (const context* const ctx = awaiting.promise().context()) return !s.start(k, *ctx);
     }
-    if (running_context != nullptr) return !s.start(k, *running_context);
-    // No loop on this thread: all of it happens on the default loop's. Nothing of ours may be touched after the post.
-    ::new (static_cast<void*>(&hop_)) hop{{.run = &hop::arrive}, &s, k};
-    default_loop().post(hop_);
+    scheduler* home = nullptr;
+    if constexpr (requires { s.own_scheduler(); }) {
+      home = s.own_scheduler();
+      if (home->here()) return !s.start(k, home->root());
+    } else {
+      if (running_context != nullptr) return !s.start(k, *running_context);
+      home = &default_loop();
+    }
+    // Not on that loop's thread: all of it happens there. Nothing of ours may be touched after the post.
+    ::new (static_cast<void*>(&hop_)) hop{{.run = &hop::arrive}, &s, k, home};
+    home->post(hop_);
     return true;
   }
 
@@ -40,10 +48,11 @@ template <class S> class basic_startable_awaiter {
   struct hop : work {
     S* startable;
     continuation k;
+    scheduler* home;
     static void arrive(work& self) noexcept {
       hop& h = static_cast<hop&>(self);
       const continuation then = h.k;
-      if (h.startable->start(then, *running_context)) then();
+      if (h.startable->start(then, h.home->root())) then();
     }
   };
   union {

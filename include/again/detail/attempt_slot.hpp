@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// The place inside a combinator where one start of its operation lives: built in place, looked at, torn down, built again.
+#pragma once
+
+#include <again/awaitable.hpp>
+#include <again/detail/foreign.hpp>
+
+#include <exception>
+#include <memory>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace again::inline AGAIN_ABI::detail {
+
+template <class Awaitable> struct started_as {
+  using type = foreign<Awaitable>;
+};
+template <class Awaitable>
+  requires startable<std::remove_cvref_t<Awaitable>>
+struct started_as<Awaitable> {
+  using type = std::remove_cvref_t<Awaitable>;
+};
+
+/// Op: an operation. One thread: the scheduler's.
+template <class Op> class attempt_slot {
+ public:
+  using startable_type = typename started_as<std::invoke_result_t<Op&>>::type;
+  using result_type = typename startable_type::result_type;
+
+  attempt_slot() noexcept {}
+  attempt_slot(const attempt_slot&) = delete;
+  attempt_slot& operator=(const attempt_slot&) = delete;
+  ~attempt_slot() { reset(); }
+
+  /// Starts `op` once; a throw while making the awaitable counts as one of the attempt.
+  bool start(Op& op, continuation k, const context& ctx) noexcept {
+    reset();
+    try {
+      if constexpr (std::is_same_v<startable_type, std::remove_cvref_t<std::invoke_result_t<Op&>>>) {
+        ::new (static_cast<void*>(std::addressof(attempt_))) startable_type(op());
+      } else {
+        ::new (static_cast<void*>(std::addressof(attempt_))) startable_type(std::in_place, op);
+      }
+    } catch (...) {
+      not_made_ = std::current_exception();
+      return true;
+    }
+    made_ = true;
+    return attempt_.start(k, ctx);
+  }
+
+  std::exception_ptr exception() noexcept { return made_ ? attempt_.exception() : not_made_; }
+  result_type take() {
+    if (!made_) std::rethrow_exception(not_made_);
+    return attempt_.take();
+  }
+
+  void reset() noexcept {
+    if (made_) {
+      made_ = false;
+      std::destroy_at(std::addressof(attempt_));
+    }
+  }
+
+ private:
+  bool made_ = false;
+  std::exception_ptr not_made_;
+  union {
+    startable_type attempt_;
+  };
+
+ public:
+  /// The result where it stands, without moving it, if the startable can show it.
+  static constexpr bool shows = requires(startable_type& s) {
+    { s.peek() } -> std::same_as<result_type*>;
+  };
+  result_type* peek() noexcept
+    requires shows
+  {
+    return made_ ? attempt_.peek() : nullptr;
+  }
+};
+
+/// An attempt slot whose finished result, an `expected`, is looked at before it is taken.
+template <class Op, bool Shows = attempt_slot<Op>::shows> class result_view;
+
+template <class Op> class result_view<Op, true> : public attempt_slot<Op> {
+ public:
+  typename attempt_slot<Op>::result_type* look() { return this->peek(); }
+};
+
+template <class Op> class result_view<Op, false> : public attempt_slot<Op> {
+ public:
+  /// Null if it threw.
+  typename attempt_slot<Op>::result_type* look() {
+    taken_.reset();
+    if (this->exception()) return nullptr;
+    taken_.emplace(this->take());
+    return &*taken_;
+  }
+
+ private:
+  std::optional<typename attempt_slot<Op>::result_type> taken_;
+};
+
+}  // namespace again::inline AGAIN_ABI::detail

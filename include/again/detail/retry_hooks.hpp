@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// What a call attaches to its retry: a predicate, observers. Each is a type, so that an absent one costs nothing.
+#pragma once
+
+#include <again/failure.hpp>
+#include <again/verdict.hpp>
+
+#include <concepts>
+#include <type_traits>
+#include <utility>
+
+namespace again::inline AGAIN_ABI::detail {
+
+template <class Pred, class E>
+concept classifies = requires(Pred& pred, const E& e) {
+  { pred(e) } -> std::convertible_to<bool>;
+} || requires(Pred& pred, const E& e) {
+  { pred(e) } -> std::same_as<again::verdict>;
+};
+
+/// The error's own verdict.
+struct own_verdict {
+  template <class E> verdict operator()(const E& e) const { return verdict_of(e); }
+};
+
+struct nobody {
+  void operator()(const attempt_record&) const noexcept {}
+};
+
+/// Two observers, called in the order of attaching.
+template <class First, class Second> struct both_observers {
+  First first;
+  Second second;
+  void operator()(const attempt_record& r) {
+    first(r);
+    second(r);
+  }
+};
+
+template <class When = own_verdict, class Observer = nobody> class retry_hooks {
+ public:
+  static constexpr bool observes = !std::is_same_v<Observer, nobody>;
+
+  retry_hooks() = default;
+  retry_hooks(When when, Observer observer) : when_(std::move(when)), observer_(std::move(observer)) {}
+
+  template <class Pred> auto with_when(Pred pred) && { return retry_hooks<Pred, Observer>{std::move(pred), std::move(observer_)}; }
+  template <class See> auto with_observer(See see) && {
+    if constexpr (observes) {
+      using both = both_observers<Observer, See>;
+      return retry_hooks<When, both>{std::move(when_), both{std::move(observer_), std::move(see)}};
+    } else {
+      return retry_hooks<When, See>{std::move(when_), std::move(see)};
+    }
+  }
+
+  template <class E> verdict classify(const E& e) {
+    if constexpr (std::same_as<decltype(when_(e)), verdict>) {
+      return when_(e);
+    } else {
+      verdict v = verdict_of(e);
+      const bool transient = when_(e);
+      if (v.kind == disposition::transient || v.kind == disposition::permanent) {  // what is unsafe stays unsafe
+        v.kind = !transient ? disposition::permanent : v.repeatable ? disposition::transient : disposition::not_replayable;
+      }
+      return v;
+    }
+  }
+  void observe(const attempt_record& r) { observer_(r); }
+
+ private:
+  [[no_unique_address]] When when_;
+  [[no_unique_address]] Observer observer_;
+};
+
+}  // namespace again::inline AGAIN_ABI::detail
