@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: MIT
+// EXPECT: again: this callable returns nothing that can be awaited
+#include <again/retry.hpp>
+#include <again/task.hpp>
+
+again::task<> f() { auto r = co_await again::retry(again::policy{}, [] { return 42; }); }
