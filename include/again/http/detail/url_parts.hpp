@@ -20,16 +20,13 @@ using ipv6_words = std::array<unsigned, 8>;
 
 /// Exactly four decimal numbers up to 255, no leading zeros (RFC 3986 3.2.2, IPv4address).
 constexpr bool is_ipv4(std::string_view text) noexcept {
-  int parts = 0;
-  while (parts < 4) {
+  for (int part_number = 1;; ++part_number) {
     const bool last = text.find('.') == std::string_view::npos;
     const std::string_view part = take_until(text, '.');
     const auto n = digits(part, 999);
     if (!n || *n > 255 || (part.size() > 1 && part.front() == '0')) return false;
-    ++parts;
-    if (last) break;
+    if (last || part_number == 4) return last && part_number == 4;
   }
-  return parts == 4 && text.empty();
 }
 
 /// IPv6address of RFC 3986 3.2.2, without brackets.

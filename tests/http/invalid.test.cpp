@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+#include <again/http/invalid.hpp>
+
+#include <doctest/doctest.h>
+
+using again::http::invalid;
+
+TEST_CASE("a refusal tells its reason, and its position where there is one") {
+  CHECK(invalid{"the host is empty"}.text() == "the host is empty");
+  CHECK(invalid{"the host is empty"}.position() == invalid::nowhere);
+  const invalid at{"the target contains LF", 3};
+  CHECK(at.reason() == "the target contains LF");
+  CHECK(at.text() == "the target contains LF (position 3)");
+  CHECK(at == invalid{"the target contains LF", 3});
+  CHECK_FALSE(at == invalid{"the target contains LF", 4});
+}
