@@ -100,9 +100,7 @@ template <class A> class foreign {
   template <class From>
     requires std::is_invocable_v<From&>
   foreign(std::in_place_t, From& from) : awaitable_(from()) {}
-  explicit foreign(A&& awaitable) noexcept
-    requires std::is_reference_v<A>
-      : awaitable_{static_cast<A&&>(awaitable)} {}
+  explicit foreign(A&& awaitable) : awaitable_(static_cast<A&&>(awaitable)) {}
   foreign(const foreign&) = delete;
   foreign& operator=(const foreign&) = delete;
   ~foreign() {

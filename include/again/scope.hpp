@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `scope`: starts any number of things that run side by side, and joins them: nothing spawned outlives it.
+///
+/// ```cpp
+/// again::scope deliveries{co_await again::get_context()};
+/// while (auto event = next()) deliveries.spawn(deliver(*std::move(event)));
+/// co_await deliveries.join();
+/// ```
+///
+/// - `spawn` takes a task, an operation or a foreign awaitable that gives void: a scope has nowhere to put a result, so the
+///   spawned coroutine has to take it itself.
+/// - `join` waits until all have finished, those spawned meanwhile included; afterwards the scope can be used again. The first
+///   exception that left one of them stops the others and is rethrown by `join`.
+/// - Cancellation: `request_stop`, or a stop request of the coroutine that joins, reaches all of them.
+/// - Lifetime: the destructor ends and destroys whatever has not been joined. The scope must not be moved.
+/// - Thread: everything on the scheduler's thread; `request_stop` from any.
+/// - Cost: one recycled block per spawned thing, freed when it finishes.
+#pragma once
+
+#include <again/awaitable.hpp>
+#include <again/detail/child.hpp>
+#include <again/detail/frame_cache.hpp>
+#include <again/stop_token.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+namespace again::inline AGAIN_ABI {
+
+class scope {
+ public:
+  /// On the loop that this thread is running, with no deadline; throws `std::logic_error` where there is none.
+  scope() : scope{running()} {}
+  /// With the scheduler, stop token and deadline of a context.
+  explicit scope(const context& parent) : inner_{parent} {
+    inner_.stop = stop_.get_token();
+    if (parent.stop.stop_possible()) follow_.emplace(parent.stop, forward_stop{&stop_});
+  }
+  scope(const scope&) = delete;
+  scope& operator=(const scope&) = delete;
+  ~scope() {
+    follow_.reset();
+    while (first_ != nullptr) first_->destroy(*first_);
+  }
+
+  /// Starts it now.
+  template <detail::child_like A> void spawn(A&& awaited) {
+    using stored = std::decay_t<A>;
+    static_assert(std::is_void_v<detail::child_result_t<stored>>,
+                  "again::scope::spawn: a scope has nowhere to put the result; spawn a task<void> that looks at it");
+    spawned<stored>* const s = ::new (detail::frame_cache::allocate(sizeof(spawned<stored>))) spawned<stored>{*this, std::forward<A>(awaited)};
+    if (s->awaited.start({&spawned<stored>::finished, s}, inner_)) spawned<stored>::finished(s);
+  }
+
+  /// How many are running.
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+  void request_stop() noexcept { stop_.request_stop(); }
+
+  class [[nodiscard]] join_all;
+  /// Awaits all of them; one `join` at a time.
+  join_all join() noexcept;
+
+ private:
+  struct node {
+    explicit node(scope& s, void (*d)(node&) noexcept) noexcept : owner{s}, destroy{d}, next{s.first_} {
+      if (next != nullptr) next->link = &next;
+      s.first_ = this;
+      ++s.size_;
+    }
+    node(const node&) = delete;
+    node& operator=(const node&) = delete;
+    ~node() {
+      *link = next;
+      if (next != nullptr) next->link = link;
+      --owner.size_;
+    }
+    scope& owner;
+    void (*destroy)(node&) noexcept;
+    node* next;
+    node** link = &owner.first_;
+  };
+
+  template <class A> struct spawned : node {
+    template <class From>
+    spawned(scope& s, From&& from)
+        : node{s, [](node& n) noexcept { end(static_cast<spawned&>(n)); }}, awaited{A(std::forward<From>(from))} {}
+    static void end(spawned& s) noexcept {
+      s.~spawned();
+      detail::frame_cache::deallocate(&s, sizeof(spawned));
+    }
+    static void finished(void* p) noexcept {
+      spawned& self = *static_cast<spawned*>(p);
+      scope& owner = self.owner;
+      if (std::exception_ptr e = self.awaited.exception()) owner.threw(std::move(e));
+      end(self);
+      owner.one_less();
+    }
+    detail::child<A> awaited;
+  };
+
+  struct forward_stop {
+    inplace_stop_source* to;
+    void operator()() const noexcept { to->request_stop(); }
+  };
+
+  static const context& running() {
+    if (detail::running_context == nullptr) {
+      throw std::logic_error{"again::scope: no loop is running on this thread; give it a context: scope{co_await again::get_context()}"};
+    }
+    return *detail::running_context;
+  }
+  void threw(std::exception_ptr e) noexcept {
+    if (!thrown_) thrown_ = std::move(e);
+    stop_.request_stop();
+  }
+  void one_less() noexcept;
+
+  inplace_stop_source stop_;
+  std::optional<inplace_stop_callback<forward_stop>> follow_;
+  context inner_;
+  node* first_ = nullptr;
+  std::size_t size_ = 0;
+  std::exception_ptr thrown_;
+  join_all* joining_ = nullptr;
+};
+
+class scope::join_all {
+ public:
+  using result_type = void;
+  explicit join_all(scope& s) noexcept : scope_{s} {}
+  join_all(const join_all&) = delete;
+  join_all& operator=(const join_all&) = delete;
+  ~join_all() {
+    if (scope_.joining_ == this) scope_.joining_ = nullptr;
+  }
+  auto operator co_await() && noexcept { return detail::startable_awaiter<join_all>{*this}; }
+
+  bool start(continuation k, const context& ctx) noexcept {
+    if (scope_.size_ == 0) return true;
+    k_ = k;
+    scope_.joining_ = this;
+    if (ctx.stop.stop_possible()) follow_.emplace(ctx.stop, forward_stop{&scope_.stop_});
+    return false;
+  }
+  void take() {
+    if (scope_.thrown_) std::rethrow_exception(std::exchange(scope_.thrown_, nullptr));
+  }
+  std::exception_ptr exception() noexcept { return scope_.thrown_; }
+
+ private:
+  friend class scope;
+  scope& scope_;
+  continuation k_;
+  std::optional<inplace_stop_callback<forward_stop>> follow_;
+};
+
+inline scope::join_all scope::join() noexcept { return join_all{*this}; }
+
+inline void scope::one_less() noexcept {
+  if (size_ != 0 || joining_ == nullptr) return;
+  join_all& waiting = *std::exchange(joining_, nullptr);
+  waiting.follow_.reset();
+  waiting.k_();
+}
+
+}  // namespace again::inline AGAIN_ABI

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `sleep_for`, `sleep_until`, `yield`: waiting on the scheduler's clock.
+///
+/// ```cpp
+/// if (!co_await again::sleep_for(100ms)) co_return;   // false: stop was requested, the time is not over
+/// ```
+///
+/// A stop request wakes the sleeper at once. No allocation. Under `virtual_clock` nobody really sleeps.
+#pragma once
+
+#include <again/awaitable.hpp>
+#include <again/clock.hpp>
+#include <again/stop_token.hpp>
+
+#include <chrono>
+#include <exception>
+#include <optional>
+
+namespace again::inline AGAIN_ABI {
+
+/// True when the time has passed, false when stop was requested first.
+class [[nodiscard]] sleep : timer, work {
+ public:
+  using result_type = bool;
+
+  explicit sleep(duration span) noexcept : span_{span} {}
+  explicit sleep(time_point until) noexcept : until_{until} {}
+  sleep(const sleep&) = delete;
+  sleep& operator=(const sleep&) = delete;
+  ~sleep() {
+    if (context_ != nullptr) leave();
+  }
+  auto operator co_await() && noexcept { return detail::startable_awaiter<sleep>{*this}; }
+
+  bool start(continuation k, const context& ctx) noexcept {
+    if (ctx.stop.stop_requested()) {
+      slept_ = false;
+      return true;
+    }
+    const time_point now = ctx.scheduler->now();
+    if (until_ == never && span_ != forever) until_ = saturating_add(now, span_ > duration::zero() ? span_ : duration::zero());
+    if (until_ <= now) return true;
+    k_ = k;
+    context_ = &ctx;
+    this->fire = [](timer& self) noexcept { static_cast<sleep&>(self).wake(true); };
+    this->run = [](work& self) noexcept { static_cast<sleep&>(self).wake(false); };
+    ctx.scheduler->arm(*this, until_);
+    if (ctx.stop.stop_possible()) stopped_.emplace(ctx.stop, stopped{this});
+    return false;
+  }
+  bool take() const noexcept { return slept_; }
+  static std::exception_ptr exception() noexcept { return nullptr; }
+
+ private:
+  struct stopped {
+    sleep* self;
+    void operator()() const noexcept { self->context_->scheduler->post(*self); }
+  };
+  void wake(bool slept) noexcept {
+    slept_ = slept;
+    leave();
+    k_();
+  }
+  void leave() noexcept {
+    stopped_.reset();
+    context_->scheduler->disarm(*this);
+    context_->scheduler->forget(*this);
+    context_ = nullptr;
+  }
+
+  duration span_ = forever;
+  time_point until_ = never;
+  bool slept_ = true;
+  continuation k_;
+  const context* context_ = nullptr;
+  std::optional<inplace_stop_callback<stopped>> stopped_;
+};
+
+template <class Rep, class Period> sleep sleep_for(std::chrono::duration<Rep, Period> span) noexcept {
+  return sleep{saturating_cast(span)};
+}
+inline sleep sleep_until(time_point until) noexcept { return sleep{until}; }
+
+/// Lets everything else that is ready run first.
+class [[nodiscard]] yield : work {
+ public:
+  using result_type = void;
+  yield() noexcept = default;
+  yield(const yield&) = delete;
+  yield& operator=(const yield&) = delete;
+  ~yield() {
+    if (context_ != nullptr) context_->scheduler->forget(*this);
+  }
+  auto operator co_await() && noexcept { return detail::startable_awaiter<yield>{*this}; }
+
+  bool start(continuation k, const context& ctx) noexcept {
+    k_ = k;
+    context_ = &ctx;
+    this->run = [](work& self) noexcept {
+      yield& y = static_cast<yield&>(self);
+      y.context_ = nullptr;
+      y.k_();
+    };
+    ctx.scheduler->post(*this);
+    return false;
+  }
+  void take() const noexcept {}
+  static std::exception_ptr exception() noexcept { return nullptr; }
+
+ private:
+  continuation k_;
+  const context* context_ = nullptr;
+};
+
+}  // namespace again::inline AGAIN_ABI
