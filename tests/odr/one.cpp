@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include "all_headers.hpp"
+#include "the_other_unit.hpp"
 
-int the_other_unit();
-
-int main() { return the_other_unit(); }
+// What one unit makes the other can use, and both see the same functions.
+int main() {
+  const auto got = again::sync_wait(again::retry(again::policy{}, the_other_task, 42));
+  const bool same_value = got && *got == 42;
+  const bool same_function = the_other_validate() == &again::validate;
+  return same_value && same_function ? 0 : 1;
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+// What two.cpp defines and one.cpp uses.
+#pragma once
+
+#include "all_headers.hpp"
+
+#include <again/retry.hpp>
+#include <again/sync_wait.hpp>
+#include <again/task.hpp>
+
+using validate_function = std::optional<again::policy_rule>(const again::policy&) noexcept;
+validate_function* the_other_validate();
+again::task<again::expected<int, char>> the_other_task(int n);
