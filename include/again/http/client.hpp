@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `client`: requests to one origin, as operations that `retry` can start again.
+///
+/// ```cpp
+/// again::http::client api{"http://127.0.0.1:8080"};
+/// auto once  = co_await api.get("/quote/ACME");                                    // expected<response, error>
+/// auto tried = co_await again::retry(polite, api.get("/quote/ACME"));              // expected<response, failure<error>>
+/// auto order = co_await again::retry(polite, api.send(http::request::post("/orders").body(json).idempotency_key_auto()));
+/// ```
+///
+/// - A status outside 2xx and 3xx, or one that the rules call worth another attempt, is an `error` that holds the whole
+///   response, unless the request accepts it by name.
+/// - A request that is not valid fails as `invalid_request` when it is awaited; nothing is sent.
+/// - An operation is a description: made by `send`, it can be copied and started any number of times. Its Idempotency-Key is made
+///   once, in `send`, and shared by its copies: whoever starts it, it is the same operation to the server. Two orders are two `send`s.
+/// - Cancellation: a stop request ends an attempt at once, in every phase, sockets included.
+/// - Lifetime: a client outlives the start of every attempt. Destroying it ends attempts that run as `cancelled`.
+/// - Threads: every member may be called from any thread; one operation object is started from one thread at a time.
+#pragma once
+
+#include <again/http/detail/client_send.hpp>
+#include <again/http/httplib.hpp>
+#include <again/http/message.hpp>
+#include <again/http/rules.hpp>
+#include <again/http/transport.hpp>
+
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace again::inline AGAIN_ABI::http {
+
+struct client_options {
+  http::limits limits{};
+  /// What is worth another attempt, and safe. The default is RFC 9110's safe reading.
+  http::rules rules{};
+  /// Sent with every request that does not have a field of that name itself.
+  http::headers headers{};
+};
+
+/// A send that can be started again.
+template <transport T> class [[nodiscard]] send_operation {
+ public:
+  send_operation(T& through, std::shared_ptr<const detail::planned> what) noexcept : through_{&through}, what_{std::move(what)} {}
+
+  /// One attempt.
+  detail::client_send<T> operator()() { return detail::client_send<T>{*through_, what_, ++attempts_}; }
+  auto operator co_await() { return again::detail::holding_awaiter<detail::client_send<T>>{std::in_place, *through_, what_, ++attempts_}; }
+
+  /// What is sent, its Idempotency-Key included.
+  const http::request& request() const noexcept { return what_->request; }
+  const http::origin& origin() const noexcept { return what_->origin; }
+
+ private:
+  T* through_;
+  std::shared_ptr<const detail::planned> what_;
+  int attempts_ = 0;
+};
+
+/// A client over any transport, which it refers to: for tests, and for several origins that share workers.
+template <transport T> class client_over {
+ public:
+  client_over(T& through, http::origin o, client_options options = {})
+      : through_{&through}, origin_{std::move(o)}, options_{std::move(options)} {}
+
+  send_operation<T> send(http::request r) const;
+
+  send_operation<T> get(std::string target) const { return send(http::request::get(std::move(target))); }
+  send_operation<T> head(std::string target) const { return send(http::request::head(std::move(target))); }
+  send_operation<T> delete_(std::string target) const { return send(http::request::delete_(std::move(target))); }
+  send_operation<T> options(std::string target) const { return send(http::request::options(std::move(target))); }
+  send_operation<T> post(std::string target, http::body b) const { return send(http::request::post(std::move(target)).body(std::move(b))); }
+  send_operation<T> put(std::string target, http::body b) const { return send(http::request::put(std::move(target)).body(std::move(b))); }
+  send_operation<T> patch(std::string target, http::body b) const { return send(http::request::patch(std::move(target)).body(std::move(b))); }
+
+  const http::origin& origin() const noexcept { return origin_; }
+  const client_options& settings() const noexcept { return options_; }
+
+ private:
+  T* through_;
+  http::origin origin_;
+  client_options options_;
+};
+
+/// A client with a transport of its own.
+class client : public client_over<httplib_transport> {
+ public:
+  /// `url`: scheme, host and port. Throws std::invalid_argument that says what is wrong with it.
+  explicit client(std::string_view url, client_options options = {}, httplib_options transport = {})
+      : client{std::make_unique<httplib_transport>(std::move(transport)), origin_of(url), std::move(options)} {}
+
+  /// The same without throwing for a bad URL.
+  static expected<client, invalid> open(std::string_view url, client_options options = {}, httplib_options transport = {}) {
+    auto o = parse_origin(url);
+    if (!o) return unexpected<invalid>{std::move(o.error())};
+    return client{std::make_unique<httplib_transport>(std::move(transport)), std::move(*o), std::move(options)};
+  }
+
+ private:
+  client(std::unique_ptr<httplib_transport> t, http::origin o, client_options options)
+      : client_over{*t, std::move(o), std::move(options)}, transport_{std::move(t)} {}
+  static http::origin origin_of(std::string_view url) {
+    auto o = parse_origin(url);
+    if (!o) throw std::invalid_argument{"again::http::client: '" + std::string{url} + "': " + o.error().text()};
+    return std::move(*o);
+  }
+
+  std::unique_ptr<httplib_transport> transport_;
+};
+
+// ── definitions ──
+
+template <transport T> send_operation<T> client_over<T>::send(http::request r) const {
+  for (const auto& [name, value] : options_.headers) {
+    if (!r.headers().contains(name)) r.headers().add(name, value);
+  }
+  if (!r.headers().contains("User-Agent")) r.headers().add("User-Agent", "again");
+  auto bad = validate(r);
+  if (!bad) r.settle_idempotency_key();
+  return {*through_, std::make_shared<const detail::planned>(origin_, std::move(r), options_.limits, options_.rules, std::move(bad))};
+}
+
+}  // namespace again::inline AGAIN_ABI::http

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `httplib_connection`: one connection of cpp-httplib, and one attempt on it, blocking.
+#pragma once
+
+#include <again/http/detail/chars.hpp>
+#include <again/http/detail/httplib_library.hpp>
+#include <again/http/detail/outcome_of.hpp>
+#include <again/http/detail/response_framing.hpp>
+#include <again/http/detail/socket_watch.hpp>
+#include <again/http/detail/tls_setup.hpp>
+#include <again/http/transport.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace again::inline AGAIN_ABI::http::detail {
+
+/// Where a connection goes, besides the origin.
+struct route {
+  std::string unix_socket;  ///< path; empty: TCP
+  std::string proxy_host;   ///< plain http requests go through it; empty: none
+  int proxy_port = 0;
+
+  /// The name to resolve for a connection to `o`; empty: none.
+  const std::string& host_to_resolve(const origin& o) const noexcept {
+    return !unix_socket.empty() ? unix_socket_host() : proxy_host.empty() ? o.host : proxy_host;
+  }
+
+ private:
+  static const std::string& unix_socket_host() noexcept {
+    static const std::string none;
+    return none;
+  }
+};
+
+/// Used by one thread at a time; `watch()` is for the cancelling one as well.
+class httplib_connection {
+ public:
+  using steady = std::chrono::steady_clock;
+
+  httplib_connection(const origin& o, const route& r, tls_roots& roots)
+      : origin_{o}, route_{r}, roots_{&roots}, watch_{o.scheme == scheme::https} {}
+
+  socket_watch& watch() noexcept { return watch_; }
+  bool open() const { return client_ && client_->is_socket_open() != 0; }
+  steady::time_point opened_at() const noexcept { return opened_at_; }
+  steady::time_point idle_since() const noexcept { return idle_since_; }
+  bool content_touched() const noexcept { return content_touched_; }
+  /// Is the client worth keeping when its connection is closed? A TLS context costs a millisecond and 64 KiB.
+  bool costly() const noexcept { return tls() && client_ != nullptr; }
+
+  void close() {
+    if (client_) client_->stop();
+    watch_.release();
+  }
+  /// Before each `attempt`, and before anybody may interrupt it: closes a connection that is not as we left it.
+  void prepare() {
+    if (open() && !watch_.silent()) close();
+    watch_.begin(open());
+  }
+
+  /// One attempt: on the open connection, or on a new one to `address` (a number; unused for Unix sockets).
+  /// `content` may be null; `content_touched` says afterwards whether anything of it was read.
+  send_result attempt(const outgoing& what, int number, const std::string& address, body::reader* content) {
+    if (!client_ && !create()) {
+      return unexpected<send_failure>{send_failure{error_kind::tls_verify, reach::not_sent, "the certificates to trust could not be read"}};
+    }
+    const bool reused = open();
+    const duration connect_limit = at_least_a_millisecond(what.limits.connect);
+    const duration idle_limit = at_least_a_millisecond(what.limits.idle);
+    client_->set_connection_timeout(connect_limit);
+    client_->set_read_timeout(idle_limit);
+    client_->set_write_timeout(idle_limit);
+    if (!reused) aim(address);
+
+    exchange x{what, content};
+    httplib::Request request;
+    fill(request, what, number, x);
+    httplib::Response head;
+    httplib::Error code = httplib::Error::Success;
+    const auto begun = x.progress = steady::now();
+    httplib_says says = httplib_says::other;
+    try {
+      says = client_->send(request, head, code) ? httplib_says::success : translate(code);
+    } catch (const std::exception&) {  // such as stoi's in some versions; the client's own books are wrong after that
+      client_.reset();
+    }
+    const auto now = steady::now();
+    const socket_watch::report socket = watch_.examine();
+    content_touched_ = x.done > 0;
+    if (says == httplib_says::success && tls() && !socket.secured) {  // a proxy's answer to CONNECT, passed off as the origin's
+      close();
+      return unexpected<send_failure>{send_failure{error_kind::refused, reach::not_sent, "the proxy refused the tunnel"}};
+    }
+    if (says == httplib_says::success && !x.seen.headers_complete) x.take_head(head);  // no body: our handler was not asked
+    x.seen.quiet = now - x.progress;
+    diagnosis d = diagnose(says, x.seen, socket, tls(), now - begun, connect_limit, idle_limit);
+
+    if (socket.sockets > 0) opened_at_ = begun;
+    idle_since_ = now;
+    if (!d.success || x.must_close || x.seen.no_body) close();
+    if (!open()) watch_.release();
+
+    x.answer.url = url{what.origin, what.request.target()};
+    if (d.success) return std::move(x.answer);
+    send_failure failure{d.kind, d.reach, std::move(d.text)};
+    if (x.seen.headers_complete) failure.partial = std::move(x.answer);
+    return unexpected<send_failure>{std::move(failure)};
+  }
+
+ private:
+  /// What the callbacks of one attempt work on.
+  struct exchange {
+    exchange(const outgoing& w, body::reader* b) : what{w}, content{b}, max_body{w.request.max_body().value_or(w.limits.max_body)} {}
+
+    bool take_head(const httplib::Response& head) {
+      answer.status = head.status;
+      answer.version = head.version.starts_with("HTTP/") ? head.version.substr(5) : head.version;
+      answer.headers.reserve(head.headers.size());
+      for (const auto& [name, value] : head.headers) answer.headers.add(name, value);
+      seen.headers_complete = true;
+      progress = steady::now();
+      const framing f = framing_of(answer.headers);
+      const bool bodyless = answer.status == 204 || answer.status == 304 || what.request.method() == method::head;
+      seen.chunked = f.kind == framing::chunked;
+      must_close = f.close || answer.status < 200 || (f.kind == framing::none && !bodyless);
+      seen.interim = answer.status < 200;
+      seen.no_body = answer.status == 304;
+      seen.bad_framing = f.kind == framing::nonsense && !bodyless;
+      if (f.kind == framing::length && !bodyless) {
+        seen.too_large = f.length_value > max_body;
+        if (!seen.too_large) answer.body.reserve(static_cast<std::size_t>(f.length_value));
+      }
+      return !seen.interim && !seen.no_body && !seen.bad_framing && !seen.too_large;
+    }
+    bool take_body(const char* data, std::size_t n) {
+      progress = steady::now();
+      const std::size_t room = static_cast<std::size_t>(std::min<std::uint64_t>(n, max_body - answer.body.size()));
+      answer.body.append(data, room);
+      seen.too_large = room < n;
+      return !seen.too_large;
+    }
+    /// Writes the next part of the request's body. False: it cannot be had.
+    bool give(httplib::DataSink& sink, bool chunked) {
+      progress = steady::now();
+      if (const auto all = content->bytes()) {
+        if (done == 0 && !all->empty()) sink.write(all->data(), all->size());
+        done = all->size();
+      } else {
+        std::array<char, 16384> buffer;
+        const auto n = content->read(buffer);
+        if (!n) {
+          seen.body_failure = n.error();
+          return false;
+        }
+        done += *n;
+        if (*n > 0) return sink.write(buffer.data(), *n), true;
+      }
+      if (chunked) sink.done();
+      return true;
+    }
+
+    const outgoing& what;
+    body::reader* const content;
+    const std::uint64_t max_body;
+    response answer;
+    observed seen;
+    bool must_close = false;
+    std::uint64_t done = 0;
+    steady::time_point progress;
+  };
+
+  static duration at_least_a_millisecond(duration d) noexcept {  // and at most what fits into poll()'s milliseconds
+    return std::clamp<duration>(d, std::chrono::milliseconds{1}, std::chrono::hours{24 * 20});
+  }
+  bool tls() const noexcept { return origin_.scheme == scheme::https; }
+
+  bool create() {
+    const std::string host = route_.unix_socket.empty() ? origin_.host : route_.unix_socket;
+#if defined(CPPHTTPLIB_OPENSSL_SUPPORT)
+    if (tls()) {
+      auto client = std::make_unique<httplib::SSLClient>(host, origin_.port);
+      if (!client->is_valid() || !use_roots(*client, *roots_)) return false;
+      report_to(context_of(*client), watch_);
+      client_ = std::move(client);
+    }
+#endif
+    if (!client_) client_ = std::make_unique<httplib::ClientImpl>(host, origin_.port);
+    tame(*client_);
+    if (!route_.unix_socket.empty()) client_->set_address_family(AF_UNIX);
+    client_->set_socket_options([this](auto fd) { watch_.opened(static_cast<int>(fd)); });
+    return true;
+  }
+  void aim(const std::string& address) {
+    if (!route_.unix_socket.empty()) return;
+    if (!route_.proxy_host.empty()) return client_->set_proxy(address, route_.proxy_port);
+    client_->set_hostname_addr_map({{origin_.host, address}});
+  }
+
+  static void fill(httplib::Request& request, const outgoing& what, int number, exchange& x) {
+    request.method = what.request.method().text();
+    request.path = what.request.target();
+    request.headers.emplace("Host", what.origin.authority());
+    for (const auto& [name, value] : what.request.fields(number)) request.headers.emplace(name, value);
+    request.response_handler = [&x](const httplib::Response& head) { return x.take_head(head); };
+    request.content_receiver = [&x](const char* data, std::size_t n, auto, auto) { return x.take_body(data, n); };
+    if (x.content == nullptr) return;
+    const auto size = x.content->size();
+    if (size) {
+      if (*size == 0) {
+        request.headers.emplace("Content-Length", "0");
+        return;
+      }
+      request.content_length_ = static_cast<std::size_t>(*size);
+    } else {
+      request.is_chunked_content_provider_ = true;
+      request.headers.emplace("Transfer-Encoding", "chunked");
+    }
+    request.content_provider_ = [&x, chunked = !size](std::size_t, std::size_t, httplib::DataSink& sink) { return x.give(sink, chunked); };
+    suppress_expect(request);
+  }
+
+  const origin origin_;
+  const route route_;
+  tls_roots* const roots_;
+  socket_watch watch_;  // before the client, which reports to it until it is gone
+  std::unique_ptr<httplib::ClientImpl> client_;
+  steady::time_point opened_at_{}, idle_since_{};
+  bool content_touched_ = false;
+};
+
+}  // namespace again::inline AGAIN_ABI::http::detail

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// cpp-httplib itself, and the few places where its versions (0.11.1 and newer) differ for us. The only header that
+/// includes it. Differences are probed in templates, by what compiles; enumerators are named, never numbered.
+#pragma once
+
+// With a compiled cpp-httplib (Debian's) its classes have other sizes without this definition: the program would link and
+// corrupt memory. Its pkg-config file and meson dependency bring the definition along.
+#if !defined(CPPHTTPLIB_OPENSSL_SUPPORT) && !defined(AGAIN_HTTPLIB_WITHOUT_TLS)
+#error "again/http: compile with the flags of `pkg-config --cflags cpp-httplib` (they define CPPHTTPLIB_OPENSSL_SUPPORT); only for a header-only cpp-httplib without TLS define AGAIN_HTTPLIB_WITHOUT_TLS"
+#endif
+
+#include <again/expected.hpp>
+
+#include <httplib.h>
+
+#include <concepts>
+#include <string>
+
+namespace again::inline AGAIN_ABI::http::detail {
+
+#if defined(CPPHTTPLIB_OPENSSL_SUPPORT)
+inline constexpr bool httplib_has_tls = true;
+#else
+inline constexpr bool httplib_has_tls = false;
+#endif
+
+/// Our way of using a client: one connection kept open, nothing rewritten, nothing done behind our back.
+template <class Client> void tame(Client& client) {
+  client.set_keep_alive(true);
+  client.set_follow_location(false);
+  client.set_tcp_nodelay(true);   // head and body are two writes: 40 ms each without it
+  client.set_decompress(false);
+  client.set_compress(false);
+  if constexpr (requires { client.set_path_encode(false); }) {  // 0.23
+    client.set_path_encode(false);
+  } else {
+    client.set_url_encode(false);
+  }
+}
+
+/// Since 0.30.2 a body of 1 KiB waits up to a second for a 100 Continue that many servers never send. An empty Expect field
+/// is what switches that off.
+template <class Request> void suppress_expect(Request& request) {
+  if constexpr (requires { request.download_progress; }) {  // 0.23, the nearest mark that can be probed
+    if (!request.has_header("Expect")) request.headers.emplace("Expect", "");
+  }
+}
+
+/// Does an https connection through a proxy work? Before 0.13.2 a refused CONNECT can hang its thread for ever.
+template <class E = httplib::Error> constexpr bool connect_is_safe() noexcept {
+  return requires { E::ProxyConnection; };
+}
+
+/// What the library's error codes say, as far as they say anything: `Read` is timeout, FIN, RST and nonsense alike.
+enum class httplib_says { success, no_connection, connect_timeout, tls, tls_certificates, tls_verify, write, other };
+
+template <class E> httplib_says translate(E error) noexcept {
+  if (error == E::Success) return httplib_says::success;
+  if (error == E::Connection || error == E::BindIPAddress) return httplib_says::no_connection;
+  if (error == E::ConnectionTimeout) return httplib_says::connect_timeout;
+  if (error == E::SSLConnection) return httplib_says::tls;
+  if (error == E::SSLLoadingCerts) return httplib_says::tls_certificates;
+  if (error == E::SSLServerVerification) return httplib_says::tls_verify;
+  if (error == E::Write) return httplib_says::write;
+  if constexpr (requires { E::SSLServerHostnameVerification; }) {  // 0.18
+    if (error == E::SSLServerHostnameVerification) return httplib_says::tls_verify;
+  }
+  if constexpr (requires { E::ProxyConnection; }) {  // 0.13.2
+    if (error == E::ProxyConnection) return httplib_says::no_connection;
+  }
+  return httplib_says::other;
+}
+
+}  // namespace again::inline AGAIN_ABI::http::detail

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// How an answer's headers frame its body (RFC 9112 6.3), judged by us: an HTTP library that reads "Content-Length: abc" as 0
+/// gives a wrong body and reads the rest as the next answer.
+#pragma once
+
+#include <again/http/detail/chars.hpp>
+#include <again/http/headers.hpp>
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string_view>
+
+namespace again::inline AGAIN_ABI::http::detail {
+
+struct framing {
+  enum kinds { none, length, chunked, nonsense } kind = none;  ///< none: the body ends with the connection
+  std::uint64_t length_value = 0;
+  bool close = false;  ///< the peer says it will close, or must be made to
+
+  static std::optional<std::uint64_t> number(std::string_view text) noexcept {
+    if (text.empty()) return std::nullopt;
+    std::uint64_t n = 0;
+    for (const char c : text) {
+      if (c < '0' || c > '9' || n > (std::numeric_limits<std::uint64_t>::max() - 9) / 10) return std::nullopt;
+      n = n * 10 + static_cast<std::uint64_t>(c - '0');
+    }
+    return n;
+  }
+};
+
+inline framing framing_of(const headers& h) {
+  framing f;
+  f.close = h.has_token("Connection", "close");
+  std::optional<std::uint64_t> length;
+  for (const headers::field& field : h) {
+    if (equal_ignoring_case(field.name, "Transfer-Encoding")) {
+      // Only "chunked", once: cpp-httplib knows no other coding and would read the body as it comes.
+      const bool plain = f.kind != framing::chunked && equal_ignoring_case(trim(field.value), "chunked");
+      f.kind = plain && f.kind != framing::nonsense ? framing::chunked : framing::nonsense;
+    } else if (equal_ignoring_case(field.name, "Content-Length")) {
+      std::string_view rest = field.value;
+      do {  // a list of equal numbers is allowed
+        const auto n = framing::number(trim(take_until(rest, ',')));
+        if (!n || (length && *length != *n)) {
+          f.kind = framing::nonsense;
+          return f;
+        }
+        length = n;
+      } while (!rest.empty());
+    }
+  }
+  if (length && f.kind == framing::chunked) f.close = true;  // chunked wins, and the connection is not to be trusted (RFC 9112 6.3)
+  if (length && f.kind == framing::none) {
+    f.kind = framing::length;
+    f.length_value = *length;
+  }
+  return f;
+}
+
+}  // namespace again::inline AGAIN_ABI::http::detail

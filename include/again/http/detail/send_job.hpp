@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `send_job`: one attempt between the coroutine that awaits it and the worker that makes it. Shared by the two, because
+/// either may be gone first: an abandoned attempt ends on its own, a finished one waits to be taken.
+#pragma once
+
+#include <again/http/detail/cancel_switch.hpp>
+#include <again/http/transport.hpp>
+#include <again/scheduler.hpp>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace again::inline AGAIN_ABI::http::detail {
+
+class lane;
+
+/// Where the result goes: lives in the awaiting side, which takes itself out of the job before it dies.
+struct send_receiver {
+  again::work* done = nullptr;
+  again::scheduler* scheduler = nullptr;
+  std::optional<send_result> result;
+};
+
+class send_job {
+ public:
+  send_job(std::shared_ptr<const outgoing> w, int n) : what{std::move(w)}, number{n} {}
+  send_job(const send_job&) = delete;
+  send_job& operator=(const send_job&) = delete;
+
+  void hold() noexcept { holders_.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept {
+    if (holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+  /// Before the job is submitted.
+  void deliver_to(send_receiver& r) noexcept { receiver_ = &r; }
+  /// From now on the receiver belongs to the caller alone. False: it did already, its result is on the way or there.
+  bool withdraw_receiver() noexcept {
+    const std::lock_guard lock{mutex_};
+    return std::exchange(receiver_, nullptr) != nullptr;
+  }
+  /// Hands over, if anybody still waits. `first()` is called in any case, while nobody can withdraw: whoever gets the result
+  /// finds done what it does. Any thread.
+  template <class F> void deliver(send_result&& result, F&& first) {
+    const std::lock_guard lock{mutex_};  // held while posting: the receiver may die as soon as it can be withdrawn
+    first();
+    send_receiver* const r = std::exchange(receiver_, nullptr);
+    if (r == nullptr) return;
+    r->result.emplace(std::move(result));
+    r->scheduler->post(*r->done);
+  }
+
+  const std::shared_ptr<const outgoing> what;
+  const int number;
+  cancel_switch stop;
+
+  // The pool's, under its lock.
+  send_job* next = nullptr;
+  send_job* previous = nullptr;
+  lane* home = nullptr;
+  enum class places : unsigned char { nowhere, waiting, runnable, running } place = places::nowhere;
+
+ private:
+  ~send_job() = default;
+
+  std::atomic<int> holders_{1};
+  std::mutex mutex_;
+  send_receiver* receiver_ = nullptr;
+};
+
+/// An intrusive queue of jobs.
+class job_list {
+ public:
+  bool empty() const noexcept { return first_ == nullptr; }
+  send_job* first() const noexcept { return first_; }
+  void push_back(send_job& j) noexcept {
+    j.next = nullptr;
+    j.previous = last_;
+    (last_ != nullptr ? last_->next : first_) = &j;
+    last_ = &j;
+  }
+  void remove(send_job& j) noexcept {
+    (j.previous != nullptr ? j.previous->next : first_) = j.next;
+    (j.next != nullptr ? j.next->previous : last_) = j.previous;
+    j.next = j.previous = nullptr;
+  }
+
+ private:
+  send_job* first_ = nullptr;
+  send_job* last_ = nullptr;
+};
+
+}  // namespace again::inline AGAIN_ABI::http::detail

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `send_pool`: bounded worker threads that make attempts, with a bounded queue in front.
+#pragma once
+
+#include <again/http/detail/lane.hpp>
+#include <again/http/detail/resolver.hpp>
+#include <again/http/detail/send_job.hpp>
+
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <cstddef>
+#include <exception>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace again::inline AGAIN_ABI::http::detail {
+
+struct pool_settings {
+  std::size_t workers = 64;
+  std::size_t queue = 1024;
+  std::size_t connections = 64;  ///< per origin
+  duration keep_idle{};
+  duration keep_at_most{};
+  route via;
+  std::string certificates;
+  resolver::look_up_function look_up;
+  std::size_t look_ups = 2;
+};
+
+/// An attempt takes one worker and one connection for as long as it runs. Jobs above an origin's limit wait in its lane, so
+/// that a slow origin cannot take the workers from the others; jobs above the number of workers wait in one queue.
+class send_pool {
+ public:
+  using steady = std::chrono::steady_clock;
+
+  explicit send_pool(pool_settings s)
+      : settings_{std::move(s)}, roots_{settings_.certificates}, resolver_{settings_.look_up, settings_.look_ups} {}
+  send_pool(const send_pool&) = delete;
+  send_pool& operator=(const send_pool&) = delete;
+  ~send_pool() { shut_down(); }
+
+  enum class admission { accepted, overloaded, closed };
+
+  /// Takes a share of `j` if accepted. Any thread.
+  admission submit(send_job& j) {
+    std::unique_lock lock{mutex_};
+    if (closed_) return admission::closed;
+    lane& home = lane_of(j.what->origin);
+    const bool must_wait = home.in_use >= settings_.connections;
+    const bool no_worker = idle_workers_ <= runnable_count_ && threads_.size() >= settings_.workers;
+    if ((must_wait || no_worker) && queued_ >= settings_.queue) return admission::overloaded;
+    if (idle_workers_ <= runnable_count_ && !must_wait && threads_.size() < settings_.workers) {
+      try {
+        threads_.emplace_back([this] { work(); });
+      } catch (const std::system_error&) {
+        if (threads_.empty()) return admission::overloaded;
+      }
+    }
+    j.hold();
+    j.home = &home;
+    ++queued_;
+    if (must_wait) {
+      home.waiting.push_back(j);
+      j.place = send_job::places::waiting;
+    } else {
+      make_runnable(j);
+    }
+    return admission::accepted;
+  }
+
+  /// Takes `j` back if no worker has it yet. Any thread.
+  void withdraw(send_job& j) {
+    const std::lock_guard lock{mutex_};
+    if (j.place == send_job::places::waiting) {
+      j.home->waiting.remove(j);
+    } else if (j.place == send_job::places::runnable) {
+      runnable_.remove(j);
+      --runnable_count_;
+      leave_lane(*j.home);
+    } else {
+      return;
+    }
+    --queued_;
+    j.place = send_job::places::nowhere;
+    j.release();
+  }
+
+  /// Refuses what comes, cancels what waits and runs (each gets its result), and joins the workers. Not a worker's thread.
+  void shut_down() {
+    std::unique_lock lock{mutex_};
+    closed_ = true;
+    wake_.notify_all();
+    job_list refused;
+    while (send_job* j = runnable_.first()) {
+      runnable_.remove(*j);
+      refused.push_back(*j);
+    }
+    for (auto& [where, l] : lanes_) {
+      while (send_job* j = l->waiting.first()) {
+        l->waiting.remove(*j);
+        refused.push_back(*j);
+      }
+    }
+    for (send_job* j = refused.first(); j != nullptr; j = j->next) j->place = send_job::places::nowhere;
+    runnable_count_ = queued_ = 0;
+    lock.unlock();  // a job's lock is never taken inside ours
+    while (send_job* j = refused.first()) {
+      refused.remove(*j);
+      j->deliver(cancelled(reach::not_sent), [] {});
+      j->release();
+    }
+    lock.lock();
+    // Again and again: an interruption between the opening of a socket and its connect() is lost on the kernel.
+    while (running_.first() != nullptr) {
+      for (send_job* j = running_.first(); j != nullptr; j = j->next) j->stop.raise();
+      left_.wait_for(lock, std::chrono::milliseconds{10});
+    }
+    std::vector<std::thread> threads = std::move(threads_);
+    threads_.clear();
+    std::vector<lane::connection> connections;
+    for (auto& [where, l] : lanes_) l->take_all(connections);
+    lock.unlock();
+    for (std::thread& t : threads) t.join();
+  }
+
+ private:
+  static send_result cancelled(reach r) {
+    return unexpected<send_failure>{send_failure{error_kind::cancelled, r, "the client was destroyed"}};
+  }
+
+  // ── under the lock ──
+
+  lane& lane_of(const origin& o) {
+    auto& l = lanes_[o];
+    if (!l) l = std::make_unique<lane>(o);
+    return *l;
+  }
+  void make_runnable(send_job& j) {
+    ++j.home->in_use;
+    runnable_.push_back(j);
+    ++runnable_count_;
+    j.place = send_job::places::runnable;
+    wake_.notify_one();
+  }
+  void leave_lane(lane& l) {
+    --l.in_use;
+    send_job* const next = l.waiting.first();
+    if (next == nullptr) return;
+    l.waiting.remove(*next);
+    make_runnable(*next);
+  }
+  bool any_idle_connection() const {
+    for (const auto& [where, l] : lanes_) {
+      if (l->has_idle()) return true;
+    }
+    return false;
+  }
+  void close_stale(std::unique_lock<std::mutex>& lock) {
+    std::vector<lane::connection> stale;
+    for (auto& [where, l] : lanes_) l->take_stale(steady::now(), settings_.keep_idle, settings_.keep_at_most, stale);
+    if (stale.empty()) return;
+    lock.unlock();
+    stale.clear();
+    lock.lock();
+  }
+
+  // ── the workers ──
+
+  void work() {
+    // A write to a connection that the peer has reset must not kill the process; the library's own flags do not reach OpenSSL.
+    ::sigset_t pipe;
+    ::sigemptyset(&pipe);
+    ::sigaddset(&pipe, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+    std::unique_lock lock{mutex_};
+    for (;;) {
+      ++idle_workers_;
+      while (runnable_.empty() && !closed_) {
+        if (any_idle_connection()) {
+          if (wake_.wait_for(lock, settings_.keep_idle) == std::cv_status::timeout) close_stale(lock);
+        } else {
+          wake_.wait(lock);
+        }
+      }
+      --idle_workers_;
+      if (closed_) return;
+      send_job& j = *runnable_.first();
+      runnable_.remove(j);
+      --runnable_count_;
+      --queued_;
+      running_.push_back(j);
+      j.place = send_job::places::running;
+      lane::connection c = j.home->take_idle();
+      lock.unlock();
+      make(j, c);
+      c.reset();  // a connection that was not worth keeping
+      j.release();
+      lock.lock();
+    }
+  }
+
+  void make(send_job& j, lane::connection& c) noexcept {
+    const outgoing& what = *j.what;
+    try {
+      if (c && (steady::now() - c->idle_since() >= settings_.keep_idle || steady::now() - c->opened_at() >= settings_.keep_at_most)) {
+        c->close();
+      }
+      if (!c) c = std::make_unique<httplib_connection>(what.origin, settings_.via, roots_);
+      std::optional<body::reader> content;
+      if (!what.request.body().absent()) {
+        auto opened = what.open_body();
+        if (!opened) {
+          return conclude(j, c, unexpected<send_failure>{send_failure{error_kind::invalid_request, reach::not_sent, opened.error().reason()}});
+        }
+        content.emplace(std::move(*opened));
+      }
+      try_addresses(j, c, content);
+    } catch (const std::exception& e) {  // out of memory
+      c.reset();
+      conclude(j, c, unexpected<send_failure>{send_failure{error_kind::overloaded, reach::maybe_sent, e.what()}});
+    }
+  }
+
+  void try_addresses(send_job& j, lane::connection& c, std::optional<body::reader>& content) {
+    const outgoing& what = *j.what;
+    lane& home = *j.home;
+    std::vector<std::string> addresses(1);
+    c->prepare();
+    const std::string& name = settings_.via.host_to_resolve(what.origin);
+    if (!c->open() && !name.empty()) {
+      resolved found = resolver_.resolve(name, steady::now() + std::min(what.limits.total, what.limits.connect), j.stop);
+      if (found.addresses.empty()) {
+        if (content && !content->bytes()) what.give_back(std::move(*content));
+        return conclude(j, c, unexpected<send_failure>{send_failure{error_kind::resolve, reach::not_sent, "'" + name + "': " + found.reason}});
+      }
+      addresses = std::move(found.addresses);
+      const std::lock_guard lock{mutex_};
+      home.order(addresses);
+    }
+    for (std::size_t i = 0; i < addresses.size(); ++i) {
+      if (i > 0) c->prepare();
+      const bool fresh = !c->open();
+      const cancel_switch::phase phase{j.stop, {[](void* watch) noexcept { return static_cast<socket_watch*>(watch)->interrupt(); }, &c->watch()}};
+      if (!phase.entered()) return conclude(j, c, cancelled(reach::not_sent));
+      send_result r = c->attempt(what, j.number, addresses[i], content ? &*content : nullptr);
+      const bool no_connection = !r && r.error().reach == reach::not_sent &&
+                                 (r.error().kind == error_kind::refused || r.error().kind == error_kind::connect_timeout);
+      if (fresh && !addresses[i].empty()) {
+        const std::lock_guard lock{mutex_};
+        no_connection ? home.failed(addresses[i]) : home.worked(addresses[i]);
+      }
+      // Refused at once and not a byte sent: the next address belongs to the same attempt. A silent one has used up its time.
+      if (no_connection && r.error().kind == error_kind::refused && i + 1 < addresses.size()) continue;
+      if (content && !content->bytes() && !c->content_touched()) what.give_back(std::move(*content));
+      return conclude(j, c, std::move(r));  // inside the phase: who stops it later finds it delivered
+    }
+  }
+
+  /// Puts the connection back, lets the next job begin, and only then delivers: whoever sends again at once finds the connection.
+  void conclude(send_job& j, lane::connection& c, send_result r) noexcept {
+    if (j.stop.raised()) r = cancelled(r ? reach::answered : r.error().reach);  // what we cut off ourselves is no answer
+    const bool open = c && c->open();
+    const bool keep = open || (c && c->costly());
+    j.deliver(std::move(r), [&] {
+      const std::lock_guard lock{mutex_};
+      running_.remove(j);
+      j.place = send_job::places::nowhere;
+      if (keep && !closed_) j.home->put_idle(std::move(c), open);
+      leave_lane(*j.home);
+      if (closed_) left_.notify_all();
+    });
+  }
+
+  const pool_settings settings_;
+  tls_roots roots_;
+  resolver resolver_;
+  std::mutex mutex_;
+  std::condition_variable wake_, left_;
+  std::map<origin, std::unique_ptr<lane>> lanes_;
+  job_list runnable_, running_;
+  std::size_t runnable_count_ = 0, queued_ = 0, idle_workers_ = 0;
+  bool closed_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace again::inline AGAIN_ABI::http::detail

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `socket_watch`: what we know of, and can do to, the socket inside an HTTP library's connection without its help.
+#pragma once
+
+#include <again/http/detail/tcp_state.hpp>
+#include <again/verdict.hpp>
+
+#include <cerrno>
+#include <cstdint>
+#include <mutex>
+#include <utility>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace again::inline AGAIN_ABI::http::detail {
+
+/// Holds a duplicate of the socket's descriptor, taken in the library's hook for new sockets. It survives the library's own
+/// close, so it tells afterwards what became of the bytes, and `shutdown` on it ends any blocking call on the original
+/// from any thread. It admits one socket per attempt: a second one is where a library sends again behind our back.
+///
+/// Threads: `interrupt` any; the rest the thread that sends. The mutex is a leaf: the hook runs under the library's own
+/// locks, so nothing of the library is ever called while it is held.
+class socket_watch {
+ public:
+  explicit socket_watch(bool tls) noexcept : tls_{tls} {}
+  socket_watch(const socket_watch&) = delete;
+  socket_watch& operator=(const socket_watch&) = delete;
+  ~socket_watch() { close_duplicate(); }
+
+  /// What an attempt looks like afterwards.
+  struct report {
+    reach how_far = reach::not_sent;
+    int sockets = 0;              ///< opened in this attempt, a refused one not counted
+    bool second_refused = false;  ///< the library tried to send again
+    bool secured = false;         ///< the TLS handshake has finished
+    bool timed = false;           ///< nothing is known of FIN and RST: only the clock tells
+    bool reset = false;
+    bool peer_closed = false;
+    bool received = false;        ///< something came, which under TLS may be no more than a record of the session
+    std::uint32_t quiet_ms = 0;
+  };
+
+  /// An attempt begins, on the connection that is open, or on none.
+  void begin(bool reused) noexcept {
+    const std::lock_guard lock{mutex_};
+    if (!reused) close_duplicate();
+    base_ = look_at(duplicate_);
+    reused_ = reused;
+    secured_ = reused && tls_;
+    sockets_ = 0;
+    second_refused_ = interrupted_ = eof_ = reset_ = false;
+  }
+
+  /// The library's hook: `fd` is new and not connected. Refuses by putting /dev/null in its place, so that connect fails at once.
+  void opened(int fd) noexcept {
+    const std::lock_guard lock{mutex_};
+    const bool sent_before = reused_ && how_far() != reach::not_sent;
+    if (interrupted_ || sockets_ > 0 || sent_before) {
+      second_refused_ = second_refused_ || !interrupted_;
+      const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+      if (nowhere >= 0) {
+        ::dup3(nowhere, fd, O_CLOEXEC);
+        ::close(nowhere);
+      }
+      return;
+    }
+    close_duplicate();
+    duplicate_ = ::fcntl(fd, F_DUPFD_CLOEXEC, 1024);  // high, where programs that still use select() do not look
+    if (duplicate_ < 0) duplicate_ = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    base_ = look_at(duplicate_);
+    reused_ = secured_ = eof_ = reset_ = false;
+    sockets_ = 1;
+  }
+
+  /// TLS: the first handshake of this socket has finished; what is queued from now on is a request.
+  void secured() noexcept {
+    const std::lock_guard lock{mutex_};
+    if (std::exchange(secured_, true)) return;
+    base_ = look_at(duplicate_);
+  }
+  /// TLS: what a read on the socket said.
+  void read_ended(int error) noexcept {
+    const std::lock_guard lock{mutex_};
+    (error == 0 ? eof_ : reset_) = true;
+  }
+
+  /// Ends whatever blocks on the socket, now and later in this attempt. Any thread; microseconds.
+  reach interrupt() noexcept {
+    const std::lock_guard lock{mutex_};
+    interrupted_ = true;
+    if (duplicate_ >= 0) ::shutdown(duplicate_, SHUT_RDWR);  // before looking: nothing more can be queued then
+    return how_far();
+  }
+
+  /// After the library has returned.
+  report examine() noexcept {
+    const std::lock_guard lock{mutex_};
+    const tcp_state now = look_at(duplicate_);
+    report r;
+    r.how_far = how_far();
+    r.sockets = sockets_;
+    r.second_refused = second_refused_;
+    r.secured = secured_;
+    r.timed = !now.known;
+    r.reset = tls_ && secured_ ? reset_ || (now.reset && !eof_) : now.reset;
+    r.peer_closed = tls_ && secured_ ? eof_ || now.peer_closed : now.peer_closed;
+    r.received = now.received > base_.received + (now.peer_closed ? 1U : 0U);
+    r.quiet_ms = now.quiet_ms;
+    return r;
+  }
+
+  /// Is an idle connection still as we left it? Anything to read on it is a goodbye or an answer nobody asked for.
+  bool silent() noexcept {
+    const std::lock_guard lock{mutex_};
+    if (duplicate_ < 0) return false;
+    ::pollfd p{duplicate_, POLLIN | POLLRDHUP, 0};
+    return ::poll(&p, 1, 0) == 0;
+  }
+
+  /// The library has closed its socket: close ours, so that the connection really ends.
+  void release() noexcept {
+    const std::lock_guard lock{mutex_};
+    close_duplicate();
+  }
+
+  /// The duplicate, or -1; the sending thread's.
+  int descriptor() const noexcept { return duplicate_; }
+
+ private:
+  reach how_far() const noexcept {
+    if (sockets_ == 0 && !reused_) return reach::not_sent;
+    if (tls_ && !secured_) return reach::not_sent;
+    const tcp_state now = look_at(duplicate_);
+    if (!now.known) return reach::maybe_sent;
+    if (now.queued <= base_.queued) return reach::not_sent;
+    const bool answered = !tls_ && now.received > base_.received + (now.peer_closed ? 1U : 0U);
+    return answered ? reach::answered : reach::maybe_sent;
+  }
+  void close_duplicate() noexcept {
+    if (duplicate_ >= 0) ::close(std::exchange(duplicate_, -1));
+  }
+
+  std::mutex mutex_;
+  const bool tls_;
+  int duplicate_ = -1;
+  tcp_state base_;
+  int sockets_ = 0;
+  bool reused_ = false, secured_ = false, interrupted_ = false, second_refused_ = false, eof_ = false, reset_ = false;
+};
+
+}  // namespace again::inline AGAIN_ABI::http::detail
