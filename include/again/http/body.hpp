@@ -179,6 +179,7 @@ struct body::from_file final : body::maker {
     auto opened = std::make_unique<source>();
     opened->file.reset(std::fopen(path.c_str(), "rb"));
     long end = -1;
+    if (opened->file) static_cast<void>(std::setvbuf(opened->file.get(), nullptr, _IONBF, 0));  // the reader's buffer is enough
     if (opened->file && std::fseek(opened->file.get(), 0, SEEK_END) == 0) end = std::ftell(opened->file.get());
     if (end < 0 || std::fseek(opened->file.get(), 0, SEEK_SET) != 0) {
       return unexpected<invalid>{invalid{"the body's file '" + path + "' could not be opened"}};

@@ -143,8 +143,13 @@ inline http::headers request::fields(int number) const {
 }
 
 inline std::optional<invalid> validate(const request& r) {
-  constexpr std::string_view ours[] = {"Connection",        "Content-Length", "Expect",  "Host",   "Keep-Alive",
-                                       "Proxy-Connection",  "TE",             "Trailer", "Upgrade", "Transfer-Encoding"};
+  constexpr std::string_view ours[] = {"Connection",       "Content-Length", "Expect",  "Host",    "Keep-Alive",
+                                       "Proxy-Connection", "TE",             "Trailer", "Upgrade", "Transfer-Encoding"};
+  const auto refuse_ours = [&](const std::string& name) -> std::optional<invalid> {
+    for (const std::string_view one : ours)
+      if (detail::equal_ignoring_case(name, one)) return invalid{"header '" + name + "' is set by the transport alone"};
+    return std::nullopt;
+  };
   if (!r.method_.valid()) {
     return invalid{"the method is not a token of 1 to " + std::to_string(http::method::capacity) + " characters"};
   }
@@ -153,9 +158,9 @@ inline std::optional<invalid> validate(const request& r) {
   if (auto bad = validate_target(r.target_)) return bad;
   for (const auto& [name, value] : r.headers_) {
     if (auto bad = validate_field(name, value)) return bad;
-    for (const std::string_view one : ours)
-      if (detail::equal_ignoring_case(name, one)) return invalid{"header '" + name + "' is set by the transport alone"};
+    if (auto bad = refuse_ours(name)) return bad;
   }
+  if (auto bad = refuse_ours(r.attempt_header_)) return bad;
   if (!r.attempt_header_.empty() && !detail::is_token(r.attempt_header_)) {
     return invalid{"the attempt header's name is not a token"};
   }

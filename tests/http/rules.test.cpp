@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+#include <again/http/rules.hpp>
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+
+using namespace again::http;
+using again::disposition;
+using again::reach;
+using again::verdict;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr request_facts get{};
+constexpr request_facts put{.method = method::put};
+constexpr request_facts post{.method = method::post};
+constexpr request_facts keyed_post{.method = method::post, .keyed = true};
+constexpr request_facts harmless_post{.method = method::post, .idempotent = true};
+constexpr request_facts harmful_get{.method = method::get, .idempotent = false};
+
+constexpr outcome answer(int status, std::optional<again::duration> wait = std::nullopt) { return {.status = status, .retry_after = wait}; }
+constexpr disposition of(const rules& r, const request_facts& f, const outcome& o) { return judge(r, f, o).kind; }
+constexpr disposition of(const request_facts& f, const outcome& o) { return of(rules{}, f, o); }
+
+}  // namespace
+
+static_assert(rules{} == rules::rfc9110 && rules{} != rules::none);
+static_assert(of(post, {.kind = error_kind::reset, .reach = reach::maybe_sent}) == disposition::not_replayable, "a judgment can be a constant");
+
+TEST_CASE("not a byte sent: any method may be sent again") {
+  for (const error_kind kind : {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::tls_handshake,
+                                error_kind::reset, error_kind::closed, error_kind::timeout}) {
+    CAPTURE(name(kind));
+    const outcome o{.kind = kind, .reach = reach::not_sent};
+    for (const request_facts& f : {get, put, post, keyed_post, harmless_post, harmful_get}) CHECK(of(f, o) == disposition::transient);
+  }
+}
+
+TEST_CASE("maybe sent or answered: only what is idempotent, by method, by key, or by its maker's word") {
+  for (const error_kind kind : {error_kind::reset, error_kind::closed, error_kind::timeout, error_kind::truncated}) {
+    for (const reach how_far : {reach::maybe_sent, reach::answered}) {
+      CAPTURE(name(kind));
+      const outcome o{.kind = kind, .reach = how_far};
+      for (const request_facts& f : {get, put, keyed_post, harmless_post}) CHECK(of(f, o) == disposition::transient);
+      for (const request_facts& f : {post, harmful_get}) CHECK(of(f, o) == disposition::not_replayable);
+    }
+  }
+  for (const int status : {408, 425, 429, 500, 502, 503, 504}) {
+    CAPTURE(status);
+    for (const request_facts& f : {get, put, keyed_post, harmless_post}) CHECK(of(f, answer(status)) == disposition::transient);
+    for (const request_facts& f : {post, harmful_get}) CHECK(of(f, answer(status)) == disposition::not_replayable);
+  }
+}
+
+TEST_CASE("what another attempt would not cure is permanent, safe or not") {
+  for (const error_kind kind : {error_kind::tls_verify, error_kind::protocol, error_kind::too_large, error_kind::redirects,
+                                error_kind::invalid_request, error_kind::unsupported, error_kind::overloaded}) {
+    CAPTURE(name(kind));
+    for (const request_facts& f : {get, post}) CHECK(of(f, {.kind = kind, .reach = reach::not_sent}) == disposition::permanent);
+  }
+  for (const int status : {100, 400, 401, 403, 404, 409, 413, 421, 422, 501, 505, 511, 599, 0, 999, -1}) {
+    CAPTURE(status);
+    for (const request_facts& f : {get, post}) CHECK(of(f, answer(status)) == disposition::permanent);
+  }
+}
+
+TEST_CASE("a body that cannot be had again makes the transient not replayable, and leaves the permanent permanent") {
+  constexpr request_facts spent{.method = method::put, .replayable = false};
+  CHECK(of(spent, answer(503)) == disposition::not_replayable);
+  CHECK(of(spent, {.kind = error_kind::refused, .reach = reach::not_sent}) == disposition::not_replayable);
+  CHECK(of(spent, answer(404)) == disposition::permanent);
+  CHECK(of(spent, {.kind = error_kind::cancelled, .reach = reach::maybe_sent}) == disposition::aborted);
+}
+
+TEST_CASE("our own stop says nothing of the peer, whatever the rules list") {
+  rules r;
+  for (const error_kind kind : all_error_kinds) r.errors.insert(kind);
+  CHECK(of(r, get, {.kind = error_kind::cancelled, .reach = reach::not_sent}) == disposition::aborted);
+  CHECK(of(r, get, {.kind = error_kind::deadline, .reach = reach::maybe_sent}) == disposition::aborted);
+  CHECK(of(r, get, {.kind = error_kind::invalid_request, .reach = reach::not_sent}) == disposition::permanent);
+  CHECK(of(r, get, {.kind = error_kind::unsupported, .reach = reach::not_sent}) == disposition::permanent);
+  CHECK(of(r, get, {.kind = error_kind::overloaded, .reach = reach::not_sent}) == disposition::transient);
+  CHECK(of(r, get, {.kind = error_kind::tls_verify, .reach = reach::not_sent}) == disposition::transient);
+}
+
+TEST_CASE("the verdict carries reach, status and the kind's name") {
+  CHECK(judge(rules{}, get, answer(404)) == verdict{.kind = disposition::permanent, .reach = reach::answered, .code = 404, .name = "status"});
+  CHECK(judge(rules{}, get, {.kind = error_kind::truncated, .reach = reach::answered, .status = 200}) ==
+        verdict{.kind = disposition::transient, .reach = reach::answered, .code = 200, .name = "truncated"});
+}
+
+TEST_CASE("a wish is heard on the statuses that may make one, and bounded") {
+  for (const int status : {429, 503}) CHECK(judge(rules{}, get, answer(status, 2s)).server_delay == 2s);
+  CHECK(judge(rules{}, get, answer(413, 2s)).server_delay == 2s);
+  CHECK(judge(rules{}, get, answer(413, 2s)).kind == disposition::permanent);
+  CHECK(judge(rules{}, get, answer(500, 2s)).server_delay < 0s);
+  CHECK(judge(rules{}, get, answer(503)).server_delay < 0s);
+  CHECK(judge(rules{}, get, answer(503, 0s)).server_delay == 0s);
+
+  const verdict at_most = judge(rules{}, get, answer(503, 1h));
+  CHECK(at_most.server_delay == 1h);
+  CHECK_FALSE(at_most.server_delay_too_long);
+  const verdict over = judge(rules{}, get, answer(503, 1h + 1ns));
+  CHECK(over.kind == disposition::transient);
+  CHECK(over.server_delay_too_long);
+  CHECK(over.server_delay == 1h + 1ns);
+  rules capped;
+  capped.over_max = again::over_max::cap;
+  const verdict cut = judge(capped, get, answer(503, again::forever));
+  CHECK(cut.server_delay == 1h);
+  CHECK_FALSE(cut.server_delay_too_long);
+  rules unbounded;
+  unbounded.max_retry_after = again::forever;
+  CHECK_FALSE(judge(unbounded, get, answer(503, again::forever)).server_delay_too_long);
+}
+
+TEST_CASE("statuses that refuse before processing may be repeated for any method, where the rules say so") {
+  rules r;
+  r.any_method_statuses = {429, 421};
+  CHECK(of(r, post, answer(429)) == disposition::transient);
+  CHECK(of(r, harmful_get, answer(429)) == disposition::transient);
+  CHECK(of(r, get, answer(421)) == disposition::transient);
+  CHECK(of(r, post, answer(503)) == disposition::not_replayable);
+  constexpr request_facts spent{.method = method::post, .replayable = false};
+  CHECK(of(r, spent, answer(429)) == disposition::not_replayable);
+}
+
+TEST_CASE("a Retry-After may be needed, may suffice, or must be 0") {
+  rules r;
+  r.statuses = {413, 500};
+  r.needs_retry_after = {413};
+  CHECK(of(r, get, answer(413)) == disposition::permanent);
+  CHECK(of(r, get, answer(413, 1s)) == disposition::transient);
+  CHECK(of(r, get, answer(500)) == disposition::transient);
+
+  r = rules{};
+  r.statuses = {};
+  r.retry_after_forces_retry = true;
+  CHECK(of(r, get, answer(503)) == disposition::permanent);
+  CHECK(of(r, get, answer(503, 1s)) == disposition::transient);
+  CHECK(of(r, get, answer(418, 1s)) == disposition::permanent);
+  CHECK(of(r, post, answer(503, 1s)) == disposition::not_replayable);
+
+  r = rules{};
+  r.zero_retry_after_statuses = {503};
+  CHECK(of(r, get, answer(503, 0s)) == disposition::transient);
+  CHECK(of(r, get, answer(503, 1s)) == disposition::permanent);
+  CHECK(of(r, get, answer(503)) == disposition::permanent);
+}
+
+TEST_CASE("of truncated answers those cut in the headers may be told apart") {
+  rules r;
+  r.errors.erase(error_kind::truncated);
+  r.truncated_headers = true;
+  CHECK(of(r, get, {.kind = error_kind::truncated, .reach = reach::answered}) == disposition::transient);
+  CHECK(of(r, get, {.kind = error_kind::truncated, .reach = reach::answered, .status = 200}) == disposition::permanent);
+}
+
+TEST_CASE("a method that only the rules exclude is permanent, for it would be harmless") {
+  rules r;
+  r.methods = {};
+  r.not_sent_any_method = false;
+  CHECK(of(r, get, answer(503)) == disposition::permanent);
+  CHECK(of(r, post, answer(503)) == disposition::not_replayable);
+  CHECK(of(r, post, {.kind = error_kind::refused, .reach = reach::not_sent}) == disposition::permanent);
+  CHECK(of(r, keyed_post, answer(503)) == disposition::transient);
+  r.methods = method_set::any();
+  CHECK(of(r, post, answer(503)) == disposition::transient);
+  CHECK(of(r, harmful_get, answer(503)) == disposition::not_replayable);
+}
+
+TEST_CASE("a status is a value where it is accepted by name, or 2xx and 3xx that are not to be retried") {
+  for (const int status : {200, 204, 299, 301, 304, 399}) CHECK(accepted(rules{}, {}, status));
+  for (const int status : {0, 100, 103, 199, 400, 404, 503, 599}) CHECK_FALSE(accepted(rules{}, {}, status));
+  CHECK(accepted(rules{}, {404, 503}, 404));
+  CHECK(accepted(rules{}, {404, 503}, 503));
+  rules polling;
+  polling.statuses.insert(202);
+  CHECK_FALSE(accepted(polling, {}, 202));
+  CHECK(accepted(polling, {202}, 202));
+}
