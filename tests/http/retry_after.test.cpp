@@ -124,3 +124,12 @@ TEST_CASE("the X-RateLimit family is understood as spans, seconds since 1970 or 
     CHECK_FALSE(wish({{"X-RateLimit-Reset", bad}}));
   }
 }
+
+TEST_CASE("a server's yes or no is read from its two fields, and nothing else is a word") {
+  CHECK(should_retry({{"X-Should-Retry", "false"}}) == false);
+  CHECK(should_retry({{"x-should-retry", "TRUE"}}) == true);
+  CHECK(should_retry({{"Stripe-Should-Retry", "false"}}) == false);
+  CHECK(should_retry({{"X-Should-Retry", "maybe"}, {"Stripe-Should-Retry", "true"}}) == true);
+  CHECK_FALSE(should_retry({{"X-Should-Retry", "0"}}).has_value());
+  CHECK_FALSE(should_retry({}).has_value());
+}

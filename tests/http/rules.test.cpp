@@ -150,6 +150,20 @@ TEST_CASE("a Retry-After may be needed, may suffice, or must be 0") {
   CHECK(of(r, get, answer(503)) == disposition::permanent);
 }
 
+TEST_CASE("where the rules hear it, a server's yes or no outranks its status, but not what is safe") {
+  const outcome no{.status = 503, .retry_after = 1s, .should_retry = false}, yes{.status = 409, .should_retry = true};
+  CHECK(of(get, no) == disposition::transient);
+  CHECK(of(get, yes) == disposition::permanent);
+  rules r;
+  r.should_retry_headers = true;
+  CHECK(of(r, get, no) == disposition::forbidden);
+  CHECK(of(r, post, no) == disposition::forbidden);
+  CHECK(of(r, get, yes) == disposition::transient);
+  CHECK(of(r, post, yes) == disposition::not_replayable);
+  CHECK(of(r, get, answer(503)) == disposition::transient);
+  CHECK(of(r, get, answer(404)) == disposition::permanent);
+}
+
 TEST_CASE("of truncated answers those cut in the headers may be told apart") {
   rules r;
   r.errors.erase(error_kind::truncated);

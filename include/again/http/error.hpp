@@ -40,7 +40,8 @@ class error {
                        {.kind = kind,
                         .reach = reach,
                         .status = partial.status,
-                        .retry_after = retry_after(partial.headers, now, r.rate_limit_headers)})},
+                        .retry_after = retry_after(partial.headers, now, r.rate_limit_headers),
+                        .should_retry = should_retry(partial.headers)})},
         response_{std::make_shared<const http::response>(std::move(partial))},
         detail_{std::move(detail)} {}
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The server's wish: Retry-After in seconds and as a date, and the rate limit fields. What cannot be read is absent, never 0.
+/// The server's wish: Retry-After in seconds and as a date, the rate limit fields, and a plain yes or no. What cannot be
+/// read is absent, never 0.
 #pragma once
 
 #include <again/clock.hpp>
@@ -26,6 +27,15 @@ constexpr std::optional<duration> parse_retry_after(std::string_view value, wall
 /// RateLimit-Reset, X-RateLimit-Reset-After, X-RateLimit-Retry-After, X-RateLimit-Reset, X-Rate-Limit-Reset. From 10^9 on
 /// a number is seconds since 1970, from 10^12 on milliseconds. Where quota remains they ask for nothing.
 inline std::optional<duration> retry_after(const headers& fields, wall_time now, bool rate_limit = false) noexcept;
+
+/// What X-Should-Retry or Stripe-Should-Retry says: "true" or "false", in any case; anything else is nothing.
+inline std::optional<bool> should_retry(const headers& fields) noexcept {
+  for (const std::string_view name : {"X-Should-Retry", "Stripe-Should-Retry"}) {
+    if (detail::equal_ignoring_case(fields.get(name), "true")) return true;
+    if (detail::equal_ignoring_case(fields.get(name), "false")) return false;
+  }
+  return std::nullopt;
+}
 
 // ── definitions ──
 

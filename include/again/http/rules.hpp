@@ -49,6 +49,9 @@ struct rules {
   status_set zero_retry_after_statuses{};
   /// Without Retry-After, read RateLimit, RateLimit-Reset, X-RateLimit-Reset and their like (see retry_after.hpp).
   bool rate_limit_headers = false;
+  /// Obey X-Should-Retry and Stripe-Should-Retry: "false" ends the retry (`forbidden`), "true" makes any status worth another
+  /// attempt. What the API's own clients do for Stripe and OpenAI; no standard.
+  bool should_retry_headers = false;
 
   friend constexpr bool operator==(const rules&, const rules&) = default;
 
@@ -64,6 +67,7 @@ struct outcome {
   again::reach reach = again::reach::answered;
   int status = 0;                         ///< of the answer, also where it was cut short; 0: none came, or not all of its headers
   std::optional<duration> retry_after{};  ///< what the answer asks for (see `retry_after`); nothing: it does not
+  std::optional<bool> should_retry{};     ///< what it says of another attempt (see `should_retry`); nothing: nothing
 };
 
 /// True where this status is a value and not an error: it was accepted by name, or is 2xx or 3xx and not one to retry.
@@ -75,7 +79,7 @@ constexpr bool accepted(const rules& r, const status_set& accept, int status) no
 /// The decision: reach × method × key × replayable body × rules. Pure.
 /// - Worth another attempt and safe to send again: transient, with the wait that the server asked for.
 /// - Worth it, but not safe (or the body cannot be had again): not_replayable.
-/// - Not worth it, or safe but excluded by `methods`: permanent. Our own stop (cancelled, deadline): aborted.
+/// - Not worth it, or safe but excluded by `methods`: permanent. The server said no: forbidden. Our own stop: aborted.
 constexpr verdict judge(const rules& r, const request_facts& request, const outcome& o) noexcept {
   verdict v{.kind = disposition::permanent, .reach = o.reach, .code = o.status, .name = name(o.kind)};
   const bool honoured = o.retry_after.has_value() && r.respect_retry_after.contains(o.status);
@@ -101,6 +105,10 @@ constexpr verdict judge(const rules& r, const request_facts& request, const outc
       break;
     default:
       wanted = r.errors.contains(o.kind) || (r.truncated_headers && o.kind == error_kind::truncated && o.status == 0);
+  }
+  if (r.should_retry_headers && o.should_retry) {
+    wanted = *o.should_retry;
+    if (!wanted) v.kind = disposition::forbidden;
   }
   if (!wanted) return v;
 
