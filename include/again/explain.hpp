@@ -50,6 +50,9 @@ constexpr cost_bound worst_case(const policy& p) noexcept {
     }
   }
   bound.sends = fast.attempt;
+  if (p.backoff.kind == backoff::kinds::polly_v2) {  // its waits depend on each other: any of them may be next to nothing
+    bound.sends = p.attempts <= most ? p.attempts : unlimited;
+  }
 
   const duration each = attempt_bound(p);
   progress slow;  // every attempt lasts until its timeout, every wait is the longest: the most time
@@ -57,7 +60,8 @@ constexpr cost_bound worst_case(const policy& p) noexcept {
     slow.elapsed = saturating_add(slow.elapsed, each);
     const decision d = slow.attempt >= most ? decision{} : decide(p, slow, verdict{}, last_draw);
     if (!d.again) {
-      bound.time = slow.attempt >= most ? p.deadline : slow.elapsed;
+      const bool ran_out = slow.attempt < most && d.stop == stop_reason::attempts_exhausted;
+      bound.time = ran_out ? slow.elapsed : p.deadline;  // what shorter waits leave, a further attempt may use up
       break;
     }
     slow.state = d.state;
@@ -94,15 +98,11 @@ inline std::string to_string(duration d) {
 /// The schedule, a line for each attempt (the first twelve), and the bounds.
 inline std::string explain(const policy& p) {
   constexpr int shown = 12;
+  const cost_bound bound = worst_case(p);
   std::string text = "attempt 1  at once\n";
-  progress at;
-  for (; at.attempt < shown; ++at.attempt) {
-    const decision d = decide(p, at, verdict{}, 0.0);  // with the least waits: every attempt that may happen is shown
-    if (!d.again) break;
-    at.state = d.state;
-    at.elapsed = saturating_add(at.elapsed, d.wait);
-    const delay_range range = delay_bounds(p.backoff, p.jitter, at.attempt);
-    text += "attempt " + std::to_string(at.attempt + 1) + "  ";
+  for (int attempt = 2; attempt <= shown && attempt <= bound.sends; ++attempt) {  // every attempt that may happen
+    const delay_range range = delay_bounds(p.backoff, p.jitter, attempt - 1);
+    text += "attempt " + std::to_string(attempt) + "  ";
     if (range.most == duration::zero()) {
       text += "at once";
     } else if (range.least == range.most) {
@@ -112,7 +112,6 @@ inline std::string explain(const policy& p) {
     }
     text += '\n';
   }
-  const cost_bound bound = worst_case(p);
   if (bound.sends > shown) text += "and so on\n";
   const duration each = attempt_bound(p);
   text += each == forever ? std::string{"no bound on one attempt"} : "each attempt at most " + to_string(each);
