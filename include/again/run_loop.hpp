@@ -34,7 +34,9 @@ class run_loop final : public scheduler {
   /// Runs work and timers until `finish`. Returns false if it ended because nothing was left that could ever happen: only
   /// under a pretend clock, and with no work outside; a real loop sleeps instead.
   bool run() {
-    return run_until([this] { return finished_.load(std::memory_order_acquire) && finished_.exchange(false); });
+    const bool ended = run_until([this] { return finished_.load(std::memory_order_acquire); });
+    if (ended) finished_.store(false, std::memory_order_release);  // only now: `run_until` asks more than once
+    return ended;
   }
 
   /// Runs until `done()` is true (asked between callbacks). Returns like `run`.
@@ -50,7 +52,13 @@ class run_loop final : public scheduler {
       collect();
       if (!timers_.empty()) {
         last_wake_ = clock_.now();
-        while (timer* const t = timers_.pop_due(last_wake_)) t->fire(*t);
+        for (int turn = 0; turn < fair_share; ++turn) {
+          if (done()) return true;
+          timer* const t = timers_.pop_due(last_wake_);
+          if (t == nullptr) break;
+          t->fire(*t);
+        }
+        if (timers_.next() <= last_wake_) continue;  // more are due than their share
       }
       if (local_.empty() && !done() && !idle()) return false;
     }
@@ -98,7 +106,7 @@ class run_loop final : public scheduler {
   void work_finished() noexcept override { outside_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
-  static constexpr int fair_share = 64;  // callbacks run before timers and other threads' work get their turn
+  static constexpr int fair_share = 64;  // callbacks run before the others (timers, other threads' work) get their turn
 
   // While alive, the calling thread is this loop's. Loops nest: a blocking wait inside a coroutine runs another one.
   struct entered {
