@@ -100,10 +100,11 @@ template <class S> class on_run {
     // Home thread: the awaiting side goes away.
     void abandon() noexcept {
       follow.reset();
+      stop.request_stop();  // before the far side is told to free the block: afterwards there may be none
+      scheduler* const here = home;
       states expected_state = states::running;
       if (state.compare_exchange_strong(expected_state, states::abandoned, std::memory_order_acq_rel)) {
-        home->work_finished();
-        stop.request_stop();  // the far side ends it and frees the block
+        here->work_finished();
         return;
       }
       await_posted();
