@@ -44,9 +44,10 @@ struct waited {
 
 template <awaitable A> await_result_t<A> sync_wait(run_loop& loop, A&& awaited, inplace_stop_token stop = {}) {
   std::remove_reference_t<A>& operand = awaited;
+  context with_stop = loop.root();  // outlives what is started with it
+  with_stop.stop = stop;
+  const context& ctx = stop.stop_possible() ? with_stop : loop.root();
   auto&& run = detail::as_startable(operand);
-  context ctx = loop.root();
-  ctx.stop = stop;
   detail::waited state;
   bool started = false;
   const bool finished = loop.run_until([&] {
@@ -56,7 +57,12 @@ template <awaitable A> await_result_t<A> sync_wait(run_loop& loop, A&& awaited, 
     }
     return state.done;
   });
-  if (!finished) throw std::logic_error{"again::sync_wait: nothing is left to run that could finish what is awaited"};
+  if (!finished) {
+    if constexpr (!std::is_lvalue_reference_v<A> && std::is_move_constructible_v<A>) {
+      [[maybe_unused]] const A ended = std::move(operand);  // a pending task must not outlive the context here
+    }
+    throw std::logic_error{"again::sync_wait: nothing is left to run that could finish what is awaited"};
+  }
   return run.take();
 }
 
