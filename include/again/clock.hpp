@@ -36,11 +36,12 @@ constexpr duration saturating_scale(duration d, double x) noexcept {
   return duration{static_cast<duration::rep>(scaled + (scaled < 4503599627370496.0 ? 0.5 : 0.0))};
 }
 
-/// Any std::chrono duration as ours, saturating at ±`forever` where a plain cast would overflow.
+/// Any std::chrono duration as ours, saturating at ±`forever` where a plain cast would overflow; NaN gives 0.
 template <class Rep, class Period> constexpr duration saturating_cast(std::chrono::duration<Rep, Period> d) noexcept {
   using seconds = std::chrono::duration<double>;
   constexpr double most = 9223372036.0;
   const double s = std::chrono::duration_cast<seconds>(d).count();
+  if (s != s) return duration::zero();  // NaN
   return s >= most ? forever : s <= -most ? -forever : std::chrono::duration_cast<duration>(d);
 }
 

@@ -11,7 +11,7 @@
 /// - `spawn` takes a task, an operation or a foreign awaitable that gives void: a scope has nowhere to put a result, so the
 ///   spawned coroutine has to take it itself.
 /// - `join` waits until all have finished, those spawned meanwhile included; afterwards the scope can be used again. The first
-///   exception that left one of them stops the others and is rethrown by `join`.
+///   exception that left one of them stops the others and is rethrown by `join`. A scope once stopped stays stopped.
 /// - Cancellation: `request_stop`, or a stop request of the coroutine that joins, reaches all of them.
 /// - Lifetime: the destructor ends and destroys whatever has not been joined. The scope must not be moved.
 /// - Thread: everything on the scheduler's thread; `request_stop` from any.
@@ -54,7 +54,14 @@ class scope {
     using stored = std::decay_t<A>;
     static_assert(std::is_void_v<detail::child_result_t<stored>>,
                   "again::scope::spawn: a scope has nowhere to put the result; spawn a task<void> that looks at it");
-    spawned<stored>* const s = ::new (detail::frame_cache::allocate(sizeof(spawned<stored>))) spawned<stored>{*this, std::forward<A>(awaited)};
+    void* const block = detail::frame_cache::allocate(sizeof(spawned<stored>));
+    spawned<stored>* s = nullptr;
+    try {
+      s = ::new (block) spawned<stored>{*this, std::forward<A>(awaited)};
+    } catch (...) {
+      detail::frame_cache::deallocate(block, sizeof(spawned<stored>));
+      throw;
+    }
     if (s->awaited.start({&spawned<stored>::finished, s}, inner_)) spawned<stored>::finished(s);
   }
 

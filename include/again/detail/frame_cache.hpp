@@ -55,6 +55,7 @@ class frame_cache {
       const std::size_t c = class_of(size);
       if (c < classes && lists_[c].kept < most_kept) {
         list& l = lists_[c];
+        if (l.kept == 0) arm_cleaner();  // this thread may only ever free
         l.head = ::new (p) free_frame{l.head};
         ++l.kept;
         return;
