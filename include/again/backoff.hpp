@@ -74,6 +74,9 @@ constexpr backoff polly_v2(duration median_first, duration cap) noexcept {
   return {.kind = backoff::kinds::polly_v2, .base = median_first, .cap = cap};
 }
 
+/// False: every delay is zero, whatever the attempt and the draw.
+constexpr bool waits(const backoff& b) noexcept { return b.base != duration::zero() || b.kind == backoff::kinds::fixed; }
+
 /// The delay before jitter after failed attempt `n` (from 1); for the random kinds the middle of what they give.
 constexpr duration nominal_delay(const backoff& b, int n) noexcept {
   if (n < 1) n = 1;
@@ -96,7 +99,7 @@ constexpr duration nominal_delay(const backoff& b, int n) noexcept {
     }
     case backoff::kinds::fibonacci: {
       duration before{};
-      for (int i = 1; i < n && d < b.cap; ++i) {
+      for (int i = 1; i < n && d < b.cap && d > duration::zero(); ++i) {
         const duration next = saturating_add(before, d);
         before = d;
         d = next;
@@ -126,6 +129,12 @@ constexpr double polly_curve(double t) noexcept {
   return exp(t * 0.69314718055994530942) * tanh(sqrt(4 * t));
 }
 
+/// The delay between two values of the curve; where doubles can no longer tell them apart it is endless, and not nothing.
+constexpr duration polly_delay(duration base, double from, double to) noexcept {
+  if (base > duration::zero() && to > 1e30) return forever;
+  return saturating_scale(base, (to - from) / 1.4);
+}
+
 }  // namespace detail
 
 /// The range of delays after failed attempt `n`, and by `at(draw)` the delay itself. `state` is advanced by the same draw.
@@ -143,9 +152,9 @@ constexpr duration jittered_delay(const backoff& b, jitter j, int n, double draw
   }
   if (b.kind == backoff::kinds::polly_v2) {
     const double next = detail::polly_curve(n - 1 + u);
-    duration d = saturating_scale(b.base, (next - state.carry) / 1.4);
+    duration d = detail::polly_delay(b.base, state.carry, next);
     state.carry = next;
-    if (d > b.cap) d = delay_range{b.cap / 2, b.cap}.at(u);  // above the cap: spread under it, instead of heaped upon it
+    if (d >= b.cap) d = delay_range{b.cap / 2, b.cap}.at(u);  // above the cap: spread under it, instead of heaped upon it
     return b.first_at_once && n == 1 ? duration::zero() : d;
   }
   return spread(j, nominal_delay(b, n), b.cap).at(u);
@@ -156,13 +165,13 @@ constexpr delay_range delay_bounds(const backoff& b, jitter j, int n) noexcept {
   if (b.first_at_once && n <= 1) return {};
   if (b.kind == backoff::kinds::decorrelated) {
     duration most = b.base;
-    for (int i = 0; i < n && most < b.cap; ++i) most = saturating_scale(most, 3);
+    for (int i = 0; i < n && most < b.cap && most > duration::zero(); ++i) most = saturating_scale(most, 3);
     const duration least = b.base < b.cap ? b.base : b.cap;
     return {least, most < b.cap ? most : b.cap};
   }
   if (b.kind == backoff::kinds::polly_v2) {
     const double least_before = n > 1 ? detail::polly_curve(n - 2) : 0;
-    const duration most = saturating_scale(b.base, (detail::polly_curve(n) - least_before) / 1.4);
+    const duration most = detail::polly_delay(b.base, least_before, detail::polly_curve(n));
     return {duration::zero(), most < b.cap ? most : b.cap};
   }
   return spread(j, nominal_delay(b, n), b.cap);

@@ -47,11 +47,22 @@ struct decision {
   friend constexpr bool operator==(const decision&, const decision&) = default;
 };
 
+namespace detail {
+constexpr decision decide_with_waits(const policy& p, const progress& at, const verdict& v, double draw) noexcept;
+}
+
 /// Decides. `draw` is uniform in [0, 1); it only matters where the policy has jitter. Never throws, allocates or overflows.
 ///
 /// Order: what the error says; how many attempts are left; what the server asked for; what still fits before the deadline.
 /// A server's delay is never shortened: jitter is added above it. A wait that would not end before the deadline is not begun.
 constexpr decision decide(const policy& p, const progress& at, const verdict& v, double draw) noexcept {
+  const bool plain = v.kind == disposition::transient && v.server_delay < duration::zero() && !v.server_delay_too_long;
+  const bool timeless = p.deadline == forever && at.inherited == forever && !waits(p.backoff);
+  if (plain && timeless && at.attempt < p.attempts && !at.nested) return decision{.again = true, .state = at.state};
+  return detail::decide_with_waits(p, at, v, draw);
+}
+
+constexpr decision detail::decide_with_waits(const policy& p, const progress& at, const verdict& v, double draw) noexcept {
   const auto stop = [&](stop_reason why) { return decision{.again = false, .stop = why, .state = at.state}; };
   switch (v.kind) {
     case disposition::permanent: return stop(stop_reason::permanent);
@@ -63,13 +74,15 @@ constexpr decision decide(const policy& p, const progress& at, const verdict& v,
   if (at.attempt >= p.attempts && p.attempts != unlimited) return stop(stop_reason::attempts_exhausted);
   if (at.nested) return stop(stop_reason::nested_limit);
 
-  const duration own_left = p.deadline == forever ? forever : p.deadline - at.elapsed;
-  const duration left = own_left < at.inherited ? own_left : at.inherited;
+  duration left = at.inherited;
+  if (p.deadline != forever && p.deadline - at.elapsed < left) left = p.deadline - at.elapsed;
   if (left <= duration::zero()) return stop(stop_reason::deadline_reached);
 
   decision d{.again = true, .state = at.state};
-  d.wait = jittered_delay(p.backoff, p.jitter, at.attempt, draw, d.state);
-  d.by = d.wait > duration::zero() ? wait_by::backoff : wait_by::none;
+  if (waits(p.backoff)) {
+    d.wait = jittered_delay(p.backoff, p.jitter, at.attempt, draw, d.state);
+    d.by = d.wait > duration::zero() ? wait_by::backoff : wait_by::none;
+  }
   if (v.server_delay_too_long) return stop(stop_reason::server_delay_too_long);
   if (v.server_delay >= duration::zero()) {
     duration wished = v.server_delay;
@@ -78,7 +91,7 @@ constexpr decision decide(const policy& p, const progress& at, const verdict& v,
       wished = p.server_delay_max;
     }
     const duration least = p.backoff.random() ? duration::zero() : delay_bounds(p.backoff, p.jitter, at.attempt).least;
-    const duration above = p.backoff.random() ? d.wait : d.wait - least;  // only the random part: all callers were told the same
+    const duration above = d.wait - least;  // only the random part: all callers were told the same
     const duration asked = saturating_add(wished, above);
     if (asked >= d.wait && wished > duration::zero()) {
       d.wait = asked;

@@ -48,14 +48,15 @@ class attempt_trace {
 
   constexpr attempt_trace() noexcept {}  // records are written before they are read
 
-  constexpr void push(const attempt_record& record) noexcept {
-    records_[count_ % capacity].record = record;
+  /// Makes room for one more and returns it, blank.
+  constexpr attempt_record& push() noexcept {
+    attempt_record& fresh = *std::construct_at(&records_[count_ % capacity].record);
     ++count_;
+    return fresh;
   }
   constexpr std::size_t size() const noexcept { return count_ < capacity ? count_ : capacity; }
   constexpr std::size_t dropped() const noexcept { return count_ - size(); }  ///< earlier attempts no longer kept
   constexpr const attempt_record& operator[](std::size_t i) const noexcept { return records_[(dropped() + i) % capacity].record; }
-  constexpr attempt_record& back() noexcept { return records_[(count_ - 1) % capacity].record; }
 
  private:
   union slot {  // no constructor runs for records that are never written

@@ -3,6 +3,9 @@
 /// One run of a retry: the state machine behind `again::retry`. It lives in the frame of the awaiting coroutine, starts the
 /// attempts in place, and asks `decide` what to do with each failure.
 ///
+/// Two halves. What every call needs stands in the run itself; what only a failure, a bound in time or an observer needs is
+/// built in place when it is needed first, so that a first-try success pays for none of it.
+///
 /// Everything happens on the scheduler's thread, but for `stopped_outside`, which a stop request runs on its own thread and
 /// which only passes the request on or posts.
 #pragma once
@@ -19,6 +22,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -32,8 +36,8 @@ template <class Op, class Hooks> struct retry_parts {
 };
 
 struct retry_settings {
-  bool nested = false;            // may multiply an outer retry's attempts
-  scheduler* where = nullptr;     // where to run, if given
+  bool nested = false;         // may multiply an outer retry's attempts
+  scheduler* where = nullptr;  // where to run, if given
   std::optional<std::uint64_t> seed{};
 };
 
@@ -53,8 +57,7 @@ template <class Op, class Hooks> class retry_run {
   retry_run(const retry_run&) = delete;
   retry_run& operator=(const retry_run&) = delete;
   ~retry_run() {
-    if (phase_ != phases::running && phase_ != phases::waiting) return;
-    leave();
+    if (rest_made_) end_rest();
   }
   [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<retry_run>{*this}; }
 
@@ -62,109 +65,181 @@ template <class Op, class Hooks> class retry_run {
     k_ = k;
     ctx_ = &ctx;
     const policy& p = parts_.policy;
-    const duration bound = attempt_bound(p);
-    timed_ = p.deadline != forever || bound != forever || Hooks::observes;
-    start_ = timed_ ? ctx.scheduler->now() : ctx.scheduler->last_wake();
-    now_ = start_;
-    deadline_ = p.deadline == forever ? never : saturating_add(start_, p.deadline);
-    if (ctx.stop.stop_requested()) {
-      finish(ctx.deadline != never && ctx.scheduler->now() >= ctx.deadline ? stop_reason::deadline_reached
-                                                                            : stop_reason::cancelled_before_start);
-      return true;
+    if (Hooks::observes || p.deadline != forever || p.attempt_timeout != forever || ctx.deadline != never ||
+        ctx.stop.stop_requested()) {
+      return start_bounded();
     }
-    if (ctx.deadline != never && (timed_ ? start_ : ctx.scheduler->now()) >= ctx.deadline) {
-      finish(stop_reason::deadline_reached);
-      return true;
-    }
-    return attempts();
+    start_ = ctx.scheduler->last_wake();
+    phase_ = phases::running;
+    if (!attempt_.start(parts_.op, {&retry_run::attempt_done, this}, ctx)) return false;
+    if (first_succeeded()) return true;
+    return settle() ? phase_ != phases::waiting : attempts();
   }
 
-  std::exception_ptr exception() noexcept { return thrown_ ? thrown_ : phase_ == phases::threw ? attempt_.exception() : nullptr; }
+  std::exception_ptr exception() noexcept {
+    if (phase_ != phases::threw) return nullptr;
+    return rest_made_ && rest_.thrown ? rest_.thrown : attempt_.exception();
+  }
 
   result_type take() {
-    if (thrown_) std::rethrow_exception(thrown_);
-    if (phase_ == phases::threw) std::rethrow_exception(attempt_.exception());
-    if (phase_ == phases::succeeded) {
+    if (phase_ == phases::succeeded) [[likely]] {
       if constexpr (std::is_void_v<value>) {
         return result_type();
       } else {
         return result_type(*std::move(*result_));
       }
     }
-    return result_type(unexpect, failure<final_error>{std::move(report())});
+    if (phase_ == phases::threw) std::rethrow_exception(exception());
+    return result_type(unexpect, failure<final_error>{report()});
   }
 
  private:
   enum class phases : std::uint8_t { fresh, running, waiting, succeeded, failed, threw };
 
+  struct stopped_outside {
+    retry_run* self;
+    void operator()() const noexcept { self->on_stop(); }
+  };
+
+  // What a first-try success without bounds does not need.
+  struct rest : timer, work {
+    explicit rest(retry_run& o) noexcept : owner{o} {}
+    retry_run& owner;
+    stop_reason reason{};
+    reach farthest = reach::not_sent;
+    bool expired = false;  // our own timer asked the attempt to stop
+    int sends = 0;
+    time_point now{};
+    time_point deadline = never;
+    time_point attempt_start{};
+    time_point attempt_ends = never;
+    backoff_state backoff;
+    std::exception_ptr thrown;
+    context inner;
+    std::optional<random_stream> random;
+    std::optional<final_error> last;
+    std::optional<inplace_stop_source> stop;
+    std::optional<inplace_stop_callback<stopped_outside>> listener;
+    attempt_trace trace;
+  };
+
+  rest& need_rest() noexcept {
+    if (!rest_made_) {
+      ::new (static_cast<void*>(std::addressof(rest_))) rest{*this};
+      rest_made_ = true;
+    }
+    return rest_;
+  }
+  void end_rest() noexcept {
+    rest_.listener.reset();
+    if (rest_.armed()) ctx_->scheduler->disarm(rest_);
+    if (rest_.work::place != work::places::nowhere) ctx_->scheduler->forget(rest_);
+    std::destroy_at(std::addressof(rest_));
+  }
+
+  bool first_succeeded() noexcept {
+    if constexpr (view::shows) {
+      attempt_result* const r = attempt_.peek();
+      if (r != nullptr && r->has_value()) [[likely]] {
+        result_ = r;
+        phase_ = phases::succeeded;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  // With a bound in time, an observer, or a stop request already made.
+  bool start_bounded() noexcept {
+    rest& more = need_rest();
+    const policy& p = parts_.policy;
+    timed_ = Hooks::observes || p.deadline != forever || p.attempt_timeout != forever;
+    start_ = more.now = ctx_->scheduler->now();
+    if (p.deadline != forever) more.deadline = saturating_add(start_, p.deadline);
+    if (ctx_->deadline <= start_) {
+      finish(stop_reason::deadline_reached);
+      return true;
+    }
+    if (ctx_->stop.stop_requested()) {
+      finish(stop_reason::cancelled_before_start);
+      return true;
+    }
+    return attempts();
+  }
+
   // Attempts one after another until one is pending, a wait begins, or it is over. True: over.
   bool attempts() noexcept {
     for (;;) {
-      ++attempt_no_;
-      phase_ = phases::running;
       attempt_.reset();
+      phase_ = phases::running;
       if (!attempt_.start(parts_.op, {&retry_run::attempt_done, this}, attempt_context())) {
         watch_attempt();
         return false;
       }
-      if (!settle()) continue;
-      return phase_ != phases::waiting;
+      if (settle()) return phase_ != phases::waiting;
     }
   }
 
   // The context of the next attempt: the awaiting one itself where nothing of it changes.
   const context& attempt_context() noexcept {
+    rest& more = rest_;
+    if (!timed_) {
+      if (attempt_no_ == 1 || ctx_->repeated) return *ctx_;
+      if (attempt_no_ == 2) {
+        more.inner = *ctx_;
+        more.inner.repeated = true;
+      }
+      return more.inner;
+    }
     const duration bound = attempt_bound(parts_.policy);
-    attempt_start_ = now_;
-    const time_point by_attempt = bound == forever ? never : saturating_add(now_, bound);
-    attempt_ends_ = by_attempt < deadline_ ? by_attempt : deadline_;
-    if (attempt_ends_ == never && attempt_no_ == 1) return *ctx_;
-    inner_ = *ctx_;
-    inner_.repeated = ctx_->repeated || attempt_no_ > 1;
-    if (attempt_ends_ != never) {
-      if (!stop_) stop_.emplace();
-      if (stop_->stop_requested()) stop_.emplace();
-      inner_.stop = stop_->get_token();
-      if (attempt_ends_ < ctx_->deadline) {
-        inner_.deadline = attempt_ends_;
-        inner_.kind = by_attempt < deadline_ ? deadline_kind::attempt : deadline_kind::overall;
+    more.attempt_start = more.now;
+    const time_point by_attempt = bound == forever ? never : saturating_add(more.now, bound);
+    more.attempt_ends = by_attempt < more.deadline ? by_attempt : more.deadline;
+    more.inner = *ctx_;
+    more.inner.repeated = ctx_->repeated || attempt_no_ > 1;
+    if (more.attempt_ends != never) {
+      if (!more.stop || more.stop->stop_requested()) more.stop.emplace();
+      more.inner.stop = more.stop->get_token();
+      if (more.attempt_ends < ctx_->deadline) {
+        more.inner.deadline = more.attempt_ends;
+        more.inner.kind = by_attempt < more.deadline ? deadline_kind::attempt : deadline_kind::overall;
       }
     }
-    return inner_;
+    return more.inner;
   }
 
   // The attempt is under way: now it is worth having a timer and listening for a stop.
   void watch_attempt() noexcept {
-    if (attempt_ends_ == never) return;
-    timer_.fire = [](timer& t) noexcept {
-      retry_run& self = static_cast<own_timer&>(t).owner();
-      self.expired_ = true;
-      self.stop_->request_stop();
+    if (!timed_ || rest_.attempt_ends == never) return;
+    rest_.fire = [](timer& t) noexcept {
+      rest& more = static_cast<rest&>(t);
+      more.expired = true;
+      more.stop->request_stop();
     };
-    ctx_->scheduler->arm(timer_, attempt_ends_);
+    ctx_->scheduler->arm(rest_, rest_.attempt_ends);
     listen();
   }
 
   void listen() noexcept {
-    if (ctx_->stop.stop_possible()) listener_.emplace(ctx_->stop, stopped_outside{this});
+    if (ctx_->stop.stop_possible()) rest_.listener.emplace(ctx_->stop, stopped_outside{this});
   }
 
-  struct stopped_outside {
-    retry_run* self;
-    void operator()() const noexcept {
-      if (self->phase_ == phases::running) {
-        self->stop_->request_stop();
-      } else {
-        self->wake_.run = [](work& w) noexcept { static_cast<own_work&>(w).owner().cancelled_in_wait(); };
-        self->ctx_->scheduler->post(self->wake_);
-      }
+  // The stopping thread. `phase_` stands still while the listener is registered.
+  void on_stop() noexcept {
+    if (phase_ == phases::running) {
+      rest_.stop->request_stop();
+    } else {
+      rest_.run = [](work& w) noexcept { static_cast<rest&>(w).owner.cancelled_in_wait(); };
+      ctx_->scheduler->post(rest_);
     }
-  };
+  }
 
   static void attempt_done(void* p) noexcept {
     retry_run& self = *static_cast<retry_run*>(p);
-    self.listener_.reset();
-    self.ctx_->scheduler->disarm(self.timer_);
+    if (self.rest_made_) {
+      self.rest_.listener.reset();
+      if (self.rest_.armed()) self.ctx_->scheduler->disarm(self.rest_);
+    }
     if (self.settle() ? self.phase_ != phases::waiting : self.attempts()) self.k_();
   }
 
@@ -176,7 +251,7 @@ template <class Op, class Hooks> class retry_run {
         phase_ = phases::threw;
         return true;
       }
-      if (timed_) now_ = ctx_->scheduler->now();
+      if (timed_) rest_.now = ctx_->scheduler->now();
       if (result_->has_value()) {
         if constexpr (Hooks::observes) observe_success();
         phase_ = phases::succeeded;
@@ -184,102 +259,97 @@ template <class Op, class Hooks> class retry_run {
       }
       return failed_attempt(result_->error());
     } catch (...) {  // a predicate, an observer, or a move of the user's types
-      thrown_ = std::current_exception();
+      need_rest().thrown = std::current_exception();
       phase_ = phases::threw;
       return true;
     }
   }
 
   bool failed_attempt(error& e) {
+    rest& more = need_rest();
     verdict v = parts_.hooks.classify(e);
-    const bool timed_out = std::exchange(expired_, false);
+    const bool timed_out = std::exchange(more.expired, false);
     const bool stopped = ctx_->stop.stop_requested();
-    const bool overall = timed_out && attempt_ends_ == deadline_;
     const bool cut_short = v.kind == disposition::aborted;
     if (timed_out && cut_short && !stopped) {  // our own bound ended it: as bad as a peer that hung up
       v.kind = v.repeatable ? disposition::transient : disposition::not_replayable;
     }
-    sends_ += sends_of(e);
-    if (sends_of(e) > 0 && v.reach > farthest_) farthest_ = v.reach;
+    const int sends = sends_of(e);
+    more.sends += sends;
+    if (sends > 0 && v.reach > more.farthest) more.farthest = v.reach;
 
-    const policy& p = parts_.policy;
-    const bool needs_now = ctx_->deadline != never && !timed_;
-    progress at{.attempt = attempt_no_,
-                .elapsed = now_ - start_,
-                .inherited = ctx_->deadline == never ? forever : ctx_->deadline - (needs_now ? ctx_->scheduler->now() : now_),
-                .nested = ctx_->repeated && !settings_.nested,
-                .state = backoff_};
-    decision d = decide(p, at, v, draw());
-    if (overall && (cut_short || d.again)) {
+    progress at{.attempt = attempt_no_, .nested = ctx_->repeated && !settings_.nested, .state = more.backoff};
+    if (timed_) at.elapsed = more.now - start_;
+    if (ctx_->deadline != never) at.inherited = ctx_->deadline - (timed_ ? more.now : ctx_->scheduler->now());
+    decision d = decide(parts_.policy, at, v, draw());
+    if (timed_out && more.attempt_ends == more.deadline && (cut_short || d.again)) {
       d.again = false;
       d.stop = stop_reason::deadline_reached;
     } else if (stopped && (d.again || d.stop == stop_reason::cancelled_in_attempt)) {
       d.again = false;
-      d.stop = ctx_->deadline != never && ctx_->scheduler->now() >= ctx_->deadline ? stop_reason::deadline_reached
-                                                                                    : stop_reason::cancelled_in_attempt;
+      d.stop = why_stopped(stop_reason::cancelled_in_attempt);
     }
-    backoff_ = d.state;
+    more.backoff = d.state;
     record(e, v, d, timed_out);
     keep(e, cut_short);
     if (!d.again) {
       finish(d.stop);
       return true;
     }
+    ++attempt_no_;
     if (d.wait == duration::zero()) return false;
     begin_wait(d.wait);
     return true;
   }
 
   void begin_wait(duration wait) {
-    const time_point from = timed_ ? now_ : ctx_->scheduler->now();
+    const time_point from = timed_ ? rest_.now : ctx_->scheduler->now();
     phase_ = phases::waiting;
-    timer_.fire = [](timer& t) noexcept {
-      retry_run& self = static_cast<own_timer&>(t).owner();
-      self.listener_.reset();
-      self.ctx_->scheduler->forget(self.wake_);
-      if (self.timed_) self.now_ = self.ctx_->scheduler->now();
+    rest_.fire = [](timer& t) noexcept {
+      rest& more = static_cast<rest&>(t);
+      retry_run& self = more.owner;
+      more.listener.reset();
+      self.ctx_->scheduler->forget(more);
+      if (self.timed_) more.now = self.ctx_->scheduler->now();
       if (self.attempts()) self.k_();
     };
-    ctx_->scheduler->arm(timer_, saturating_add(from, wait));
+    ctx_->scheduler->arm(rest_, saturating_add(from, wait));
     listen();
   }
 
   void cancelled_in_wait() noexcept {
-    listener_.reset();
-    ctx_->scheduler->disarm(timer_);
-    if (timed_) now_ = ctx_->scheduler->now();
-    finish(ctx_->deadline != never && ctx_->scheduler->now() >= ctx_->deadline ? stop_reason::deadline_reached
-                                                                                : stop_reason::cancelled_in_delay);
+    rest_.listener.reset();
+    ctx_->scheduler->disarm(rest_);
+    if (timed_) rest_.now = ctx_->scheduler->now();
+    finish(why_stopped(stop_reason::cancelled_in_delay));
     k_();
   }
 
-  void finish(stop_reason why) noexcept {
-    reason_ = why;
-    phase_ = phases::failed;
+  // A stop request is a cancellation, unless it came because the inherited deadline has passed.
+  stop_reason why_stopped(stop_reason cancelled) const noexcept {
+    return ctx_->deadline != never && ctx_->scheduler->now() >= ctx_->deadline ? stop_reason::deadline_reached : cancelled;
   }
 
-  // What would otherwise be left behind in scheduler and stop source.
-  void leave() noexcept {
-    listener_.reset();
-    ctx_->scheduler->disarm(timer_);
-    ctx_->scheduler->forget(wake_);
+  void finish(stop_reason why) noexcept {
+    rest_.reason = why;
+    phase_ = phases::failed;
   }
 
   double draw() noexcept {
     const policy& p = parts_.policy;
-    const bool matters = p.backoff.random() ? p.backoff.base > duration::zero()
-                                            : p.jitter.kind != jitter::kinds::none && (p.backoff.kind == backoff::kinds::fixed || p.backoff.base > duration::zero());
-    if (!matters) return 0;
-    if (!random_) random_.emplace(settings_.seed ? mix(*settings_.seed) : ctx_->scheduler->seed());
-    return random_->draw();
+    if (!waits(p.backoff) || (p.jitter.kind == jitter::kinds::none && !p.backoff.random())) return 0;
+    if (!rest_.random) rest_.random.emplace(settings_.seed ? mix(*settings_.seed) : ctx_->scheduler->seed());
+    return rest_.random->draw();
   }
 
   // Keeps the last real error: one that our own stop made does not replace it.
   void keep(error& e, bool cut_short) {
+    std::optional<final_error>& last = rest_.last;
+    if (cut_short && last) return;
     if constexpr (merged_error<error>::nested) {
-      if (e.error() != nullptr && !(cut_short && last_)) last_.emplace(std::move(*e.error()));
+      if (e.error() != nullptr) last.emplace(std::move(*e.error()));
     } else {
-      if (!(cut_short && last_)) last_.emplace(std::move(e));
+      last.emplace(std::move(e));
     }
   }
 
@@ -293,22 +363,18 @@ template <class Op, class Hooks> class retry_run {
 
   void record(const error& e, const verdict& v, const decision& d, bool timed_out) {
     if constexpr (merged_error<error>::nested) {
-      const int before = sends_ - e.attempts();
-      for (std::size_t i = 0; i < e.trace().size(); ++i) {
-        attempt_record inner = e.trace()[i];
-        inner.attempt += before;
-        inner.last = false;
-        trace_.push(inner);
-      }
-      if (e.trace().size() != 0) {
-        attempt_record& r = trace_.back();
-        r.last = !d.again;
-        r.stop = d.stop;
-        r.wait = d.wait;
-        r.by = d.by;
-      }
+      attempt_record r;
+      fill(r, v, d, timed_out);
+      take_over(e.trace(), rest_.sends - e.attempts(), r);
+      parts_.hooks.observe(r);
+    } else {
+      attempt_record& r = rest_.trace.push();
+      fill(r, v, d, timed_out);
+      parts_.hooks.observe(r);
     }
-    attempt_record r;
+  }
+
+  void fill(attempt_record& r, const verdict& v, const decision& d, bool timed_out) const noexcept {
     r.attempt = attempt_no_;
     r.last = !d.again;
     r.timed_out = timed_out;
@@ -319,12 +385,25 @@ template <class Op, class Hooks> class retry_run {
     r.code = v.code;
     r.name = v.name;
     if (timed_) {
-      r.began = attempt_start_ - start_;
-      r.took = now_ - attempt_start_;
+      r.began = rest_.attempt_start - start_;
+      r.took = rest_.now - rest_.attempt_start;
     }
     r.wait = d.wait;
-    if constexpr (!merged_error<error>::nested) trace_.push(r);
-    parts_.hooks.observe(r);
+  }
+
+  // The sends of an inner failure, numbered on from those before it; the last of them ends as this attempt ends.
+  void take_over(const attempt_trace& inner, int sends_before, const attempt_record& outer) {
+    for (std::size_t i = 0; i < inner.size(); ++i) {
+      attempt_record& r = rest_.trace.push();
+      r = inner[i];
+      r.attempt += sends_before;
+      if (i + 1 == inner.size()) {
+        r.last = outer.last;
+        r.stop = outer.stop;
+        r.wait = outer.wait;
+        r.by = outer.by;
+      }
+    }
   }
 
   void observe_success() {
@@ -333,62 +412,36 @@ template <class Op, class Hooks> class retry_run {
     r.ok = r.last = true;
     r.reach = reach::answered;
     if constexpr (!std::is_void_v<value>) r.code = code_of(**result_);
-    r.began = attempt_start_ - start_;
-    r.took = now_ - attempt_start_;
+    r.began = rest_.attempt_start - start_;
+    r.took = rest_.now - rest_.attempt_start;
     parts_.hooks.observe(r);
   }
 
   typename failure<final_error>::report report() {
     typename failure<final_error>::report r;
-    r.reason = reason_;
-    r.attempts = sends_;
-    r.elapsed = (timed_ ? now_ : ctx_->scheduler->now()) - start_;
-    r.farthest = farthest_;
-    r.error = std::move(last_);
-    r.trace = trace_;
+    r.reason = rest_.reason;
+    r.attempts = rest_.sends;
+    r.elapsed = (timed_ ? rest_.now : ctx_->scheduler->now()) - start_;
+    r.farthest = rest_.farthest;
+    r.error = std::move(rest_.last);
+    r.trace = rest_.trace;
     return r;
   }
-
-  // Nodes that know whose they are.
-  struct own_timer : timer {
-    explicit own_timer(retry_run& o) noexcept : owner_{o} {}
-    retry_run& owner() const noexcept { return owner_; }
-    retry_run& owner_;
-  };
-  struct own_work : work {
-    explicit own_work(retry_run& o) noexcept : owner_{o} {}
-    retry_run& owner() const noexcept { return owner_; }
-    retry_run& owner_;
-  };
 
   parts_type& parts_;
   const retry_settings& settings_;
   continuation k_;
   const context* ctx_ = nullptr;
   attempt_result* result_ = nullptr;
-  int attempt_no_ = 0;
-  int sends_ = 0;
+  time_point start_;
+  int attempt_no_ = 1;
   phases phase_ = phases::fresh;
   bool timed_ = false;
-  bool expired_ = false;
-  stop_reason reason_{};
-  again::reach farthest_ = reach::not_sent;
-  time_point start_;
-  time_point now_;
-  time_point deadline_;
-  time_point attempt_start_;
-  time_point attempt_ends_;
-  std::exception_ptr thrown_;
-  backoff_state backoff_;
-  std::optional<random_stream> random_;
-  std::optional<final_error> last_;
-  own_timer timer_{*this};
-  own_work wake_{*this};
-  context inner_;
-  std::optional<inplace_stop_source> stop_;
-  std::optional<inplace_stop_callback<stopped_outside>> listener_;
-  attempt_trace trace_;
+  bool rest_made_ = false;
   view attempt_;
+  union {
+    rest rest_;
+  };
 };
 
 }  // namespace again::inline AGAIN_ABI::detail

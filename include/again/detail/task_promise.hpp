@@ -34,7 +34,7 @@ class task_promise_base : work {
   task_promise_base(const task_promise_base&) = delete;
   task_promise_base& operator=(const task_promise_base&) = delete;
   ~task_promise_base() {
-    if (place != work::places::nowhere) context_->scheduler->forget(*this);
+    if (place != work::places::nowhere) [[unlikely]] unpost();
   }
 
   static void* operator new(std::size_t size) { return frame_cache::allocate(size); }
@@ -46,9 +46,7 @@ class task_promise_base : work {
     static constexpr bool await_ready() noexcept { return false; }
     template <class Promise> static void await_suspend(std::coroutine_handle<Promise> frame) noexcept {
       task_promise_base& promise = frame.promise();
-      if (promise.starting_) return;  // its starter is looking
-      promise.run = [](work& self) noexcept { static_cast<task_promise_base&>(self).continuation_(); };
-      promise.context_->scheduler->post(promise);
+      if (!promise.starting_) promise.post_finished();  // else its starter is looking
     }
     static constexpr void await_resume() noexcept {}
   };
@@ -57,10 +55,8 @@ class task_promise_base : work {
   bool start(std::coroutine_handle<> frame, continuation k, const context& ctx) noexcept {
     continuation_ = k;
     context_ = &ctx;
-    if (start_depth >= deepest) {
-      frame_ = frame;
-      this->run = [](work& self) noexcept { static_cast<task_promise_base&>(self).frame_.resume(); };
-      ctx.scheduler->post(*this);
+    if (start_depth >= deepest) [[unlikely]] {
+      post_start(frame);
       return false;
     }
     ++start_depth;
@@ -83,6 +79,18 @@ class task_promise_base : work {
   }
 
  private:
+  // Out of line: inlined, they would cost every coroutine its registers.
+  [[gnu::noinline, gnu::cold]] void unpost() noexcept { context_->scheduler->forget(*this); }
+  [[gnu::noinline]] void post_finished() noexcept {
+    this->run = [](work& self) noexcept { static_cast<task_promise_base&>(self).continuation_(); };
+    context_->scheduler->post(*this);
+  }
+  [[gnu::noinline, gnu::cold]] void post_start(std::coroutine_handle<> frame) noexcept {
+    frame_ = frame;
+    this->run = [](work& self) noexcept { static_cast<task_promise_base&>(self).frame_.resume(); };
+    context_->scheduler->post(*this);
+  }
+
   continuation continuation_;
   const again::context* context_ = nullptr;
   std::coroutine_handle<> frame_;
