@@ -11,6 +11,9 @@
 #include <support/json.hpp>
 
 #include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <set>
 #include <string>
 #include <vector>
@@ -148,6 +151,7 @@ TEST_CASE("every preset says what the file says of its client, to the last statu
     CHECK(r.respect_retry_after.text() == expected.respect_retry_after.text());
     CHECK(r.max_retry_after == expected.max_retry_after);
     CHECK(r == expected);
+    CHECK(p->attempts == static_cast<int>(policy["max_attempts"].number()));
     covered.emplace(p->name);
   }
   CHECK(covered.size() == presets.size());
@@ -251,4 +255,62 @@ TEST_CASE("each client's own test cases come out as that client has them") {
   std::string rest;
   for (const std::string& id : not_judged) rest += id + " ";
   MESSAGE("judged ", judged, " cases; these need bytes on a wire: ", rest);
+}
+
+namespace {
+
+std::string span_of(again::duration d) {
+  if (d == again::forever) return "no bound";
+  const auto hours = std::chrono::duration_cast<std::chrono::hours>(d).count();
+  return hours > 0 ? std::to_string(hours) + " h" : "0";
+}
+
+/// The Retry-After column: whose is obeyed, and what happens beyond the maximum.
+std::string retry_after_of(const rules& r) {
+  std::string out;
+  if (!r.zero_retry_after_statuses.empty()) out = "only 0, of " + r.zero_retry_after_statuses.text();
+  if (!r.respect_retry_after.empty()) {
+    out = r.respect_retry_after.text() + "; " + (r.max_retry_after == again::forever ? "" : "at most ") + span_of(r.max_retry_after);
+    if (r.max_retry_after != again::forever || r.over_max == again::over_max::cap) out += std::string{", then "} + (r.over_max == again::over_max::cap ? "cut" : "stop");
+  }
+  if (r.retry_after_forces_retry) out += "; needed";
+  if (!r.needs_retry_after.empty()) out += "; needed by " + r.needs_retry_after.text();
+  return out.empty() ? "ignored" : out;
+}
+
+std::string tables() {
+  std::string out = "| name | statuses | of any method | methods | if not sent | errors | Retry-After |\n|---|---|---|---|---|---|---|\n";
+  for (const preset& p : presets) {
+    const rules& r = *p.rules;
+    const std::string errors = r.errors.text() + (r.truncated_headers ? ", truncated (in the headers)" : "");
+    out += "| `" + std::string{p.name} + "` | " + r.statuses.text() + " | " + r.any_method_statuses.text() + " | " +
+           (r.methods == method_set::idempotent() ? "idempotent" : r.methods.text()) + " | " + (r.not_sent_any_method ? "any method" : "`methods`") +
+           " | " + errors + " | " + retry_after_of(r) + " |\n";
+  }
+  out += "\n| name | whose | sends | how it differs from the default | is that wise? |\n|---|---|---|---|---|\n";
+  for (const preset& p : presets) {
+    out += "| `" + std::string{p.name} + "` | " + std::string{p.client} + " | " + std::to_string(p.attempts) + " | " + std::string{p.differs} + " | " +
+           std::string{p.wise} + " |\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("docs/http.md shows the presets as they are") {
+  const auto read = [] {
+    std::ifstream page{"docs/http.md"};
+    return std::string{std::istreambuf_iterator<char>{page}, {}};
+  };
+  const std::string begin = "AGAIN_REWRITE_DOCS=1 to renew -->\n", end = "<!-- end of presets -->";
+  std::string page = read();
+  const auto from = page.find(begin), to = page.find(end);
+  REQUIRE(from != std::string::npos);
+  REQUIRE(to != std::string::npos);
+  if (std::getenv("AGAIN_REWRITE_DOCS") != nullptr) {
+    page.replace(from + begin.size(), to - from - begin.size(), "\n" + tables() + "\n");
+    std::ofstream{"docs/http.md"} << page;
+    page = read();
+  }
+  CHECK(page.find("\n" + tables() + "\n" + end) != std::string::npos);
 }

@@ -17,7 +17,7 @@ struct preset {
   std::string_view name;     ///< as in `rules::name` and `send --rules NAME`
   std::string_view client;   ///< whose behaviour it is
   const http::rules* rules;  ///< the data
-  int attempts;              ///< sends in all that this client makes by default; a policy's business, given for comparison
+  int attempts;              ///< sends in all in that client's own test cases; how many you make is your policy's business
   std::string_view differs;  ///< from the default, in one sentence
   std::string_view wise;     ///< whether that is wise, and why
 };
@@ -41,7 +41,7 @@ inline constexpr std::array presets{
            "Repeats no status by itself, but 413, 429 and 503 where the answer has a Retry-After; a body that was cut short is "
            "final, a name that does not resolve as well.",
            "Safe; but a plain 503 is the most common outage there is, and it stays one error."},
-    preset{"go_retryablehttp", "hashicorp/go-retryablehttp", &rules::go_retryablehttp, 5,
+    preset{"go_retryablehttp", "hashicorp/go-retryablehttp", &rules::go_retryablehttp, 3,
            "Repeats every method after any error and any 5xx but 501, and obeys a Retry-After of any length.",
            "Not with POST, and not without a deadline: a server can hold the caller for years."},
     preset{"reqwest_retry", "reqwest-retry (Rust)", &rules::reqwest_retry, 4,
