@@ -6,6 +6,7 @@
 
 #include <again/awaitable.hpp>
 #include <again/backoff.hpp>
+#include <again/breaker.hpp>
 #include <again/budget.hpp>
 #include <again/clock.hpp>
 #include <again/context.hpp>
