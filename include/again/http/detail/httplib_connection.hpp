@@ -217,8 +217,9 @@ class httplib_connection {
     if (x.content == nullptr) return;
     const auto size = x.content->size();
     if (size) {
-      if (*size == 0) {
-        request.headers.emplace("Content-Length", "0");
+      if (*size == 0) {  // the library says so itself where it must (and then does not look whether we did)
+        const auto& m = what.request.method();
+        if (m != method::post && m != method::put && m != method::patch) request.headers.emplace("Content-Length", "0");
         return;
       }
       request.content_length_ = static_cast<std::size_t>(*size);

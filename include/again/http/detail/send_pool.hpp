@@ -239,7 +239,7 @@ class send_pool {
     if (!c->open() && !name.empty()) {
       resolved found = resolver_.resolve(name, steady::now() + std::min(what.limits.total, what.limits.connect), j.stop);
       if (found.addresses.empty()) {
-        if (content && !content->bytes()) what.give_back(std::move(*content));
+        keep_unread(what, content);
         return conclude(j, c, unexpected<send_failure>{send_failure{error_kind::resolve, reach::not_sent, "'" + name + "': " + found.reason}});
       }
       addresses = std::move(found.addresses);
@@ -250,7 +250,10 @@ class send_pool {
       if (i > 0) c->prepare();
       const bool fresh = !c->open();
       const cancel_switch::phase phase{j.stop, {[](void* watch) noexcept { return static_cast<socket_watch*>(watch)->interrupt(); }, &c->watch()}};
-      if (!phase.entered()) return conclude(j, c, cancelled(reach::not_sent));
+      if (!phase.entered()) {
+        keep_unread(what, content);
+        return conclude(j, c, cancelled(reach::not_sent));
+      }
       send_result r = c->attempt(what, j.number, addresses[i], content ? &*content : nullptr);
       const bool no_connection = !r && r.error().reach == reach::not_sent &&
                                  (r.error().kind == error_kind::refused || r.error().kind == error_kind::connect_timeout);
@@ -260,9 +263,14 @@ class send_pool {
       }
       // Refused at once and not a byte sent: the next address belongs to the same attempt. A silent one has used up its time.
       if (no_connection && r.error().kind == error_kind::refused && i + 1 < addresses.size()) continue;
-      if (content && !content->bytes() && !c->content_touched()) what.give_back(std::move(*content));
+      if (!r && r.error().reach == reach::not_sent && !c->content_touched()) keep_unread(what, content);
       return conclude(j, c, std::move(r));  // inside the phase: who stops it later finds it delivered
     }
+  }
+
+  /// A body that can be had once and was not touched is there for the next attempt.
+  static void keep_unread(const outgoing& what, std::optional<body::reader>& content) {
+    if (content && !what.request.body().replayable()) what.give_back(std::move(*content));
   }
 
   /// Puts the connection back, lets the next job begin, and only then delivers: whoever sends again at once finds the connection.

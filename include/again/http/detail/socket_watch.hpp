@@ -82,10 +82,11 @@ class socket_watch {
     if (std::exchange(secured_, true)) return;
     base_ = look_at(duplicate_);
   }
-  /// TLS: what a read on the socket said.
-  void read_ended(int error) noexcept {
+  /// TLS: how the stream ended, the first time it did: by the peer's goodbye (or FIN), or by an error of the socket.
+  void ended(bool in_order) noexcept {
     const std::lock_guard lock{mutex_};
-    (error == 0 ? eof_ : reset_) = true;
+    if (eof_ || reset_) return;
+    (in_order ? eof_ : reset_) = true;
   }
 
   /// Ends whatever blocks on the socket, now and later in this attempt. Any thread; microseconds.
@@ -106,7 +107,7 @@ class socket_watch {
     r.second_refused = second_refused_;
     r.secured = secured_;
     r.timed = !now.known;
-    r.reset = tls_ && secured_ ? reset_ || (now.reset && !eof_) : now.reset;
+    r.reset = tls_ && secured_ ? reset_ : now.reset;  // under TLS our own goodbye may have met a RST in the end
     r.peer_closed = tls_ && secured_ ? eof_ || now.peer_closed : now.peer_closed;
     r.received = now.received > base_.received + (now.peer_closed ? 1U : 0U);
     r.quiet_ms = now.quiet_ms;

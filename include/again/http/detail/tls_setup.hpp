@@ -84,7 +84,7 @@ inline int watch_slot() noexcept {
 /// Reports the end of the first handshake, and how reads on the socket end, to `watch`, which must outlive the client.
 inline void report_to(SSL_CTX* context, socket_watch& watch) noexcept {
   SSL_CTX_set_ex_data(context, watch_slot(), &watch);
-  SSL_CTX_set_info_callback(context, [](const SSL* ssl, int where, int) {
+  SSL_CTX_set_info_callback(context, [](const SSL* ssl, int where, int value) {
     auto* const w = static_cast<socket_watch*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), watch_slot()));
     if (w == nullptr) return;
     if ((where & SSL_CB_HANDSHAKE_START) != 0) {
@@ -92,12 +92,14 @@ inline void report_to(SSL_CTX* context, socket_watch& watch) noexcept {
       if (bio == nullptr || BIO_get_callback_arg(bio) != nullptr) return;
       BIO_set_callback_arg(bio, reinterpret_cast<char*>(w));
       BIO_set_callback_ex(bio, [](BIO* b, int operation, const char*, std::size_t, int, long, int result, std::size_t*) -> long {
-        if (operation == (BIO_CB_READ | BIO_CB_RETURN) && result <= 0 && BIO_should_retry(b) == 0) {
-          reinterpret_cast<socket_watch*>(BIO_get_callback_arg(b))->read_ended(result == 0 ? 0 : errno);
-        }
+        const bool over = result <= 0 && BIO_should_retry(b) == 0;
+        auto& told = *reinterpret_cast<socket_watch*>(BIO_get_callback_arg(b));
+        if (operation == (BIO_CB_READ | BIO_CB_RETURN) && over) told.ended(result == 0);
+        if (operation == (BIO_CB_WRITE | BIO_CB_RETURN) && over) told.ended(false);
         return result;
       });
     }
+    if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && (value & 0xff) == SSL_AD_CLOSE_NOTIFY) w->ended(true);
     if ((where & SSL_CB_HANDSHAKE_DONE) != 0) w->secured();
   });
 }
