@@ -12,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace again::http;
   std::string_view rest{reinterpret_cast<const char*>(data), size};
   headers fields;
-  for (const char* name : {"Retry-After", "Date", "RateLimit", "RateLimit-Remaining", "X-RateLimit-Reset", "X-Should-Retry"}) {
+  for (const char* name :
+       {"Retry-After", "Date", "RateLimit", "RateLimit-Remaining", "X-RateLimit-Reset", "X-Should-Retry"}) {
     if (const auto value = detail::take_until(rest, '\0'); value != "-") fields.add(name, value);
   }
   const again::wall_time now{std::chrono::hours{24 * 365 * 50} + std::chrono::nanoseconds{123456789}};

@@ -109,7 +109,8 @@ TEST_CASE("a factory is called once per attempt, and not before") {
 }
 
 TEST_CASE("a factory may give a source of unknown or announced size") {
-  const body unknown = body::factory([]() -> std::unique_ptr<chunk_source> { return std::make_unique<pieces>("abcdefg", std::nullopt); });
+  const body unknown = body::factory(
+      []() -> std::unique_ptr<chunk_source> { return std::make_unique<pieces>("abcdefg", std::nullopt); });
   auto r = unknown.open();
   REQUIRE(r);
   CHECK_FALSE(r->size());
@@ -130,7 +131,8 @@ TEST_CASE("what a factory or a source throws becomes a reason") {
   CHECK(once_through(body::factory([]() -> std::string { throw std::runtime_error{"no data today"}; })) ==
         "refused: the body could not be made: no data today");
   CHECK(once_through(body::factory([]() -> std::string { throw 42; })) == "refused: the body could not be made");
-  CHECK(once_through(body::factory([] { return std::unique_ptr<chunk_source>{}; })).find("gave no source") != std::string::npos);
+  CHECK(once_through(body::factory([] { return std::unique_ptr<chunk_source>{}; })).find("gave no source") !=
+        std::string::npos);
   CHECK(once_through(body::factory([] { return std::make_unique<failing>(); })) == "error: disk gone");
 }
 
@@ -158,7 +160,8 @@ TEST_CASE("a file that grows or shrinks under an attempt gives its announced siz
 }
 
 TEST_CASE("a file that is not there is refused by path") {
-  CHECK(once_through(body::file("/nonexistent/again")) == "refused: the body's file '/nonexistent/again' could not be opened");
+  CHECK(once_through(body::file("/nonexistent/again")) ==
+        "refused: the body's file '/nonexistent/again' could not be opened");
   CHECK(once_through(body::file("/tmp")).find("error: the body") != std::string::npos);
 }
 

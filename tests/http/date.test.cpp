@@ -21,7 +21,8 @@ constexpr again::wall_time now(int y, unsigned m = 6, unsigned d = 3) { return a
 static_assert(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT", now(2019)) == at(1994, 11, 6, 8, 49, 37));
 
 TEST_CASE("the three forms of RFC 9110 5.6.7 say the same moment") {
-  for (const std::string text : {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"}) {
+  for (const std::string text :
+       {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"}) {
     CAPTURE(text);
     CHECK(parse_http_date(text, now(2019)) == at(1994, 11, 6, 8, 49, 37));
   }
@@ -44,7 +45,9 @@ TEST_CASE("what is written is read again, in all forms and at the ends of time")
 }
 
 TEST_CASE("a two-digit year is the latest that is at most 50 years ahead") {
-  const auto read = [](const std::string& day, again::wall_time when) { return parse_http_date("Monday, " + day + " 00:00:00 GMT", when); };
+  const auto read = [](const std::string& day, again::wall_time when) {
+    return parse_http_date("Monday, " + day + " 00:00:00 GMT", when);
+  };
   CHECK(read("03-Jun-68", now(2019)) == at(2068, 6, 3));
   CHECK(read("03-Jun-69", now(2019)) == at(2069, 6, 3));  // 50 years exactly are not more than 50
   CHECK(read("04-Jun-69", now(2019)) == at(1969, 6, 4));
@@ -68,15 +71,42 @@ TEST_CASE("the day's name is not compared, a leap second is the next second, an 
 }
 
 TEST_CASE("anything else is no date") {
-  for (const std::string bad :
-       {"", "Sun", "Sun,", "Sunday", "Sun, 06 Nov 1994", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 UTC",
-        "Sun, 06 Nov 1994 08:49:37 GMT ", " Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMTx", "sun, 06 nov 1994 08:49:37 gmt",
-        "Sun, 6 Nov 1994 08:49:37 GMT", "Sun,  6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 94 08:49:37 GMT", "Sun, 06-Nov-1994 08:49:37 GMT",
-        "Sun, 32 Dec 2030 10:00:00 GMT", "Sun, 00 Dec 2030 10:00:00 GMT", "Sun, 31 Nov 2030 10:00:00 GMT", "Wed, 29 Feb 2023 00:00:00 GMT",
-        "Sun, 06 Nov 1994 24:00:00 GMT", "Sun, 06 Nov 1994 08:60:00 GMT", "Sun, 06 Nov 1994 08:49:61 GMT", "Sun, 06 Nov 1994 8:49:37 GMT",
-        "Sun, 06 Nov 1994 08:49 GMT", "Sun, 06 Nov -994 08:49:37 GMT", "Sun, 06 Foo 1994 08:49:37 GMT", "Sunn, 06 Nov 1994 08:49:37 GMT",
-        "Sunday 06-Nov-94 08:49:37 GMT", "Sunday, 06-Nov-9 08:49:37 GMT", "Sunday, 06-Nov-994 08:49:37 GMT", "Sun Nov 6 08:49:37 1994",
-        "Sun Nov  6 08:49:37 1994 GMT", "Sun Nov  6 08:49:37 94", "Sun Nov 06 1994 08:49:37 GMT", "1994-11-06T08:49:37Z", "784111777"}) {
+  for (const std::string bad : {"",
+                                "Sun",
+                                "Sun,",
+                                "Sunday",
+                                "Sun, 06 Nov 1994",
+                                "Sun, 06 Nov 1994 08:49:37",
+                                "Sun, 06 Nov 1994 08:49:37 UTC",
+                                "Sun, 06 Nov 1994 08:49:37 GMT ",
+                                " Sun, 06 Nov 1994 08:49:37 GMT",
+                                "Sun, 06 Nov 1994 08:49:37 GMTx",
+                                "sun, 06 nov 1994 08:49:37 gmt",
+                                "Sun, 6 Nov 1994 08:49:37 GMT",
+                                "Sun,  6 Nov 1994 08:49:37 GMT",
+                                "Sun, 06 Nov 94 08:49:37 GMT",
+                                "Sun, 06-Nov-1994 08:49:37 GMT",
+                                "Sun, 32 Dec 2030 10:00:00 GMT",
+                                "Sun, 00 Dec 2030 10:00:00 GMT",
+                                "Sun, 31 Nov 2030 10:00:00 GMT",
+                                "Wed, 29 Feb 2023 00:00:00 GMT",
+                                "Sun, 06 Nov 1994 24:00:00 GMT",
+                                "Sun, 06 Nov 1994 08:60:00 GMT",
+                                "Sun, 06 Nov 1994 08:49:61 GMT",
+                                "Sun, 06 Nov 1994 8:49:37 GMT",
+                                "Sun, 06 Nov 1994 08:49 GMT",
+                                "Sun, 06 Nov -994 08:49:37 GMT",
+                                "Sun, 06 Foo 1994 08:49:37 GMT",
+                                "Sunn, 06 Nov 1994 08:49:37 GMT",
+                                "Sunday 06-Nov-94 08:49:37 GMT",
+                                "Sunday, 06-Nov-9 08:49:37 GMT",
+                                "Sunday, 06-Nov-994 08:49:37 GMT",
+                                "Sun Nov 6 08:49:37 1994",
+                                "Sun Nov  6 08:49:37 1994 GMT",
+                                "Sun Nov  6 08:49:37 94",
+                                "Sun Nov 06 1994 08:49:37 GMT",
+                                "1994-11-06T08:49:37Z",
+                                "784111777"}) {
     CAPTURE(bad);
     CHECK_FALSE(parse_http_date(bad, now(2019)));
   }

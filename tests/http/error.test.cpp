@@ -30,13 +30,17 @@ TEST_CASE("an error made of an answer holds all of it, and what the rules make o
   CHECK(e.reach() == reach::answered);
   REQUIRE(e.response());
   CHECK(e.response()->body == "busy");
-  CHECK(e.verdict() == again::verdict{.kind = disposition::transient, .reach = reach::answered, .server_delay = 2s, .code = 503, .name = "status"});
+  CHECK(
+      e.verdict() ==
+      again::verdict{
+          .kind = disposition::transient, .reach = reach::answered, .server_delay = 2s, .code = 503, .name = "status"});
   CHECK(again::verdict_of(e) == e.verdict());
   CHECK(e.text() == "503 Service Unavailable (answered, Retry-After 2 s)");
 }
 
 TEST_CASE("an error without an answer says how far the request had got") {
-  const error e{rules{}, post, error_kind::reset, reach::maybe_sent, "connection reset by peer while waiting for the response"};
+  const error e{rules{}, post, error_kind::reset, reach::maybe_sent,
+                "connection reset by peer while waiting for the response"};
   CHECK(e.text() == "reset: connection reset by peer while waiting for the response (maybe_sent)");
   CHECK(e.status() == 0);
   CHECK(e.response() == nullptr);
@@ -47,7 +51,8 @@ TEST_CASE("an error without an answer says how far the request had got") {
 }
 
 TEST_CASE("an error keeps what came of an answer that was cut short") {
-  const error e{rules{}, get, error_kind::truncated, reach::answered, "3 of 10 bytes came", response{200, {}, "abc"}, now};
+  const error e{rules{}, get, error_kind::truncated, reach::answered, "3 of 10 bytes came", response{200, {}, "abc"},
+                now};
   CHECK(e.kind() == error_kind::truncated);
   CHECK(e.status() == 200);
   CHECK(e.response()->body == "abc");
@@ -63,7 +68,8 @@ TEST_CASE("the text tells a wait that is too long, fractions, and statuses that 
   rules capped;
   capped.max_retry_after = 420ms;
   capped.over_max = again::over_max::cap;
-  CHECK(error{capped, get, response{429, {{"Retry-After", "1"}}}, now}.text() == "429 Too Many Requests (answered, Retry-After 0.42 s)");
+  CHECK(error{capped, get, response{429, {{"Retry-After", "1"}}}, now}.text() ==
+        "429 Too Many Requests (answered, Retry-After 0.42 s)");
   CHECK(error{rules{}, get, response{599}, now}.text() == "599 (answered)");
 }
 
@@ -88,7 +94,9 @@ TEST_CASE("copies share the answer") {
 }
 
 TEST_CASE("a transport of one's own may bring its own verdict") {
-  const error e{error_kind::overloaded, {.kind = disposition::transient, .reach = reach::not_sent, .name = "overloaded"}, "16 requests wait"};
+  const error e{error_kind::overloaded,
+                {.kind = disposition::transient, .reach = reach::not_sent, .name = "overloaded"},
+                "16 requests wait"};
   CHECK(e.verdict().kind == disposition::transient);
   CHECK(e.text() == "overloaded: 16 requests wait (not_sent)");
 }

@@ -12,7 +12,8 @@ using namespace again::http;
 static_assert(std::is_trivially_copyable_v<error_set> && sizeof(error_set) == 4);
 static_assert(error_set{error_kind::reset, error_kind::closed}.contains(error_kind::closed));
 static_assert(!error_set{error_kind::reset}.contains(error_kind::status));
-static_assert((error_set{error_kind::reset, error_kind::closed} - error_set{error_kind::reset}) == error_set{error_kind::closed});
+static_assert((error_set{error_kind::reset, error_kind::closed} - error_set{error_kind::reset}) ==
+              error_set{error_kind::closed});
 
 TEST_CASE("every kind of error has its own name, and the name finds it again") {
   std::set<std::string> names;

@@ -9,7 +9,8 @@
 
 using namespace again::http;
 
-static_assert(!std::is_aggregate_v<request> && !std::is_aggregate_v<response>, "g++ 12 destroys aggregates in co_await twice");
+static_assert(!std::is_aggregate_v<request> && !std::is_aggregate_v<response>,
+              "g++ 12 destroys aggregates in co_await twice");
 static_assert(std::is_nothrow_move_constructible_v<request> && std::is_copy_constructible_v<request>);
 
 namespace {
@@ -22,8 +23,16 @@ std::string refusal(const request& r) {
 }  // namespace
 
 TEST_CASE("a request is built in one expression or step by step, to the same effect") {
-  const request fluent = request::post("/orders?x=1").header("A", " 1 ").header("a", "2").body("moo").accept(404).accept({409, 410})
-                             .idempotency_key("k").max_body(10).max_redirects(3).attempt_header("X-Attempt");
+  const request fluent = request::post("/orders?x=1")
+                             .header("A", " 1 ")
+                             .header("a", "2")
+                             .body("moo")
+                             .accept(404)
+                             .accept({409, 410})
+                             .idempotency_key("k")
+                             .max_body(10)
+                             .max_redirects(3)
+                             .attempt_header("X-Attempt");
   request steps{method::post, "/orders?x=1"};
   steps.header("A", "1");
   steps.header("a", "2");
@@ -118,8 +127,8 @@ TEST_CASE("a request that cannot be sent is refused with what and where") {
 }
 
 TEST_CASE("fields that frame the message or belong to the connection are the transport's alone, in any case") {
-  for (const std::string name : {"Content-Length", "content-length", "Transfer-Encoding", "Host", "HOST", "Connection", "Keep-Alive",
-                                 "Proxy-Connection", "TE", "Trailer", "Upgrade", "Expect"}) {
+  for (const std::string name : {"Content-Length", "content-length", "Transfer-Encoding", "Host", "HOST", "Connection",
+                                 "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Upgrade", "Expect"}) {
     CAPTURE(name);
     CHECK(refusal(request::get("/").header(name, "1")) == "header '" + name + "' is set by the transport alone");
   }
@@ -127,14 +136,17 @@ TEST_CASE("fields that frame the message or belong to the connection are the tra
 }
 
 TEST_CASE("an attempt header cannot smuggle in a field of the transport") {
-  CHECK(refusal(request::get("/").attempt_header("Content-Length")) == "header 'Content-Length' is set by the transport alone");
+  CHECK(refusal(request::get("/").attempt_header("Content-Length")) ==
+        "header 'Content-Length' is set by the transport alone");
 }
 
 TEST_CASE("a key must be one, and there is only one") {
   CHECK(refusal(request::post("/").idempotency_key("")) == "the Idempotency-Key is empty");
   CHECK(refusal(request::post("/").idempotency_key("a\nb")) == "the Idempotency-Key contains LF (position 1)");
-  CHECK(refusal(request::post("/").idempotency_key("k").header("Idempotency-Key", "j")) == "more than one Idempotency-Key");
-  CHECK(refusal(request::post("/").header("Idempotency-Key", "i").header("idempotency-key", "j")) == "more than one Idempotency-Key");
+  CHECK(refusal(request::post("/").idempotency_key("k").header("Idempotency-Key", "j")) ==
+        "more than one Idempotency-Key");
+  CHECK(refusal(request::post("/").header("Idempotency-Key", "i").header("idempotency-key", "j")) ==
+        "more than one Idempotency-Key");
   CHECK(refusal(request::post("/").idempotency_key_auto()) == "fine");
 }
 

@@ -10,7 +10,8 @@ using namespace again::http;
 
 static_assert(std::is_trivially_copyable_v<method> && sizeof(method) == 24);
 static_assert(std::is_trivially_copyable_v<method_set> && sizeof(method_set) == 2);
-static_assert(method{"GET"} == method::get && method{"get"} != method::get, "methods are case-sensitive (RFC 9110 9.1)");
+static_assert(method{"GET"} == method::get && method{"get"} != method::get,
+              "methods are case-sensitive (RFC 9110 9.1)");
 
 TEST_CASE("safe and idempotent methods are those of RFC 9110 9.2, and QUERY") {
   for (const method& m : {method::get, method::head, method::options, method::trace, method::query}) {

@@ -33,7 +33,10 @@ const value& file() {
 }
 
 std::string name_here(const std::string& name_there) {
-  return name_there == "rfc_strict" ? "rfc9110" : name_there == "rfc" ? "rfc9110_refusals" : name_there == "okhttp_503" ? "okhttp" : name_there;
+  return name_there == "rfc_strict"   ? "rfc9110"
+         : name_there == "rfc"        ? "rfc9110_refusals"
+         : name_there == "okhttp_503" ? "okhttp"
+                                      : name_there;
 }
 
 status_set statuses_of(const value& list) {
@@ -50,7 +53,9 @@ method_set methods_of(const value& list) {
   return set;
 }
 
-again::duration seconds_of(const value& s) { return s.is_null() ? again::forever : again::saturating_scale(1s, s.number()); }
+again::duration seconds_of(const value& s) {
+  return s.is_null() ? again::forever : again::saturating_scale(1s, s.number());
+}
 
 /// A `policies` entry of the file as rules.
 rules rules_of(const value& p) {
@@ -78,10 +83,12 @@ rules rules_of(const value& p) {
 }
 
 std::string expand_date(const std::string& text) {
-  for (const auto& [prefix, form] : {std::pair{"@now", date_form::imf}, {"@rfc850", date_form::rfc850}, {"@asctime", date_form::asctime}}) {
+  for (const auto& [prefix, form] :
+       {std::pair{"@now", date_form::imf}, {"@rfc850", date_form::rfc850}, {"@asctime", date_form::asctime}}) {
     const std::string p = prefix;
     if (text.rfind(p, 0) != 0) continue;
-    return format_http_date(std::chrono::floor<std::chrono::seconds>(now) + std::chrono::seconds{std::stoi(text.substr(p.size()))}, form);
+    return format_http_date(
+        std::chrono::floor<std::chrono::seconds>(now) + std::chrono::seconds{std::stoi(text.substr(p.size()))}, form);
   }
   return text;
 }
@@ -104,14 +111,18 @@ struct step_result {
 };
 
 bool plays(const std::string& what) {
-  static const std::set<std::string> known{"respond", "close",     "reset",      "close_on_accept", "refuse",        "blackhole", "hang",
-                                           "delay",   "truncated", "stall_body", "early_response",  "tls_untrusted"};
+  static const std::set<std::string> known{"respond",   "close",      "reset",          "close_on_accept",
+                                           "refuse",    "blackhole",  "hang",           "delay",
+                                           "truncated", "stall_body", "early_response", "tls_untrusted"};
   return known.count(what) != 0;
 }
 
 step_result play(const value& step, const value& one_case) {
   const std::string what = step["do"].string();
-  const auto answer = [&] { return response{static_cast<int>(step["status"].number_or(200)), headers_of(step["headers"]), step["body"].string_or("")}; };
+  const auto answer = [&] {
+    return response{static_cast<int>(step["status"].number_or(200)), headers_of(step["headers"]),
+                    step["body"].string_or("")};
+  };
   const double timeout = one_case["attempt_timeout_ms"].number_or(1e9);
   if (what == "close") return {error_kind::closed, reach::maybe_sent, {}};
   if (what == "reset") return {error_kind::reset, reach::maybe_sent, {}};
@@ -122,7 +133,8 @@ step_result play(const value& step, const value& one_case) {
   if (what == "refuse") return {error_kind::refused, reach::not_sent, {}, false};
   if (what == "blackhole") return {error_kind::connect_timeout, reach::not_sent, {}, false};
   if (what == "tls_untrusted") return {error_kind::tls_verify, reach::not_sent, {}, false};
-  if (what == "hang") return {one_case.contains("cancel_after_ms") ? error_kind::cancelled : error_kind::timeout, reach::maybe_sent, {}};
+  if (what == "hang")
+    return {one_case.contains("cancel_after_ms") ? error_kind::cancelled : error_kind::timeout, reach::maybe_sent, {}};
   if (what == "delay" && step["ms"].number() > timeout) return {error_kind::timeout, reach::maybe_sent, {}};
   if (what == "delay") return play(step["then"], one_case);
   if (what == "truncated") return {error_kind::truncated, reach::answered, answer()};
@@ -199,7 +211,8 @@ TEST_CASE("each client's own test cases come out as that client has them") {
     if (over.contains("max_retry_after_s")) r.max_retry_after = seconds_of(over["max_retry_after_s"]);
     const again::policy policy{
         .attempts = static_cast<int>(over["max_attempts"].number_or(policy_there["max_attempts"].number())),
-        .backoff = again::constant(again::saturating_scale(1ms, over["base_delay_ms"].number_or(policy_there["base_delay_ms"].number()))),
+        .backoff = again::constant(
+            again::saturating_scale(1ms, over["base_delay_ms"].number_or(policy_there["base_delay_ms"].number()))),
         .jitter = again::jitter::none,
         .deadline = over.contains("max_total_s") ? seconds_of(over["max_total_s"]) : again::forever,
         .server_delay_max = again::forever};
@@ -210,7 +223,8 @@ TEST_CASE("each client's own test cases come out as that client has them") {
     if (!over["body_replayable"].boolean_or(true)) wanted.body(body::one_shot(c["request"]["body"].string_or("x")));
     for (const auto& [name, v] : headers_of(c["headers"])) wanted.header(name, v);
     const bool bad_url = c.contains("url") && !parse_url("http://h/" + c["request"]["path"].string()).has_value();
-    if (validate(wanted) || bad_url || (c.contains("url") && c["url"].string().find("ftp:") == 0 && !parse_url("ftp://127.0.0.1:1/"))) {
+    if (validate(wanted) || bad_url ||
+        (c.contains("url") && c["url"].string().find("ftp:") == 0 && !parse_url("ftp://127.0.0.1:1/"))) {
       CHECK(c["expected_outcome"]["error"].string_or("") == "invalid_request");
       CHECK(c["expected_attempts_seen"].number() == 0);
       continue;
@@ -229,8 +243,9 @@ TEST_CASE("each client's own test cases come out as that client has them") {
         status = step.kind == error_kind::status ? step.answer.status : 0;
         error_name = step.kind == error_kind::status ? "" : name(step.kind);
         if (step.kind == error_kind::status && accepted(r, wanted.accept(), status)) break;
-        const error e = step.answer.status != 0 ? error{r, wanted.facts(), step.kind, step.how_far, "", step.answer, now}
-                                                : error{r, wanted.facts(), step.kind, step.how_far};
+        const error e = step.answer.status != 0
+                            ? error{r, wanted.facts(), step.kind, step.how_far, "", step.answer, now}
+                            : error{r, wanted.facts(), step.kind, step.how_far};
         const again::decision d = again::decide(policy, where, e.verdict(), 0);
         if (!d.again || (over["user_predicate"].string_or("") == "first_only" && where.attempt == 2)) break;
         waits.push_back(d.wait);
@@ -246,7 +261,8 @@ TEST_CASE("each client's own test cases come out as that client has them") {
       const auto& expected = c["expected_waits_s"].array();
       CHECK(waits.size() == expected.size());
       for (std::size_t i = 0; i < std::min(waits.size(), expected.size()); ++i) {
-        CHECK(waits[i] >= seconds_of(expected[i]) - seconds_of(c["wait_tolerance_s"].is_null() ? value{0.0} : c["wait_tolerance_s"]));
+        CHECK(waits[i] >= seconds_of(expected[i]) -
+                              seconds_of(c["wait_tolerance_s"].is_null() ? value{0.0} : c["wait_tolerance_s"]));
         CHECK(waits[i] <= seconds_of(expected[i]) + 10ms);
       }
     }
@@ -270,8 +286,10 @@ std::string retry_after_of(const rules& r) {
   std::string out;
   if (!r.zero_retry_after_statuses.empty()) out = "only 0, of " + r.zero_retry_after_statuses.text();
   if (!r.respect_retry_after.empty()) {
-    out = r.respect_retry_after.text() + "; " + (r.max_retry_after == again::forever ? "" : "at most ") + span_of(r.max_retry_after);
-    if (r.max_retry_after != again::forever || r.over_max == again::over_max::cap) out += std::string{", then "} + (r.over_max == again::over_max::cap ? "cut" : "stop");
+    out = r.respect_retry_after.text() + "; " + (r.max_retry_after == again::forever ? "" : "at most ") +
+          span_of(r.max_retry_after);
+    if (r.max_retry_after != again::forever || r.over_max == again::over_max::cap)
+      out += std::string{", then "} + (r.over_max == again::over_max::cap ? "cut" : "stop");
   }
   if (r.retry_after_forces_retry) out += "; needed";
   if (!r.needs_retry_after.empty()) out += "; needed by " + r.needs_retry_after.text();
@@ -279,18 +297,19 @@ std::string retry_after_of(const rules& r) {
 }
 
 std::string tables() {
-  std::string out = "| name | statuses | of any method | methods | if not sent | errors | Retry-After |\n|---|---|---|---|---|---|---|\n";
+  std::string out = "| name | statuses | of any method | methods | if not sent | errors | Retry-After "
+                    "|\n|---|---|---|---|---|---|---|\n";
   for (const preset& p : presets) {
     const rules& r = *p.rules;
     const std::string errors = r.errors.text() + (r.truncated_headers ? ", truncated (in the headers)" : "");
     out += "| `" + std::string{p.name} + "` | " + r.statuses.text() + " | " + r.any_method_statuses.text() + " | " +
-           (r.methods == method_set::idempotent() ? "idempotent" : r.methods.text()) + " | " + (r.not_sent_any_method ? "any method" : "`methods`") +
-           " | " + errors + " | " + retry_after_of(r) + " |\n";
+           (r.methods == method_set::idempotent() ? "idempotent" : r.methods.text()) + " | " +
+           (r.not_sent_any_method ? "any method" : "`methods`") + " | " + errors + " | " + retry_after_of(r) + " |\n";
   }
   out += "\n| name | whose | sends | how it differs from the default | is that wise? |\n|---|---|---|---|---|\n";
   for (const preset& p : presets) {
-    out += "| `" + std::string{p.name} + "` | " + std::string{p.client} + " | " + std::to_string(p.attempts) + " | " + std::string{p.differs} + " | " +
-           std::string{p.wise} + " |\n";
+    out += "| `" + std::string{p.name} + "` | " + std::string{p.client} + " | " + std::to_string(p.attempts) + " | " +
+           std::string{p.differs} + " | " + std::string{p.wise} + " |\n";
   }
   return out;
 }

@@ -16,7 +16,9 @@ namespace {
 
 constexpr again::wall_time noon = sys_days{year{2019} / 6 / 3} + 11h;
 
-std::optional<again::duration> wish(const headers& fields, bool rate_limit = true) { return retry_after(fields, noon, rate_limit); }
+std::optional<again::duration> wish(const headers& fields, bool rate_limit = true) {
+  return retry_after(fields, noon, rate_limit);
+}
 
 }  // namespace
 
@@ -31,7 +33,8 @@ TEST_CASE("every Retry-After vector of other clients' test suites is read as the
     CAPTURE(value);
     CAPTURE(source);
     std::string when = v["now"].string();  // 2019-06-03T11:00:00Z
-    const sys_days day = year{std::stoi(when.substr(0, 4))} / std::stoi(when.substr(5, 2)) / std::stoi(when.substr(8, 2));
+    const sys_days day =
+        year{std::stoi(when.substr(0, 4))} / std::stoi(when.substr(5, 2)) / std::stoi(when.substr(8, 2));
     const again::wall_time now = day + hours{std::stoi(when.substr(11, 2))} + minutes{std::stoi(when.substr(14, 2))} +
                                  seconds{std::stoi(when.substr(17, 2))};
     const auto got = parse_retry_after(value, now);
@@ -55,7 +58,8 @@ TEST_CASE("seconds are digits and nothing else, and saturate instead of overflow
     CAPTURE(huge);
     CHECK(parse_retry_after(huge, noon) == again::forever);
   }
-  for (const std::string bad : {"", " ", "+1", "-0", "1.5", "1e3", "0x10", "1s", "1 s", "1,2", "1, 2", "1;2", "\"1\"", "soon", "NaN", "inf"}) {
+  for (const std::string bad :
+       {"", " ", "+1", "-0", "1.5", "1e3", "0x10", "1s", "1 s", "1,2", "1, 2", "1;2", "\"1\"", "soon", "NaN", "inf"}) {
     CAPTURE(bad);
     CHECK_FALSE(parse_retry_after(bad, noon));
   }
@@ -76,7 +80,8 @@ TEST_CASE("a date is compared with the response's own Date, so that a wrong cloc
   CHECK(wish({{"Date", "Mon, 03 Jun 2019 10:00:30 GMT"}, {"Retry-After", soon}}) == again::duration{1h});
   CHECK(wish({{"Date", "Mon, 03 Jun 2019 12:00:00 GMT"}, {"Retry-After", soon}}) == again::duration::zero());
   CHECK(wish({{"Date", "yesterday"}, {"Retry-After", soon}}) == again::duration{30s});
-  CHECK(wish({{"Date", "Fri, 31 Dec 9999 23:59:59 GMT"}, {"Retry-After", soon}}) == again::duration{30s});  // beyond our clock
+  CHECK(wish({{"Date", "Fri, 31 Dec 9999 23:59:59 GMT"}, {"Retry-After", soon}}) ==
+        again::duration{30s});  // beyond our clock
   CHECK(wish({{"Date", "Mon, 03 Jun 2019 10:00:30 GMT"}, {"Retry-After", "7"}}) == again::duration{7s});
 }
 
@@ -116,7 +121,8 @@ TEST_CASE("the X-RateLimit family is understood as spans, seconds since 1970 or 
   CHECK(wish({{"X-Rate-Limit-Reset", "9"}}) == again::duration{9s});
   CHECK(wish({{"X-RateLimit-Reset-After", "1.25"}}) == again::duration{1250ms});
   CHECK(wish({{"X-RateLimit-Retry-After", "3"}}) == again::duration{3s});
-  CHECK(wish({{"Date", "Mon, 03 Jun 2019 10:59:50 GMT"}, {"X-RateLimit-Reset", std::to_string(epoch)}}) == again::duration{10s});
+  CHECK(wish({{"Date", "Mon, 03 Jun 2019 10:59:50 GMT"}, {"X-RateLimit-Reset", std::to_string(epoch)}}) ==
+        again::duration{10s});
   CHECK_FALSE(wish({{"X-RateLimit-Remaining", "12"}, {"X-RateLimit-Reset", "60"}}));
   CHECK(wish({{"X-RateLimit-Remaining", "0"}, {"X-RateLimit-Reset", "60"}}) == again::duration{60s});
   for (const std::string bad : {"", "-1", "1.", ".5", "1.x", "soon", "99999999999999999999"}) {

@@ -20,21 +20,26 @@ constexpr request_facts keyed_post{.method = method::post, .keyed = true};
 constexpr request_facts harmless_post{.method = method::post, .idempotent = true};
 constexpr request_facts harmful_get{.method = method::get, .idempotent = false};
 
-constexpr outcome answer(int status, std::optional<again::duration> wait = std::nullopt) { return {.status = status, .retry_after = wait}; }
+constexpr outcome answer(int status, std::optional<again::duration> wait = std::nullopt) {
+  return {.status = status, .retry_after = wait};
+}
 constexpr disposition of(const rules& r, const request_facts& f, const outcome& o) { return judge(r, f, o).kind; }
 constexpr disposition of(const request_facts& f, const outcome& o) { return of(rules{}, f, o); }
 
 }  // namespace
 
 static_assert(rules{} == rules::rfc9110 && rules{} != rules::none);
-static_assert(of(post, {.kind = error_kind::reset, .reach = reach::maybe_sent}) == disposition::not_replayable, "a judgment can be a constant");
+static_assert(of(post, {.kind = error_kind::reset, .reach = reach::maybe_sent}) == disposition::not_replayable,
+              "a judgment can be a constant");
 
 TEST_CASE("not a byte sent: any method may be sent again") {
-  for (const error_kind kind : {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::tls_handshake,
-                                error_kind::reset, error_kind::closed, error_kind::timeout}) {
+  for (const error_kind kind :
+       {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::tls_handshake,
+        error_kind::reset, error_kind::closed, error_kind::timeout}) {
     CAPTURE(name(kind));
     const outcome o{.kind = kind, .reach = reach::not_sent};
-    for (const request_facts& f : {get, put, post, keyed_post, harmless_post, harmful_get}) CHECK(of(f, o) == disposition::transient);
+    for (const request_facts& f : {get, put, post, keyed_post, harmless_post, harmful_get})
+      CHECK(of(f, o) == disposition::transient);
   }
 }
 
@@ -49,16 +54,19 @@ TEST_CASE("maybe sent or answered: only what is idempotent, by method, by key, o
   }
   for (const int status : {408, 425, 429, 500, 502, 503, 504}) {
     CAPTURE(status);
-    for (const request_facts& f : {get, put, keyed_post, harmless_post}) CHECK(of(f, answer(status)) == disposition::transient);
+    for (const request_facts& f : {get, put, keyed_post, harmless_post})
+      CHECK(of(f, answer(status)) == disposition::transient);
     for (const request_facts& f : {post, harmful_get}) CHECK(of(f, answer(status)) == disposition::not_replayable);
   }
 }
 
 TEST_CASE("what another attempt would not cure is permanent, safe or not") {
-  for (const error_kind kind : {error_kind::tls_verify, error_kind::protocol, error_kind::too_large, error_kind::redirects,
-                                error_kind::invalid_request, error_kind::unsupported, error_kind::overloaded}) {
+  for (const error_kind kind :
+       {error_kind::tls_verify, error_kind::protocol, error_kind::too_large, error_kind::redirects,
+        error_kind::invalid_request, error_kind::unsupported, error_kind::overloaded}) {
     CAPTURE(name(kind));
-    for (const request_facts& f : {get, post}) CHECK(of(f, {.kind = kind, .reach = reach::not_sent}) == disposition::permanent);
+    for (const request_facts& f : {get, post})
+      CHECK(of(f, {.kind = kind, .reach = reach::not_sent}) == disposition::permanent);
   }
   for (const int status : {100, 400, 401, 403, 404, 409, 413, 421, 422, 501, 505, 511, 599, 0, 999, -1}) {
     CAPTURE(status);
@@ -86,7 +94,8 @@ TEST_CASE("our own stop says nothing of the peer, whatever the rules list") {
 }
 
 TEST_CASE("the verdict carries reach, status and the kind's name") {
-  CHECK(judge(rules{}, get, answer(404)) == verdict{.kind = disposition::permanent, .reach = reach::answered, .code = 404, .name = "status"});
+  CHECK(judge(rules{}, get, answer(404)) ==
+        verdict{.kind = disposition::permanent, .reach = reach::answered, .code = 404, .name = "status"});
   CHECK(judge(rules{}, get, {.kind = error_kind::truncated, .reach = reach::answered, .status = 200}) ==
         verdict{.kind = disposition::transient, .reach = reach::answered, .code = 200, .name = "truncated"});
 }

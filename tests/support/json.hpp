@@ -68,7 +68,9 @@ class parser {
   }
 
  private:
-  [[noreturn]] void fail(const char* why) const { throw std::runtime_error{"JSON: " + std::string{why} + " at " + std::to_string(at_)}; }
+  [[noreturn]] void fail(const char* why) const {
+    throw std::runtime_error{"JSON: " + std::string{why} + " at " + std::to_string(at_)};
+  }
   void skip() {
     while (at_ < text_.size() && std::string_view{" \t\r\n"}.find(text_[at_]) != std::string_view::npos) ++at_;
   }
@@ -159,7 +161,8 @@ class parser {
     if (code < 0x80) return put(code);
     if (code < 0x800) return put(0xc0U | code >> 6U), put(0x80U | (code & 63U));
     if (code < 0x10000) return put(0xe0U | code >> 12U), put(0x80U | (code >> 6U & 63U)), put(0x80U | (code & 63U));
-    put(0xf0U | code >> 18U), put(0x80U | (code >> 12U & 63U)), put(0x80U | (code >> 6U & 63U)), put(0x80U | (code & 63U));
+    put(0xf0U | code >> 18U), put(0x80U | (code >> 12U & 63U)), put(0x80U | (code >> 6U & 63U)),
+        put(0x80U | (code & 63U));
   }
 
   std::string_view text_;

@@ -43,8 +43,8 @@ class body {
  public:
   class reader;
 
-  body() = default;                                                     ///< none
-  body(std::string bytes);                                              ///< these bytes, for every attempt
+  body() = default;         ///< none
+  body(std::string bytes);  ///< these bytes, for every attempt
   body(std::string_view bytes) : body{std::string{bytes}} {}
   body(const char* bytes) : body{std::string{bytes}} {}
 
@@ -128,9 +128,7 @@ inline expected<std::size_t, std::string> body::reader::read(std::span<char> int
   }
   done_ += got;
   return got;
-} catch (const std::exception& e) {
-  return unexpected<std::string>{e.what()};
-} catch (...) {
+} catch (const std::exception& e) { return unexpected<std::string>{e.what()}; } catch (...) {
   return unexpected<std::string>{"the body's source threw something that is no std::exception"};
 }
 
@@ -140,9 +138,7 @@ inline expected<body::reader, invalid> body::open() const {
     return maker_->open();
   } catch (const std::exception& e) {
     return unexpected<invalid>{invalid{std::string{"the body could not be made: "} + e.what()}};
-  } catch (...) {
-    return unexpected<invalid>{invalid{"the body could not be made"}};
-  }
+  } catch (...) { return unexpected<invalid>{invalid{"the body could not be made"}}; }
 }
 
 template <class F> struct body::from_function final : body::maker {
@@ -179,7 +175,8 @@ struct body::from_file final : body::maker {
     auto opened = std::make_unique<source>();
     opened->file.reset(std::fopen(path.c_str(), "rb"));
     long end = -1;
-    if (opened->file) static_cast<void>(std::setvbuf(opened->file.get(), nullptr, _IONBF, 0));  // the reader's buffer is enough
+    if (opened->file)
+      static_cast<void>(std::setvbuf(opened->file.get(), nullptr, _IONBF, 0));  // the reader's buffer is enough
     if (opened->file && std::fseek(opened->file.get(), 0, SEEK_END) == 0) end = std::ftell(opened->file.get());
     if (end < 0 || std::fseek(opened->file.get(), 0, SEEK_SET) != 0) {
       return unexpected<invalid>{invalid{"the body's file '" + path + "' could not be opened"}};

@@ -86,9 +86,11 @@ constexpr std::chrono::year_month_day civil(int y, unsigned m, int d) noexcept {
 constexpr int full_year(int two, unsigned m, int d, std::chrono::seconds time, wall_time now) noexcept {
   const auto today = std::chrono::floor<std::chrono::days>(now);
   const std::chrono::year_month_day ymd{today};
-  const auto latest = std::chrono::sys_days{(ymd.year() + std::chrono::years{50}) / ymd.month() / ymd.day()} + (now - today);
+  const auto latest =
+      std::chrono::sys_days{(ymd.year() + std::chrono::years{50}) / ymd.month() / ymd.day()} + (now - today);
   int year = static_cast<int>(ymd.year()) / 100 * 100 + 100 + two;
-  while (std::chrono::sys_days{civil(year, m, d)} + time > std::chrono::floor<std::chrono::seconds>(latest)) year -= 100;
+  while (std::chrono::sys_days{civil(year, m, d)} + time > std::chrono::floor<std::chrono::seconds>(latest))
+    year -= 100;
   return year;
 }
 
@@ -157,13 +159,15 @@ inline std::string format_http_date(date when, date_form form) {
   const std::string month{detail::months[static_cast<unsigned>(ymd.month()) - 1]};
   const std::string day = padded(static_cast<unsigned>(ymd.day()), 2);
   const std::string year = padded(static_cast<int>(ymd.year()), 4);
-  const std::string time = padded(seconds / 3600, 2) + ":" + padded(seconds / 60 % 60, 2) + ":" + padded(seconds % 60, 2);
+  const std::string time =
+      padded(seconds / 3600, 2) + ":" + padded(seconds / 60 % 60, 2) + ":" + padded(seconds % 60, 2);
   switch (form) {
     case date_form::imf: break;
-    case date_form::rfc850: return std::string{name} + ", " + day + "-" + month + "-" + year.substr(2) + " " + time + " GMT";
+    case date_form::rfc850:
+      return std::string{name} + ", " + day + "-" + month + "-" + year.substr(2) + " " + time + " GMT";
     case date_form::asctime:
-      return std::string{name.substr(0, 3)} + " " + month + " " + (day[0] == '0' ? " " + day.substr(1) : day) + " " + time +
-             " " + year;
+      return std::string{name.substr(0, 3)} + " " + month + " " + (day[0] == '0' ? " " + day.substr(1) : day) + " " +
+             time + " " + year;
   }
   return std::string{name.substr(0, 3)} + ", " + day + " " + month + " " + year + " " + time + " GMT";
 }

@@ -28,13 +28,11 @@ class error {
 
   /// No complete answer. `detail`: half a sentence on what happened, such as "connection reset by peer"; no secrets.
   error(const rules& r, const request_facts& request, error_kind kind, again::reach reach, std::string detail = {})
-      : kind_{kind},
-        verdict_{judge(r, request, {.kind = kind, .reach = reach})},
-        detail_{std::move(detail)} {}
+      : kind_{kind}, verdict_{judge(r, request, {.kind = kind, .reach = reach})}, detail_{std::move(detail)} {}
 
   /// No complete answer, but some of one: `partial` has its status, headers and what came of its body.
-  error(const rules& r, const request_facts& request, error_kind kind, again::reach reach, std::string detail, response partial,
-        wall_time now)
+  error(const rules& r, const request_facts& request, error_kind kind, again::reach reach, std::string detail,
+        response partial, wall_time now)
       : kind_{kind},
         verdict_{judge(r, request,
                        {.kind = kind,
@@ -46,7 +44,8 @@ class error {
         detail_{std::move(detail)} {}
 
   /// One whose verdict is known: for transports of your own, and for tests.
-  error(error_kind kind, const again::verdict& v, std::string detail = {}, std::shared_ptr<const http::response> answer = {})
+  error(error_kind kind, const again::verdict& v, std::string detail = {},
+        std::shared_ptr<const http::response> answer = {})
       : kind_{kind}, verdict_{v}, response_{std::move(answer)}, detail_{std::move(detail)} {}
 
   error_kind kind() const noexcept { return kind_; }

@@ -35,11 +35,11 @@ enum class error_kind : std::uint8_t {
   unsupported,      ///< not sent: the transport cannot do this
 };
 inline constexpr std::array all_error_kinds{
-    error_kind::status,      error_kind::resolve,    error_kind::refused,         error_kind::connect_timeout,
-    error_kind::tls_handshake, error_kind::tls_verify, error_kind::reset,         error_kind::closed,
-    error_kind::timeout,     error_kind::truncated,  error_kind::protocol,        error_kind::too_large,
-    error_kind::redirects,   error_kind::cancelled,  error_kind::deadline,        error_kind::invalid_request,
-    error_kind::overloaded,  error_kind::unsupported};
+    error_kind::status,        error_kind::resolve,    error_kind::refused,  error_kind::connect_timeout,
+    error_kind::tls_handshake, error_kind::tls_verify, error_kind::reset,    error_kind::closed,
+    error_kind::timeout,       error_kind::truncated,  error_kind::protocol, error_kind::too_large,
+    error_kind::redirects,     error_kind::cancelled,  error_kind::deadline, error_kind::invalid_request,
+    error_kind::overloaded,    error_kind::unsupported};
 
 /// The enumerator's name, as written above; static storage.
 constexpr std::string_view name(error_kind kind) noexcept {

@@ -16,7 +16,8 @@ class invalid {
  public:
   static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
 
-  explicit invalid(std::string reason, std::size_t position = nowhere) : reason_{std::move(reason)}, position_{position} {}
+  explicit invalid(std::string reason, std::size_t position = nowhere)
+      : reason_{std::move(reason)}, position_{position} {}
 
   /// One sentence without a full stop, such as "header 'X-A': its value contains LF".
   const std::string& reason() const noexcept { return reason_; }

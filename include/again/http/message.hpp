@@ -117,7 +117,8 @@ std::optional<invalid> validate(const request& r);
 /// An answer.
 struct response {
   response() = default;
-  explicit response(int s, http::headers h = {}, std::string b = {}) : status{s}, headers{std::move(h)}, body{std::move(b)} {}
+  explicit response(int s, http::headers h = {}, std::string b = {})
+      : status{s}, headers{std::move(h)}, body{std::move(b)} {}
 
   int status = 0;
   http::headers headers;
@@ -143,8 +144,9 @@ inline http::headers request::fields(int number) const {
 }
 
 inline std::optional<invalid> validate(const request& r) {
-  constexpr std::string_view ours[] = {"Connection",       "Content-Length", "Expect",  "Host",    "Keep-Alive",
-                                       "Proxy-Connection", "TE",             "Trailer", "Upgrade", "Transfer-Encoding"};
+  constexpr std::string_view ours[] = {"Connection", "Content-Length",   "Expect", "Host",
+                                       "Keep-Alive", "Proxy-Connection", "TE",     "Trailer",
+                                       "Upgrade",    "Transfer-Encoding"};
   const auto refuse_ours = [&](const std::string& name) -> std::optional<invalid> {
     for (const std::string_view one : ours)
       if (detail::equal_ignoring_case(name, one)) return invalid{"header '" + name + "' is set by the transport alone"};
@@ -164,7 +166,8 @@ inline std::optional<invalid> validate(const request& r) {
   if (!r.attempt_header_.empty() && !detail::is_token(r.attempt_header_)) {
     return invalid{"the attempt header's name is not a token"};
   }
-  if (r.headers_.count(idempotency_key_field) + (r.key_kind_ != request::key_kind::none ? 1U : 0U) > 1) return invalid{"more than one Idempotency-Key"};
+  if (r.headers_.count(idempotency_key_field) + (r.key_kind_ != request::key_kind::none ? 1U : 0U) > 1)
+    return invalid{"more than one Idempotency-Key"};
   if (r.key_kind_ == request::key_kind::given) return validate_idempotency_key(r.key_);
   return std::nullopt;
 }

@@ -61,8 +61,8 @@ inline constexpr method method::query{"QUERY"};
 inline constexpr method method::connect{"CONNECT"};
 
 /// The ten methods that a `method_set` can tell apart; others are only in `method_set::any()`.
-inline constexpr std::array known_methods{method::get,     method::head,  method::put,   method::delete_, method::options,
-                                          method::trace,   method::query, method::post,  method::patch,   method::connect};
+inline constexpr std::array known_methods{method::get,   method::head,  method::put,  method::delete_, method::options,
+                                          method::trace, method::query, method::post, method::patch,   method::connect};
 
 /// Some methods: `method_set{method::get, method::put}`, or `method_set::any()`. Trivially copyable.
 class method_set {
@@ -131,9 +131,9 @@ inline expected<method_set, invalid> parse_method_set(std::string_view text) {
 /// All that the question "may it be sent again?" needs to know of a request (RFC 9110 9.2.2). Made by `request::facts`.
 struct request_facts {
   http::method method = http::method::get;
-  bool keyed = false;                 ///< it carries an Idempotency-Key
-  std::optional<bool> idempotent{};   ///< what its maker said of it; it outranks the method
-  bool replayable = true;             ///< its body can be had (once more)
+  bool keyed = false;                ///< it carries an Idempotency-Key
+  std::optional<bool> idempotent{};  ///< what its maker said of it; it outranks the method
+  bool replayable = true;            ///< its body can be had (once more)
 
   /// The maker's word, else the key, else the method.
   constexpr bool repeatable() const noexcept { return idempotent.value_or(keyed || method.idempotent()); }

@@ -102,8 +102,10 @@ constexpr std::optional<duration> rate_limit_wait(std::string_view list) noexcep
   std::optional<long long> remaining, reset;  // of the older form
   while (!list.empty()) {
     std::string_view item = take_unquoted(list, ',');
-    if (const auto old = trim(item); old.starts_with("remaining=")) remaining = digits(old.substr(10), 1LL << 40);
-    else if (old.starts_with("reset=")) reset = digits(old.substr(6), 1LL << 40);
+    if (const auto old = trim(item); old.starts_with("remaining="))
+      remaining = digits(old.substr(10), 1LL << 40);
+    else if (old.starts_with("reset="))
+      reset = digits(old.substr(6), 1LL << 40);
     take_unquoted(item, ';');  // the quota's name
     std::optional<long long> r, t;
     while (!item.empty()) {
@@ -121,8 +123,8 @@ inline std::optional<duration> rate_limit_fields(const headers& fields, wall_tim
   if (const auto list = fields.find("RateLimit")) return rate_limit_wait(*list);
   for (const std::string_view left : {"RateLimit-Remaining", "X-RateLimit-Remaining", "X-Rate-Limit-Remaining"})
     if (digits(fields.get(left), 1).value_or(0) > 0) return std::nullopt;
-  for (const std::string_view reset : {"RateLimit-Reset", "X-RateLimit-Reset-After", "X-RateLimit-Retry-After", "X-RateLimit-Reset",
-                                       "X-Rate-Limit-Reset"})
+  for (const std::string_view reset : {"RateLimit-Reset", "X-RateLimit-Reset-After", "X-RateLimit-Retry-After",
+                                       "X-RateLimit-Reset", "X-Rate-Limit-Reset"})
     if (const auto value = fields.find(reset)) return reset_wait(*value, server_now);
   return std::nullopt;
 }
@@ -131,7 +133,8 @@ inline std::optional<duration> rate_limit_fields(const headers& fields, wall_tim
 
 constexpr std::optional<duration> parse_retry_after(std::string_view value, wall_time now) noexcept {
   value = detail::trim(value);
-  if (const auto seconds = detail::digits(value, forever.count())) return detail::wait_of(std::chrono::seconds{*seconds});
+  if (const auto seconds = detail::digits(value, forever.count()))
+    return detail::wait_of(std::chrono::seconds{*seconds});
   const auto when = parse_http_date(value, now);
   if (!when) return std::nullopt;
   return detail::wait_until(*when, now);

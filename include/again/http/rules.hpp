@@ -58,14 +58,15 @@ struct rules {
   /// The default, RFC 9110 to the letter; and the same with refusals (408, 421, 425, 429, 503) repeated for any method.
   static const rules rfc9110, rfc9110_refusals;
   /// Those of other clients, as their own tests have them; and none, which repeats nothing.
-  static const rules curl, curl_all_errors, urllib3, go_retryablehttp, reqwest_retry, apache5, got, ky, okhttp, axios_retry, none;
+  static const rules curl, curl_all_errors, urllib3, go_retryablehttp, reqwest_retry, apache5, got, ky, okhttp,
+      axios_retry, none;
 };
 
 /// How a send ended, as far as the rules care.
 struct outcome {
   error_kind kind = error_kind::status;
   again::reach reach = again::reach::answered;
-  int status = 0;                         ///< of the answer, also where it was cut short; 0: none came, or not all of its headers
+  int status = 0;  ///< of the answer, also where it was cut short; 0: none came, or not all of its headers
   std::optional<duration> retry_after{};  ///< what the answer asks for (see `retry_after`); nothing: it does not
   std::optional<bool> should_retry{};     ///< what it says of another attempt (see `should_retry`); nothing: nothing
 };
@@ -144,15 +145,16 @@ inline constexpr rules rules::curl{
 /// The same with `--retry-all-errors`.
 inline constexpr rules rules::curl_all_errors = [] {
   rules r = rules::curl;
-  r.errors = {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::tls_handshake, error_kind::reset,
-              error_kind::closed,  error_kind::timeout, error_kind::truncated,       error_kind::protocol};
+  r.errors = {error_kind::resolve,       error_kind::refused,   error_kind::connect_timeout,
+              error_kind::tls_handshake, error_kind::reset,     error_kind::closed,
+              error_kind::timeout,       error_kind::truncated, error_kind::protocol};
   return r;
 }();
 /// urllib3/util/retry.py, the defaults of `Retry`.
 inline constexpr rules rules::urllib3{
     .statuses = {},
-    .errors = {error_kind::refused, error_kind::connect_timeout, error_kind::reset, error_kind::closed, error_kind::timeout,
-               error_kind::protocol},
+    .errors = {error_kind::refused, error_kind::connect_timeout, error_kind::reset, error_kind::closed,
+               error_kind::timeout, error_kind::protocol},
     .truncated_headers = true,
     .max_retry_after = std::chrono::hours{6},
     .over_max = again::over_max::cap,
@@ -170,8 +172,8 @@ inline constexpr rules rules::go_retryablehttp{
 inline constexpr rules rules::reqwest_retry{
     .statuses = status_set{408, 429} | status_set::range(500, 599),
     .methods = method_set::any(),
-    .errors = {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::reset, error_kind::closed,
-               error_kind::timeout},
+    .errors = {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::reset,
+               error_kind::closed, error_kind::timeout},
     .truncated_headers = true,
     .respect_retry_after = {},
     .max_retry_after = forever,
@@ -190,7 +192,8 @@ inline constexpr rules rules::apache5{
 inline constexpr rules rules::got{
     .statuses = {408, 413, 429, 500, 502, 503, 504, 521, 522, 524},
     .not_sent_any_method = false,
-    .errors = {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::reset, error_kind::timeout},
+    .errors = {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::reset,
+               error_kind::timeout},
     .respect_retry_after = {408, 413, 429, 500, 502, 503, 504},
     .max_retry_after = forever,
     .needs_retry_after = {413},
@@ -200,7 +203,8 @@ inline constexpr rules rules::ky{
     .statuses = {408, 413, 429, 500, 502, 503, 504},
     .methods = rules::apache5.methods,
     .not_sent_any_method = false,
-    .errors = {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::reset, error_kind::closed},
+    .errors = {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::reset,
+               error_kind::closed},
     .max_retry_after = forever,
     .over_max = again::over_max::cap,
     .needs_retry_after = {413},

@@ -75,7 +75,8 @@ inline expected<status_set, invalid> parse_status_set(std::string_view text) {
     const auto first = detail::digits(detail::trim(detail::take_until(upper, '-')), 9999);
     const auto last = item.find('-') == std::string_view::npos ? first : detail::digits(detail::trim(upper), 9999);
     if (!first || !last || *first < 100 || *last > 599 || *first > *last) {
-      return unexpected<invalid>{invalid{"'" + std::string{item} + "' is neither a status from 100 to 599 nor a range of them"}};
+      return unexpected<invalid>{
+          invalid{"'" + std::string{item} + "' is neither a status from 100 to 599 nor a range of them"}};
     }
     set = set | status_set::range(static_cast<int>(*first), static_cast<int>(*last));
   }

@@ -117,7 +117,8 @@ inline expected<origin, invalid> parse_authority(scheme s, std::string_view text
   }
   if (host_end + 1 < text.size()) {  // an empty port after ':' is the default one (RFC 3986 3.2.3)
     const auto port = digits(text.substr(host_end + 1), 99999);
-    if (!port || *port < 1 || *port > 65535) return bad{invalid{"the port is not a number from 1 to 65535", from + host_end + 1}};
+    if (!port || *port < 1 || *port > 65535)
+      return bad{invalid{"the port is not a number from 1 to 65535", from + host_end + 1}};
     out.port = static_cast<std::uint16_t>(*port);
   }
   return out;
@@ -158,7 +159,8 @@ inline expected<url, invalid> parse_url(std::string_view text) {
   if (!begin) return bad{begin.error()};
   const std::string_view whole = text.substr(0, text.find('#'));
   const auto end = std::min(whole.find_first_of("/?", begin->authority), whole.size());
-  auto o = detail::parse_authority(begin->which, whole.substr(begin->authority, end - begin->authority), begin->authority);
+  auto o =
+      detail::parse_authority(begin->which, whole.substr(begin->authority, end - begin->authority), begin->authority);
   if (!o) return bad{std::move(o.error())};
   const std::string_view target = whole.substr(end);
   if (auto refused = detail::refuse_target("the URL", target, end)) return bad{std::move(*refused)};
@@ -190,7 +192,8 @@ inline expected<url, invalid> resolve_reference(const url& base, std::string_vie
     if (whole) whole->target = detail::remove_dot_segments(whole->path()) + whole->target.substr(whole->path().size());
     return whole;
   }
-  if (text.starts_with("//")) return resolve_reference(base, std::string{name(base.origin.scheme)} + ":" + std::string{text});
+  if (text.starts_with("//"))
+    return resolve_reference(base, std::string{name(base.origin.scheme)} + ":" + std::string{text});
   const auto mark = std::min(text.find('?'), text.size());
   const std::string_view path = text.substr(0, mark), query = text.substr(mark);
   std::string target;

@@ -105,7 +105,8 @@ inline std::string format_ipv6(const ipv6_words& words) {
 inline std::optional<invalid> refuse_common(std::string_view what, std::string_view text, std::size_t from) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (!is_ascii(c)) return invalid{std::string{what} + " contains " + shown(c) + "; write it as percent-encoded UTF-8", from + i};
+    if (!is_ascii(c))
+      return invalid{std::string{what} + " contains " + shown(c) + "; write it as percent-encoded UTF-8", from + i};
     if (is_control(c) || c == ' ') return invalid{std::string{what} + " contains " + shown(c), from + i};
   }
   return std::nullopt;
