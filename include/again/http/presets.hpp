@@ -31,18 +31,16 @@ inline constexpr std::array presets{
         "rfc9110_refusals", "the default, with refusals repeated", &rules::rfc9110_refusals, 3,
         "Repeats 408, 421, 425, 429 and 503 for every method, and answers that are not HTTP for repeatable ones.",
         "Where your servers refuse before they act, as these statuses suggest; no RFC promises it, so it is opt-in."},
-    preset{
-        "curl", "curl --retry", &rules::curl, 3,
-        "Repeats every method after timeouts and transient statuses (522 and 524 too), but neither resets nor refused "
-        "connections; a Retry-After beyond six hours is cut to six hours.",
-        "Not with POST: a request that timed out may have been applied, and is sent again."},
+    preset{"curl", "curl --retry", &rules::curl, 3,
+           "Repeats every method after timeouts and transient statuses (522 and 524 too), but neither resets nor "
+           "refused connections; a Retry-After beyond six hours is cut to six hours.",
+           "Not with POST: a request that timed out may have been applied, and is sent again."},
     preset{"curl_all_errors", "curl --retry --retry-all-errors", &rules::curl_all_errors, 3,
            "The same, and every transport error besides: refused, reset, closed, truncated, not HTTP.",
            "Not with POST, even less so: a reset after the request is the classic double order."},
     preset{"urllib3", "urllib3 Retry()", &rules::urllib3, 2,
            "Repeats no status by itself, but 413, 429 and 503 where the answer has a Retry-After; a body that was cut "
-           "short is "
-           "final, a name that does not resolve as well.",
+           "short is final, a name that does not resolve as well.",
            "Safe; but a plain 503 is the most common outage there is, and it stays one error."},
     preset{"go_retryablehttp", "hashicorp/go-retryablehttp", &rules::go_retryablehttp, 3,
            "Repeats every method after any error and any 5xx but 501, and obeys a Retry-After of any length.",
@@ -53,26 +51,22 @@ inline constexpr std::array presets{
     preset{
         "apache5", "Apache HttpClient 5", &rules::apache5, 2,
         "Repeats 429 and 503 for every method, and of errors only resets of idempotent requests; refused connections "
-        "and "
-        "timeouts are final.",
+        "and timeouts are final.",
         "Cautious where it is harmless (a refused connection was not sent) and bold where it is not (POST after 503)."},
     preset{"got", "got (Node.js)", &rules::got, 3,
            "Idempotent methods only, even where nothing was sent; 413 only with Retry-After; obeys it on 408, 500, 502 "
-           "and 504 "
-           "too, at any length; 521, 522 and 524 besides.",
+           "and 504 too, at any length; 521, 522 and 524 besides.",
            "Safe, and gives up needlessly on a POST that found nobody listening."},
     preset{"ky", "ky (browsers)", &rules::ky, 3,
            "Like got without Cloudflare's statuses; timeouts are final, QUERY is repeatable, and a Retry-After beyond "
-           "a maximum "
-           "(none by default) is cut.",
+           "a maximum (none by default) is cut.",
            "Safe; but asking earlier than asked to is what Retry-After exists to prevent."},
     preset{"okhttp", "OkHttp", &rules::okhttp, 2,
            "Repeats 408 for every method, 503 only with Retry-After: 0, and lost connections; never waits.",
            "As a layer beneath a real policy: it cures stale connections and no outage."},
     preset{"axios_retry", "axios-retry (Node.js)", &rules::axios_retry, 4,
            "Idempotent methods (TRACE not) after 429, every 5xx and lost connections; timeouts and truncated answers "
-           "are final; "
-           "obeys a Retry-After of any length.",
+           "are final; obeys a Retry-After of any length.",
            "Safe; 501 and 505 do not heal, and a timed-out GET could well be repeated."},
     preset{"none", "no retry at all", &rules::none, 1, "Repeats nothing.",
            "Where something above retries already: one layer is enough."},
