@@ -110,7 +110,9 @@ TEST_CASE("the trace keeps the last eight attempts and counts what it dropped") 
   attempt_trace trace;
   CHECK(trace.size() == 0);
   for (int n = 1; n <= 20; ++n) {
-    trace.push().attempt = n;
+    attempt_record r;
+    r.attempt = n;
+    trace.push(r);
     CHECK(trace.size() + trace.dropped() == static_cast<std::size_t>(n));
     CHECK(trace[trace.size() - 1].attempt == n);
   }

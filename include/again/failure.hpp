@@ -48,12 +48,12 @@ class attempt_trace {
 
   constexpr attempt_trace() noexcept {}  // records are written before they are read
 
-  /// Makes room for one more and returns it, blank.
-  constexpr attempt_record& push() noexcept {
-    attempt_record& fresh = *std::construct_at(&records_[count_ % capacity].record);
-    ++count_;
-    return fresh;
+  /// Adds one; returns where it is kept.
+  constexpr attempt_record& push(const attempt_record& record) noexcept {
+    return *std::construct_at(&records_[count_++ % capacity].record, record);
   }
+  /// Counts `n` more as dropped, as another trace did: `capacity` calls of `push` must follow.
+  constexpr void skip(std::size_t n) noexcept { count_ += n; }
   constexpr std::size_t size() const noexcept { return count_ < capacity ? count_ : capacity; }
   constexpr std::size_t dropped() const noexcept { return count_ - size(); }  ///< earlier attempts no longer kept
   constexpr const attempt_record& operator[](std::size_t i) const noexcept { return records_[(dropped() + i) % capacity].record; }

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What a call attaches to its retry: a predicate, observers. Each is a type, so that an absent one costs nothing.
+/// What a call gives to its retry: policy, operation, settings, and the hooks attached to it (a predicate, observers). Each
+/// hook is a type, so that an absent one costs nothing.
 #pragma once
 
 #include <again/failure.hpp>
+#include <again/policy.hpp>
+#include <again/scheduler.hpp>
 #include <again/verdict.hpp>
 
 #include <concepts>
+#include <cstdint>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -72,6 +77,18 @@ template <class When = own_verdict, class Observer = nobody> class retry_hooks {
  private:
   [[no_unique_address]] When when_;
   [[no_unique_address]] Observer observer_;
+};
+
+template <class Op, class Hooks> struct retry_parts {
+  checked_policy policy;
+  Op op;
+  [[no_unique_address]] Hooks hooks;
+};
+
+struct retry_settings {
+  bool nested = false;         // may multiply an outer retry's attempts
+  scheduler* where = nullptr;  // where to run, if given
+  std::optional<std::uint64_t> seed{};
 };
 
 }  // namespace again::inline AGAIN_ABI::detail

@@ -13,6 +13,7 @@
 #include <again/awaitable.hpp>
 #include <again/decide.hpp>
 #include <again/detail/attempt_slot.hpp>
+#include <again/detail/merged_failure.hpp>
 #include <again/detail/retry_hooks.hpp>
 #include <again/failure.hpp>
 #include <again/policy.hpp>
@@ -28,18 +29,6 @@
 #include <utility>
 
 namespace again::inline AGAIN_ABI::detail {
-
-template <class Op, class Hooks> struct retry_parts {
-  checked_policy policy;
-  Op op;
-  [[no_unique_address]] Hooks hooks;
-};
-
-struct retry_settings {
-  bool nested = false;         // may multiply an outer retry's attempts
-  scheduler* where = nullptr;  // where to run, if given
-  std::optional<std::uint64_t> seed{};
-};
 
 template <class Op, class Hooks> class retry_run {
   using view = result_view<Op>;
@@ -132,6 +121,7 @@ template <class Op, class Hooks> class retry_run {
   }
   void end_rest() noexcept {
     rest_.listener.reset();
+    attempt_.reset();  // it may listen to `stop` and look at `inner`
     if (rest_.armed()) ctx_->scheduler->disarm(rest_);
     if (rest_.work::place != work::places::nowhere) ctx_->scheduler->forget(rest_);
     std::destroy_at(std::addressof(rest_));
@@ -274,32 +264,35 @@ template <class Op, class Hooks> class retry_run {
     if (timed_out && cut_short && !stopped) {  // our own bound ended it: as bad as a peer that hung up
       v.kind = v.repeatable ? disposition::transient : disposition::not_replayable;
     }
-    const int sends = sends_of(e);
-    more.sends += sends;
-    if (sends > 0 && v.reach > more.farthest) more.farthest = v.reach;
+    more.sends += sends_of(e);
+    if (sends_of(e) > 0 && v.reach > more.farthest) more.farthest = v.reach;
 
     progress at{.attempt = attempt_no_, .nested = ctx_->repeated && !settings_.nested, .state = more.backoff};
     if (timed_) at.elapsed = more.now - start_;
     if (ctx_->deadline != never) at.inherited = ctx_->deadline - (timed_ ? more.now : ctx_->scheduler->now());
-    decision d = decide(parts_.policy, at, v, draw());
-    if (timed_out && more.attempt_ends == more.deadline && (cut_short || d.again)) {
-      d.again = false;
-      d.stop = stop_reason::deadline_reached;
-    } else if (stopped && (d.again || d.stop == stop_reason::cancelled_in_attempt)) {
-      d.again = false;
-      d.stop = why_stopped(stop_reason::cancelled_in_attempt);
+    const bool may_wait = v.kind == disposition::transient && !at.nested && attempt_no_ < parts_.policy->attempts;
+    decision d = decide(parts_.policy, at, v, may_wait ? draw() : 0);
+    d.stop = reason_of(e, d.stop, parts_.policy->attempts);
+    if (cut_short || v.kind == disposition::transient) {  // whatever the attempt made of being stopped
+      if (timed_out && more.attempt_ends == more.deadline) {
+        d.again = false;
+        d.stop = stop_reason::deadline_reached;
+      } else if (stopped) {
+        d.again = false;
+        if (!cancelled(d.stop)) d.stop = stop_reason::cancelled_in_attempt;
+        d.stop = why_stopped(d.stop);
+      }
     }
     more.backoff = d.state;
     record(e, v, d, timed_out);
-    keep(e, cut_short);
+    keep_error(more.last, e, cut_short);
     if (!d.again) {
       finish(d.stop);
       return true;
     }
-    ++attempt_no_;
-    if (d.wait == duration::zero()) return false;
-    begin_wait(d.wait);
-    return true;
+    if (attempt_no_ != unlimited) ++attempt_no_;
+    if (d.wait != duration::zero()) begin_wait(d.wait);
+    return d.wait != duration::zero();
   }
 
   void begin_wait(duration wait) {
@@ -311,7 +304,14 @@ template <class Op, class Hooks> class retry_run {
       more.listener.reset();
       self.ctx_->scheduler->forget(more);
       if (self.timed_) more.now = self.ctx_->scheduler->now();
-      if (self.attempts()) self.k_();
+      if (self.ctx_->stop.stop_requested()) {  // at the same moment
+        self.finish(self.why_stopped(stop_reason::cancelled_in_delay));
+      } else if (more.now >= more.deadline) {  // the loop was held up
+        self.finish(stop_reason::deadline_reached);
+      } else if (!self.attempts()) {
+        return;
+      }
+      self.k_();
     };
     ctx_->scheduler->arm(rest_, saturating_add(from, wait));
     listen();
@@ -342,78 +342,30 @@ template <class Op, class Hooks> class retry_run {
     return rest_.random->draw();
   }
 
-  // Keeps the last real error: one that our own stop made does not replace it.
-  void keep(error& e, bool cut_short) {
-    std::optional<final_error>& last = rest_.last;
-    if (cut_short && last) return;
-    if constexpr (merged_error<error>::nested) {
-      if (e.error() != nullptr) last.emplace(std::move(*e.error()));
-    } else {
-      last.emplace(std::move(e));
-    }
-  }
-
-  static int sends_of(const error& e) noexcept {
-    if constexpr (merged_error<error>::nested) {
-      return e.attempts();
-    } else {
-      return 1;
-    }
-  }
-
   void record(const error& e, const verdict& v, const decision& d, bool timed_out) {
-    if constexpr (merged_error<error>::nested) {
-      attempt_record r;
-      fill(r, v, d, timed_out);
-      take_over(e.trace(), rest_.sends - e.attempts(), r);
-      parts_.hooks.observe(r);
-    } else {
-      attempt_record& r = rest_.trace.push();
-      fill(r, v, d, timed_out);
-      parts_.hooks.observe(r);
-    }
-  }
-
-  void fill(attempt_record& r, const verdict& v, const decision& d, bool timed_out) const noexcept {
-    r.attempt = attempt_no_;
-    r.last = !d.again;
+    attempt_record r;
+    describe(r, attempt_no_, v, d);
     r.timed_out = timed_out;
-    r.reach = v.reach;
-    r.kind = v.kind;
-    r.by = d.by;
-    r.stop = d.stop;
-    r.code = v.code;
-    r.name = v.name;
-    if (timed_) {
-      r.began = rest_.attempt_start - start_;
-      r.took = rest_.now - rest_.attempt_start;
+    if (timed_) time(r);
+    if constexpr (merged_error<error>::nested) {
+      take_over(rest_.trace, e.trace(), rest_.sends - e.attempts(), r);
+    } else {
+      rest_.trace.push(r);
     }
-    r.wait = d.wait;
+    parts_.hooks.observe(r);
   }
 
-  // The sends of an inner failure, numbered on from those before it; the last of them ends as this attempt ends.
-  void take_over(const attempt_trace& inner, int sends_before, const attempt_record& outer) {
-    for (std::size_t i = 0; i < inner.size(); ++i) {
-      attempt_record& r = rest_.trace.push();
-      r = inner[i];
-      r.attempt += sends_before;
-      if (i + 1 == inner.size()) {
-        r.last = outer.last;
-        r.stop = outer.stop;
-        r.wait = outer.wait;
-        r.by = outer.by;
-      }
-    }
+  void time(attempt_record& r) const noexcept {
+    r.began = rest_.attempt_start - start_;
+    r.took = rest_.now - rest_.attempt_start;
   }
-
   void observe_success() {
     attempt_record r;
     r.attempt = attempt_no_;
     r.ok = r.last = true;
     r.reach = reach::answered;
     if constexpr (!std::is_void_v<value>) r.code = code_of(**result_);
-    r.began = rest_.attempt_start - start_;
-    r.took = rest_.now - rest_.attempt_start;
+    time(r);
     parts_.hooks.observe(r);
   }
 
