@@ -41,10 +41,10 @@ constexpr long one_day = 24L * 60 * 60;
 /// Who a certificate is for, and for how long it holds.
 struct wish {
   const char* common_name;
-  const char* names;      // subjectAltName, or null
-  const char* usage;      // extendedKeyUsage, or null
+  const char* names;  // subjectAltName, or null
+  const char* usage;  // extendedKeyUsage, or null
   bool authority = false;
-  long from = -one_day;   // seconds from now
+  long from = -one_day;  // seconds from now
   long until = 7 * one_day;
 };
 
@@ -102,7 +102,8 @@ std::string pem(X509* x) {
 
 std::string pem(EVP_PKEY* key) {
   const bio_ptr bio{BIO_new(BIO_s_mem())};
-  if (!bio || PEM_write_bio_PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1) fail("writing a key");
+  if (!bio || PEM_write_bio_PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1)
+    fail("writing a key");
   return text_of(bio.get());
 }
 
@@ -133,7 +134,8 @@ certificates::certificates() {
   authority_ = pem(root.get());
   const auto issue = [&](certificate which, const wish& w, bool by_authority = true) {
     const key_ptr key = new_key();
-    const x509_ptr made = by_authority ? sign(w, key.get(), root.get(), root_key.get()) : sign(w, key.get(), nullptr, nullptr);
+    const x509_ptr made =
+        by_authority ? sign(w, key.get(), root.get(), root_key.get()) : sign(w, key.get(), nullptr, nullptr);
     pairs_[which] = {pem(made.get()), pem(key.get())};
   };
   issue(certificate::trusted, {"localhost", here, "serverAuth"});
@@ -143,7 +145,8 @@ certificates::certificates() {
   issue(certificate::client, {"again test client", nullptr, "clientAuth"});
 
   std::string pattern = (std::filesystem::temp_directory_path() / "again-certificates-XXXXXX").string();
-  if (!::mkdtemp(pattern.data())) throw std::runtime_error("test certificates: cannot make a directory like " + pattern);
+  if (!::mkdtemp(pattern.data()))
+    throw std::runtime_error("test certificates: cannot make a directory like " + pattern);
   folder_ = pattern;
   write(authority_file(), authority_);
   for (const auto& [which, made] : pairs_) {

@@ -19,6 +19,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <system_error>
+#include <tuple>
 
 namespace again_test {
 namespace {
@@ -57,8 +58,9 @@ struct address {
     } else {
       sockaddr_un un{};
       if (path.empty() || path.size() >= sizeof un.sun_path) {
-        throw std::invalid_argument("misbehaving_server: unix_path must have 1 to " + std::to_string(sizeof un.sun_path - 1) +
-                                    " bytes, got " + std::to_string(path.size()));
+        throw std::invalid_argument("misbehaving_server: unix_path must have 1 to " +
+                                    std::to_string(sizeof un.sun_path - 1) + " bytes, got " +
+                                    std::to_string(path.size()));
       }
       un.sun_family = AF_UNIX;
       std::memcpy(un.sun_path, path.data(), path.size());
@@ -73,6 +75,12 @@ struct address {
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
 };
 
+int port_in(const sockaddr_storage& any) {
+  sockaddr_in in{};
+  std::memcpy(&in, &any, sizeof in);  // the port is at the same place in both families
+  return ntohs(in.sin_port);
+}
+
 }  // namespace
 
 gate::gate(family kind, int port, std::string unix_path) : kind_(kind), port_(port), unix_path_(std::move(unix_path)) {
@@ -81,12 +89,11 @@ gate::gate(family kind, int port, std::string unix_path) : kind_(kind), port_(po
   sockaddr_storage got{};
   socklen_t size = sizeof got;
   if (::getsockname(holder_, reinterpret_cast<sockaddr*>(&got), &size) != 0) fail("getsockname");
-  sockaddr_in in{};
-  std::memcpy(&in, &got, sizeof in);  // the port is at the same place in both families
-  port_ = ntohs(in.sin_port);
+  port_ = port_in(got);
 }
 
 gate::~gate() {
+  uncrowd();
   if (listener_ >= 0) ::close(listener_);
   if (holder_ >= 0) ::close(holder_);
   unwatch_refusals();
@@ -111,6 +118,7 @@ int gate::bound_socket() {
 
 void gate::set(state wanted) {
   if (wanted == state::closed) {
+    uncrowd();
     if (listener_ >= 0) ::close(listener_);
     listener_ = -1;
     state_ = wanted;
@@ -120,17 +128,60 @@ void gate::set(state wanted) {
   const bool fresh = listener_ < 0;
   if (fresh) listener_ = bound_socket();
   filter();  // before listen, so that nothing slips in
-  if (fresh && ::listen(listener_, 1024) != 0) {
+  const bool crowded = !filters_ && state_ == state::dropping;
+  if ((fresh || !filters_) &&
+      ::listen(listener_, crowded ? 0 : 1024) != 0) {  // on a listening socket it changes the backlog
     const int why = errno;
     ::close(listener_);
     listener_ = -1;
     errno = why;
     fail("listen");
   }
+  if (crowded) {
+    crowd();
+  } else {
+    uncrowd();
+  }
+}
+
+/// A backlog of 0 holds one connection; one of ours in it, and the kernel drops every further SYN.
+void gate::crowd() {
+  if (filler_ >= 0) return;
+  const address where(kind_, port_, unix_path_);
+  filler_ = ::socket(where.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (filler_ < 0) fail("socket");
+  std::ignore =
+      ::connect(filler_, where.get(), where.size);  // complete at once on loopback, or somebody else fills the place
+  sockaddr_storage here{};
+  socklen_t size = sizeof here;
+  ::getsockname(filler_, reinterpret_cast<sockaddr*>(&here), &size);
+  last_filler_ = static_cast<std::uint16_t>(port_in(here));
+}
+
+void gate::uncrowd() noexcept {
+  if (filler_ < 0) return;
+  const linger at_once{1, 0};
+  ::setsockopt(filler_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  ::close(filler_);
+  filler_ = -1;
 }
 
 int gate::accept() noexcept {
-  const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  sockaddr_storage from{};
+  socklen_t size = sizeof from;
+  const int fd = ::accept4(listener_, reinterpret_cast<sockaddr*>(&from), &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (fd >= 0 && !filters_) {
+    const auto client = static_cast<std::uint16_t>(port_in(from));
+    const bool ours = client == last_filler_;
+    if (ours) last_filler_ = 0;
+    if (ours || std::binary_search(dropped_.begin(), dropped_.end(), client)) {
+      const linger at_once{1, 0};
+      ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+      ::close(fd);
+      errno = EAGAIN;
+      return -1;
+    }
+  }
   if (fd >= 0 && kind_ != family::unix_domain) {
     const int yes = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
@@ -139,7 +190,7 @@ int gate::accept() noexcept {
 }
 
 void gate::filter() {
-  if (kind_ == family::unix_domain) return;
+  if (kind_ == family::unix_domain || !filters_) return;
   bool good = true;
   if (state_ == state::dropping) {
     good = attach(listener_, {op(BPF_RET | BPF_K, 0)});
@@ -155,7 +206,11 @@ void gate::filter() {
     program.push_back(op(BPF_RET | BPF_K, 0xffffffffU));
     good = attach(listener_, std::move(program));
   }
-  if (!good) fail("SO_ATTACH_FILTER for blackhole");
+  if (!good && errno == EPERM) {
+    filters_ = false;  // newer kernels want CAP_NET_ADMIN for it on TCP sockets
+  } else if (!good) {
+    fail("SO_ATTACH_FILTER for blackhole");
+  }
 }
 
 void gate::drop(std::vector<std::uint16_t> clients) {
@@ -170,14 +225,16 @@ std::vector<std::uint16_t> gate::waiting_clients() const {
     std::ifstream in(table);
     std::string line;
     std::getline(in, line);
-    while (std::getline(in, line)) {  // sl local_address rem_address st ...; addresses are HEX:PORT, state 02 is SYN_SENT
+    while (
+        std::getline(in, line)) {  // sl local_address rem_address st ...; addresses are HEX:PORT, state 02 is SYN_SENT
       std::istringstream fields(line);
       std::string number, local, remote, status;
       if (!(fields >> number >> local >> remote >> status) || status != "02") continue;
       const auto port_of = [](const std::string& text) {
         return static_cast<int>(std::strtol(text.c_str() + text.rfind(':') + 1, nullptr, 16));
       };
-      if (port_of(remote) == port_) clients.push_back(static_cast<std::uint16_t>(port_of(local)));
+      if (port_of(remote) == port_ && port_of(local) != last_filler_)
+        clients.push_back(static_cast<std::uint16_t>(port_of(local)));
     }
   }
   std::sort(clients.begin(), clients.end());
@@ -210,8 +267,7 @@ void gate::watch_refusals() {
     return;
   }
   std::array<char, 256> early;  // what came between socket() and the filter
-  while (::recv(fd, early.data(), early.size(), 0) > 0) {
-  }
+  while (::recv(fd, early.data(), early.size(), 0) > 0) {}
   watch_ = fd;
 }
 

@@ -146,9 +146,11 @@ std::string expanded(const std::string& value) {
   if (sign != std::string::npos) {
     const char* const begin = value.data() + sign + (value[sign] == '+' ? 1 : 0);
     const char* const end = value.data() + value.size();
-    if (const auto [stopped, error] = std::from_chars(begin, end, offset); error != std::errc{} || stopped != end) return value;
+    if (const auto [stopped, error] = std::from_chars(begin, end, offset); error != std::errc{} || stopped != end)
+      return value;
   }
-  const std::time_t when = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now()) + static_cast<std::time_t>(offset);
+  const std::time_t when =
+      std::chrono::system_clock::to_time_t(std::chrono::system_clock::now()) + static_cast<std::time_t>(offset);
   std::tm t{};
   ::gmtime_r(&when, &t);
   // strftime would follow the locale
@@ -158,8 +160,8 @@ std::string expanded(const std::string& value) {
   const char* const month = months[static_cast<std::size_t>(t.tm_mon)];
   std::array<char, 96> out{};
   if (form == "@now") {
-    std::snprintf(out.data(), out.size(), "%.3s, %02d %s %04d %02d:%02d:%02d GMT", day, t.tm_mday, month, t.tm_year + 1900,
-                  t.tm_hour, t.tm_min, t.tm_sec);
+    std::snprintf(out.data(), out.size(), "%.3s, %02d %s %04d %02d:%02d:%02d GMT", day, t.tm_mday, month,
+                  t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
   } else if (form == "@rfc850") {
     std::snprintf(out.data(), out.size(), "%s, %02d-%s-%02d %02d:%02d:%02d GMT", day, t.tm_mday, month, t.tm_year % 100,
                   t.tm_hour, t.tm_min, t.tm_sec);
@@ -178,7 +180,8 @@ std::string response_head(const step& s, bool say_close) {
     head += "Content-Length: " + std::to_string(*s.content_length) + "\r\n";
   } else if (s.chunked) {
     head += "Transfer-Encoding: chunked\r\n";
-  } else if (!s.no_length && !lengthless && !find(s.headers, "Content-Length") && !find(s.headers, "Transfer-Encoding")) {
+  } else if (!s.no_length && !lengthless && !find(s.headers, "Content-Length") &&
+             !find(s.headers, "Transfer-Encoding")) {
     head += "Content-Length: " + std::to_string(s.content.size()) + "\r\n";
   }
   if (say_close && !find(s.headers, "Connection")) head += "Connection: close\r\n";

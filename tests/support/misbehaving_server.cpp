@@ -5,10 +5,10 @@
 #include "http_text.hpp"
 #include "wire.hpp"
 
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -35,9 +35,9 @@ using namespace std::chrono_literals;
 using clock = std::chrono::steady_clock;
 using outcome = wire::outcome;
 
-constexpr std::size_t max_head = 64 * 1024;
-constexpr auto linger_time = 1s;       // for peers that still send after our FIN
-constexpr auto idle_time = 30ms;       // before `afterwards`
+constexpr std::size_t max_head = 65'536;
+constexpr auto linger_time = 1s;  // for peers that still send after our FIN
+constexpr auto idle_time = 30ms;  // before `afterwards`
 
 struct context_free {
   void operator()(SSL_CTX* context) const noexcept { SSL_CTX_free(context); }
@@ -77,7 +77,8 @@ context_ptr tls_context(const tls_options& options, certificate shown) {
     tls_failed("using a test certificate");
   }
   if (options.demand_client_certificate) {
-    if (SSL_CTX_load_verify_locations(context, all.authority_file().c_str(), nullptr) != 1) tls_failed("trusting the test authority");
+    if (SSL_CTX_load_verify_locations(context, all.authority_file().c_str(), nullptr) != 1)
+      tls_failed("trusting the test authority");
     SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(all.authority_file().c_str()));
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   }
@@ -100,7 +101,8 @@ bool of_connection(action what) noexcept {
 
 /// Steps that are decided when a connection is accepted.
 bool at_accept(action what) noexcept {
-  return what == action::close_on_accept || (of_connection(what) && what != action::refuse && what != action::blackhole);
+  return what == action::close_on_accept ||
+         (of_connection(what) && what != action::refuse && what != action::blackhole);
 }
 
 std::optional<certificate> certificate_of(action what) noexcept {
@@ -119,10 +121,12 @@ void check(const step& s, const server_options& options, const std::string& wher
   if (s.status < 100 || s.status > 999) wrong("status " + std::to_string(s.status) + " is not within 100..999");
   if (s.wait.count() < 0 || s.interval.count() < 0) wrong("negative time");
   if (certificate_of(s.what) && !options.tls) wrong("needs server_options::tls");
-  if (s.what == action::blackhole && options.family == family::unix_domain) wrong("not possible on a unix-domain socket");
+  if (s.what == action::blackhole && options.family == family::unix_domain)
+    wrong("not possible on a unix-domain socket");
   if (s.what == action::delay || s.what == action::slice) {
     if (!s.inner) wrong("needs an inner step");
-    if (of_connection(s.inner->what)) wrong(std::string(name(s.inner->what)) + " is about connections and cannot be inside");
+    if (of_connection(s.inner->what))
+      wrong(std::string(name(s.inner->what)) + " is about connections and cannot be inside");
     check(*s.inner, options, where + ", inner step");
   }
 }
@@ -166,19 +170,24 @@ const std::string* seen_request::header(std::string_view field) const noexcept {
 class misbehaving_server::engine {
  public:
   engine(std::vector<step> script, table decide, server_options options)
-      : options_(std::move(options)), decide_(std::move(decide)), script_(script.begin(), script.end()), scripted_(script.size()),
+      : options_(std::move(options)),
+        decide_(std::move(decide)),
+        script_(script.begin(), script.end()),
+        scripted_(script.size()),
         gate_(options_.family, options_.port, options_.unix_path) {
     for (std::size_t i = 0; i < script_.size(); ++i) check(script_[i], options_, "step " + std::to_string(i));
     if (options_.otherwise) {
       check(*options_.otherwise, options_, "options.otherwise");
       if (of_connection(options_.otherwise->what)) {
-        throw std::invalid_argument("misbehaving_server: options.otherwise (" + std::string(name(options_.otherwise->what)) +
+        throw std::invalid_argument("misbehaving_server: options.otherwise (" +
+                                    std::string(name(options_.otherwise->what)) +
                                     "): is about connections; only requests have a default");
       }
     }
     if (options_.tls) {
       const auto make = [this](certificate which) { contexts_[which] = tls_context(*options_.tls, which); };
-      for (const certificate which : {options_.tls->certificate, certificate::self_signed, certificate::wrong_host, certificate::expired}) {
+      for (const certificate which :
+           {options_.tls->certificate, certificate::self_signed, certificate::wrong_host, certificate::expired}) {
         if (!contexts_[which]) make(which);
       }
     }
@@ -202,7 +211,8 @@ class misbehaving_server::engine {
     const std::lock_guard one_at_a_time(lifecycle_);
     std::unique_lock lock(mutex_);
     if (running_) return;
-    if (::pipe2(stop_pipe_.data(), O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "misbehaving_server: pipe");
+    if (::pipe2(stop_pipe_.data(), O_CLOEXEC) != 0)
+      throw std::system_error(errno, std::generic_category(), "misbehaving_server: pipe");
     stopping_ = false;
     head_since_ = clock::now();
     applied_ = wanted();
@@ -281,8 +291,9 @@ class misbehaving_server::engine {
   seen_request request(std::size_t arrival) const {
     const std::lock_guard lock(mutex_);
     if (arrival < records_.size()) return records_[arrival];
-    throw std::out_of_range("misbehaving_server: request " + std::to_string(arrival) + " asked for, " + std::to_string(counts_.requests) +
-                            " seen, the first " + std::to_string(records_.size()) + " kept");
+    throw std::out_of_range("misbehaving_server: request " + std::to_string(arrival) + " asked for, " +
+                            std::to_string(counts_.requests) + " seen, the first " + std::to_string(records_.size()) +
+                            " kept");
   }
   std::vector<std::string> complaints() const {
     const std::lock_guard lock(mutex_);
@@ -308,7 +319,7 @@ class misbehaving_server::engine {
     return now;
   }
 
-  void pop(std::deque<step>::iterator which) {
+  void pop(const std::deque<step>::const_iterator& which) {
     if (which == script_.begin()) head_since_ = clock::now();
     script_.erase(which);
     changed_.notify_all();
@@ -328,7 +339,8 @@ class misbehaving_server::engine {
   }
 
   step take_step(std::size_t arrival) {
-    const auto next = std::find_if(script_.begin(), script_.end(), [](const step& s) { return !of_connection(s.what); });
+    const auto next =
+        std::find_if(script_.begin(), script_.end(), [](const step& s) { return !of_connection(s.what); });
     if (next != script_.end()) {
       step taken = std::move(*next);
       pop(next);
@@ -365,9 +377,7 @@ class misbehaving_server::engine {
         const auto next = wanted();
         try {
           apply(next);
-        } catch (const std::exception& trouble) {
-          complain(trouble.what());
-        }
+        } catch (const std::exception& trouble) { complain(trouble.what()); }
         applied_ = next;
         changed_.notify_all();
         continue;
@@ -376,7 +386,8 @@ class misbehaving_server::engine {
       const int timeout = accept_timeout();
       const int listener = room && applied_ == gate::state::open ? gate_.listener() : -1;  // poll ignores -1
       lock.unlock();
-      std::array<pollfd, 4> fds{{{stop_pipe_[0], POLLIN, 0}, {wake_fd_, POLLIN, 0}, {listener, POLLIN, 0}, {gate_.watch(), POLLIN, 0}}};
+      std::array<pollfd, 4> fds{
+          {{stop_pipe_[0], POLLIN, 0}, {wake_fd_, POLLIN, 0}, {listener, POLLIN, 0}, {gate_.watch(), POLLIN, 0}}};
       ::poll(fds.data(), fds.size(), timeout);
       if (fds[1].revents != 0) {
         std::uint64_t ignored = 0;
@@ -420,7 +431,9 @@ class misbehaving_server::engine {
 
   void note_refused(std::size_t attempts) {
     counts_.refused += attempts;
-    for (; attempts > 0 && !script_.empty() && script_.front().what == action::refuse && script_.front().wait.count() == 0; --attempts) {
+    for (; attempts > 0 && !script_.empty() && script_.front().what == action::refuse &&
+           script_.front().wait.count() == 0;
+         --attempts) {
       pop(script_.begin());
     }
     if (attempts > 0) changed_.notify_all();
@@ -428,7 +441,8 @@ class misbehaving_server::engine {
 
   void note_dropped(const std::vector<std::uint16_t>& waiting) {
     std::vector<std::uint16_t> dropped;  // those that have given up are forgotten: their port may come again
-    std::set_intersection(gate_.dropped().begin(), gate_.dropped().end(), waiting.begin(), waiting.end(), std::back_inserter(dropped));
+    std::set_intersection(gate_.dropped().begin(), gate_.dropped().end(), waiting.begin(), waiting.end(),
+                          std::back_inserter(dropped));
     for (const std::uint16_t client : waiting) {
       if (std::binary_search(dropped.begin(), dropped.end(), client)) continue;
       if (script_.empty() || script_.front().what != action::blackhole) break;
@@ -439,9 +453,7 @@ class misbehaving_server::engine {
     }
     try {
       gate_.drop(std::move(dropped));
-    } catch (const std::exception& trouble) {
-      complain(trouble.what());
-    }
+    } catch (const std::exception& trouble) { complain(trouble.what()); }
   }
 
   void accept_one() {
@@ -543,8 +555,7 @@ class misbehaving_server::engine {
     }
     std::string buffer;
     std::optional<step> idle;  // whose `then` is due if no request comes
-    while (handle_request(w, index, buffer, idle) == then_what::next_request) {
-    }
+    while (handle_request(w, index, buffer, idle) == then_what::next_request) {}
   }
 
   then_what handle_request(wire& w, std::size_t index, std::string& buffer, std::optional<step>& idle) {
@@ -673,7 +684,8 @@ class misbehaving_server::engine {
       }
       left = std::stoull(*length);
     }
-    if (has_token(r.headers, "Expect", "100-continue") && options_.answer_expect_continue && (chunked || left > buffer.size())) {
+    if (has_token(r.headers, "Expect", "100-continue") && options_.answer_expect_continue &&
+        (chunked || left > buffer.size())) {
       {
         const std::lock_guard lock(mutex_);
         ++counts_.continues;
@@ -729,9 +741,7 @@ class misbehaving_server::engine {
         return s;
       }
       trouble = "a table cannot answer with " + std::string(name(s.what)) + ": the connection is there already";
-    } catch (const std::exception& thrown) {
-      trouble = std::string("the table threw: ") + thrown.what();
-    }
+    } catch (const std::exception& thrown) { trouble = std::string("the table threw: ") + thrown.what(); }
     const std::lock_guard lock(mutex_);
     complain(trouble);
     return respond(500).body(trouble);
@@ -746,9 +756,7 @@ class misbehaving_server::engine {
       case action::close_on_accept:  // met on a connection that was open already
         finish(w);
         return then_what::finish;
-      case action::reset:
-        w.reset_on_close();
-        return then_what::finish;
+      case action::reset: w.reset_on_close(); return then_what::finish;
       case action::hang:
         if (w.silence(s.wait) == outcome::timed_out) finish(w);
         return then_what::finish;
@@ -791,7 +799,8 @@ class misbehaving_server::engine {
         if (w.write(nonsense()) != outcome::done) return then_what::finish;
         return end(w, s.end);
       case action::early_response:
-        if (w.write(response_head(s, true) + (bodyless(s.status, r.method) ? std::string{} : s.content)) != outcome::done) {
+        if (w.write(response_head(s, true) + (bodyless(s.status, r.method) ? std::string{} : s.content)) !=
+            outcome::done) {
           return then_what::finish;
         }
         finish(w);
@@ -802,9 +811,7 @@ class misbehaving_server::engine {
         w.silence(s.wait);
         w.reset_on_close();
         return then_what::finish;
-      case action::tls_close_after_write:
-        w.end_writing(true);
-        return then_what::finish;
+      case action::tls_close_after_write: w.end_writing(true); return then_what::finish;
       case action::refuse:
       case action::blackhole:
       case action::tls_handshake_stall:
@@ -861,12 +868,12 @@ class misbehaving_server::engine {
   const table decide_;
   std::map<certificate, context_ptr> contexts_;
 
-  std::mutex lifecycle_;              // of start and stop
-  mutable std::mutex mutex_;          // of what follows
+  std::mutex lifecycle_;      // of start and stop
+  mutable std::mutex mutex_;  // of what follows
   mutable std::condition_variable changed_;
   std::deque<step> script_;
   std::size_t scripted_;
-  clock::time_point head_since_;      // when the first step of the script became the first
+  clock::time_point head_since_;  // when the first step of the script became the first
   tally counts_;
   std::map<std::string, std::size_t> by_key_;
   std::vector<seen_request> records_;
@@ -876,7 +883,7 @@ class misbehaving_server::engine {
   bool stopping_ = false;
   gate::state applied_ = gate::state::closed;  // written by the acceptor alone
 
-  gate gate_;                         // of the acceptor while it runs
+  gate gate_;  // of the acceptor while it runs
   int wake_fd_ = -1;
   std::array<int, 2> stop_pipe_{-1, -1};
   std::thread acceptor_;
@@ -928,7 +935,8 @@ std::vector<seen_request> misbehaving_server::requests() const { return engine_-
 seen_request misbehaving_server::request(std::size_t arrival) const { return engine_->request(arrival); }
 std::vector<std::string> misbehaving_server::complaints() const { return engine_->complaints(); }
 
-bool misbehaving_server::wait_until(const std::function<bool(const tally&)>& holds, std::chrono::milliseconds at_most) const {
+bool misbehaving_server::wait_until(const std::function<bool(const tally&)>& holds,
+                                    std::chrono::milliseconds at_most) const {
   return engine_->wait_until(holds, at_most);
 }
 

@@ -44,10 +44,10 @@ enum class action {
   tls_close_after_write,  // read the request, close_notify and FIN without a byte
   plain_http,             // connection: answer a TLS hello with a plain HTTP 400
 };
-std::string_view name(action what) noexcept;                           ///< as spelled above
+std::string_view name(action what) noexcept;  ///< as spelled above
 std::optional<action> action_named(std::string_view text) noexcept;
 
-enum class ending { close, reset, keep };                              ///< of raw, truncated, garbage: FIN, RST, stay
+enum class ending { close, reset, keep };  ///< of raw, truncated, garbage: FIN, RST, stay
 enum class afterwards { keep, close, send_408_close, send_extra_response };  ///< to the connection once it is idle
 
 /// One step of a script: plain data. The functions below fill in what each action needs.
@@ -60,29 +60,30 @@ struct step {
   bool chunked = false;                         // chunked instead of Content-Length
   std::optional<std::size_t> content_length{};  // what Content-Length says, if not the truth
   ending end = ending::close;
-  std::optional<afterwards> then{};             // when set it overrules a Connection header
-  std::chrono::milliseconds wait{0};            // of hang, delay, stall_body, stop_reading, refuse, blackhole, then; 0: see there
-  std::chrono::milliseconds interval{0};        // between the bytes of drip and slice
-  std::shared_ptr<const step> inner{};          // of delay and slice
+  std::optional<afterwards> then{};   // when set it overrules a Connection header
+  std::chrono::milliseconds wait{0};  // of hang, delay, stall_body, stop_reading, refuse, blackhole, then; 0: see there
+  std::chrono::milliseconds interval{0};  // between the bytes of drip and slice
+  std::shared_ptr<const step> inner{};    // of delay and slice
 
-  step body(std::string text) const { step s = *this; s.content = std::move(text); return s; }
-  step header(std::string field, std::string value) const { step s = *this; s.headers.emplace_back(std::move(field), std::move(value)); return s; }
-  step close_delimited() const { step s = *this; s.no_length = true; return s; }
-  step in_chunks() const { step s = *this; s.chunked = true; return s; }
-  step length(std::size_t claimed) const { step s = *this; s.content_length = claimed; return s; }
-  step ends(ending e) const { step s = *this; s.end = e; return s; }
-  step and_then(afterwards a, std::chrono::milliseconds after = {}) const { step s = *this; s.then = a; s.wait = after; return s; }
-  step lasting(std::chrono::milliseconds time) const { step s = *this; s.wait = time; return s; }
-  step every(std::chrono::milliseconds gap) const { step s = *this; s.interval = gap; return s; }
+  // a copy with one thing changed, to write steps in one expression
+  step body(std::string text) const;
+  step header(std::string field, std::string value) const;
+  step close_delimited() const;
+  step in_chunks() const;
+  step length(std::size_t claimed) const;
+  step ends(ending e) const;
+  step and_then(afterwards a, std::chrono::milliseconds after = {}) const;
+  step lasting(std::chrono::milliseconds time) const;
+  step every(std::chrono::milliseconds gap) const;
 };
 
-step respond(int status, header_list headers = {});        ///< then(...): 30 ms later unless said otherwise
+step respond(int status, header_list headers = {});  ///< then(...): 30 ms later unless said otherwise
 step close();
 step reset();
 step close_on_accept();
-step refuse(std::chrono::milliseconds outage = {});        ///< 0: one connection attempt, see `refusals`
-step blackhole(std::chrono::milliseconds outage = {});     ///< 0: one connection attempt, all its SYNs
-step hang(std::chrono::milliseconds silence = {});         ///< 0: until the client leaves or the server stops
+step refuse(std::chrono::milliseconds outage = {});     ///< 0: one connection attempt, see `refusals`
+step blackhole(std::chrono::milliseconds outage = {});  ///< 0: one connection attempt, all its SYNs
+step hang(std::chrono::milliseconds silence = {});      ///< 0: until the client leaves or the server stops
 step delay(std::chrono::milliseconds silence, step inner);
 step drip(std::string body, std::chrono::milliseconds interval = std::chrono::milliseconds{10});
 step slice(step inner, std::chrono::milliseconds interval = {});
@@ -120,7 +121,7 @@ struct tls_options {
   again_test::certificate certificate = again_test::certificate::trusted;
   tls_version min = tls_version::any, max = tls_version::any;
   bool demand_client_certificate = false;
-  bool close_notify = true;    // before every orderly close; false: FIN alone
+  bool close_notify = true;  // before every orderly close; false: FIN alone
 };
 
 enum class family { ipv4, ipv6, unix_domain };
@@ -132,33 +133,36 @@ enum class refusals { counted, told };
 
 struct server_options {
   again_test::family family = again_test::family::ipv4;
-  int port = 0;                              // 0: any free one
-  std::string unix_path{};                   // for unix_domain
+  int port = 0;             // 0: any free one
+  std::string unix_path{};  // for unix_domain
   std::optional<tls_options> tls{};
-  std::optional<step> otherwise{};           // after the script; unset: 500 that says so, counted as overrun
-  std::function<std::string(const seen_request&)> key{};// unset: the target
-  bool decide_before_body = false;           // a table is asked as soon as the headers are there (for early_response, stop_reading)
+  std::optional<step> otherwise{};  // after the script; unset: 500 that says so, counted as overrun
+  std::function<std::string(const seen_request&)> key{};  // unset: the target
+  bool decide_before_body =
+      false;  // a table is asked as soon as the headers are there (for early_response, stop_reading)
   bool answer_expect_continue = true;
   again_test::refusals refusals = again_test::refusals::counted;
-  std::size_t kept_body = 64 * 1024;         // bytes of each request body
-  std::size_t kept_requests = 10'000;        // recorded whole; all are counted
-  std::size_t max_connections = 256;         // at a time; further ones wait in the backlog
+  std::size_t kept_body = 65'536;      // bytes of each request body
+  std::size_t kept_requests = 10'000;  // recorded whole; all are counted
+  std::size_t max_connections = 256;   // at a time; further ones wait in the backlog
 };
 
 /// Counts at one moment.
 struct tally {
   std::size_t requests = 0, connections = 0, open_connections = 0, overruns = 0, steps_left = 0;
   std::size_t refused = 0, blackholed = 0, failed_handshakes = 0;
-  std::size_t idle_actions = 0;              // `afterwards` carried out
-  std::size_t continues = 0;                 // 100 Continue sent
+  std::size_t idle_actions = 0;  // `afterwards` carried out
+  std::size_t continues = 0;     // 100 Continue sent
 };
 
 /// An HTTP/1.1 server on loopback that does to the i-th request what the i-th step says, for tests and demos.
 ///
 /// Steps marked "connection" apply to the next connection attempt instead; requests on connections that are already open
 /// pass over them. Requests are counted over all connections, in the order in which their headers arrive.
-/// Keep-alive, Content-Length and chunked request bodies, Expect: 100-continue. One thread per connection, each of which waits
-/// only where stop() wakes it. All members may be called from any thread, except that a table or key function must not
+/// Keep-alive, Content-Length and chunked request bodies, Expect: 100-continue. One thread per connection, each of which
+/// waits only where stop() wakes it. While the server is silent, a client that ends its side counts as gone. A blackhole
+/// takes a packet filter (CAP_NET_ADMIN on newer kernels); without it a full backlog drops the SYNs, and a client that
+/// goes on trying for more than a second is let in and reset. All members may be called from any thread, except that a table or key function must not
 /// stop() the server. Linux only. Errors: std::invalid_argument names the step, std::system_error the call.
 class misbehaving_server {
  public:
@@ -174,9 +178,10 @@ class misbehaving_server {
   misbehaving_server& operator=(const misbehaving_server&) = delete;
 
   int port() const noexcept;
-  std::string host() const;                                   ///< "127.0.0.1" or "[::1]"; "localhost" for unix_domain
-  std::string url(std::string_view path = "/", std::string_view scheme = {}) const;  ///< scheme: http or https as configured
-  static std::string authority_file();                        ///< PEM to trust for https
+  std::string host() const;  ///< "127.0.0.1" or "[::1]"; "localhost" for unix_domain
+  std::string url(std::string_view path = "/",
+                  std::string_view scheme = {}) const;  ///< scheme: http or https as configured
+  static std::string authority_file();                  ///< PEM to trust for https
 
   tally counts() const;
   std::size_t requests_seen() const;
@@ -185,19 +190,20 @@ class misbehaving_server {
   std::size_t connections_seen() const;
   std::size_t open_connections() const;
   std::size_t overruns() const;
-  std::vector<seen_request> requests() const;                 ///< a copy
-  seen_request request(std::size_t arrival) const;            ///< throws std::out_of_range with the number seen
-  std::vector<std::string> complaints() const;                ///< what clients did against HTTP, and the server's own trouble
+  std::vector<seen_request> requests() const;       ///< a copy
+  seen_request request(std::size_t arrival) const;  ///< throws std::out_of_range with the number seen
+  std::vector<std::string> complaints() const;      ///< what clients did against HTTP, and the server's own trouble
 
   /// Waits until the counts satisfy the predicate; false if they did not in time.
-  bool wait_until(const std::function<bool(const tally&)>& holds, std::chrono::milliseconds at_most = std::chrono::seconds{5}) const;
+  bool wait_until(const std::function<bool(const tally&)>& holds,
+                  std::chrono::milliseconds at_most = std::chrono::seconds{5}) const;
   bool wait_until_no_connection(std::chrono::milliseconds at_most = std::chrono::seconds{5}) const;
 
-  void add(step next);      ///< to the end of the script
-  void refusal_seen();      ///< the client met the refuse step that is next; on return the one after it is in force
-  void hang_up();           ///< FIN on every open connection
-  void stop();              ///< like a killed process: port closed, connections closed; script and counts stay
-  void start();             ///< again, on the same port
+  void add(step next);  ///< to the end of the script
+  void refusal_seen();  ///< the client met the refuse step that is next; on return the one after it is in force
+  void hang_up();       ///< FIN on every open connection
+  void stop();          ///< like a killed process: port closed, connections closed; script and counts stay
+  void start();         ///< again, on the same port
 
  private:
   class engine;

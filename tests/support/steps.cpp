@@ -9,12 +9,28 @@ namespace {
 using namespace std::string_view_literals;
 
 constexpr std::array action_names{
-    "respond"sv,      "close"sv,       "reset"sv,         "close_on_accept"sv,
-    "refuse"sv,       "blackhole"sv,   "hang"sv,          "delay"sv,
-    "drip"sv,         "slice"sv,       "truncated"sv,     "stall_body"sv,
-    "raw"sv,          "early_response"sv, "stop_reading"sv, "garbage"sv,
-    "tls_handshake_stall"sv, "tls_untrusted"sv, "tls_wrong_host"sv, "tls_expired"sv,
-    "tls_close_after_write"sv, "plain_http"sv,
+    "respond"sv,
+    "close"sv,
+    "reset"sv,
+    "close_on_accept"sv,
+    "refuse"sv,
+    "blackhole"sv,
+    "hang"sv,
+    "delay"sv,
+    "drip"sv,
+    "slice"sv,
+    "truncated"sv,
+    "stall_body"sv,
+    "raw"sv,
+    "early_response"sv,
+    "stop_reading"sv,
+    "garbage"sv,
+    "tls_handshake_stall"sv,
+    "tls_untrusted"sv,
+    "tls_wrong_host"sv,
+    "tls_expired"sv,
+    "tls_close_after_write"sv,
+    "plain_http"sv,
 };
 static_assert(action_names.size() == static_cast<std::size_t>(action::plain_http) + 1);
 
@@ -37,6 +53,61 @@ std::optional<action> action_named(std::string_view text) noexcept {
     if (action_names[i] == text) return static_cast<action>(i);
   }
   return std::nullopt;
+}
+
+step step::body(std::string text) const {
+  step s = *this;
+  s.content = std::move(text);
+  return s;
+}
+
+step step::header(std::string field, std::string value) const {
+  step s = *this;
+  s.headers.emplace_back(std::move(field), std::move(value));
+  return s;
+}
+
+step step::close_delimited() const {
+  step s = *this;
+  s.no_length = true;
+  return s;
+}
+
+step step::in_chunks() const {
+  step s = *this;
+  s.chunked = true;
+  return s;
+}
+
+step step::length(std::size_t claimed) const {
+  step s = *this;
+  s.content_length = claimed;
+  return s;
+}
+
+step step::ends(ending e) const {
+  step s = *this;
+  s.end = e;
+  return s;
+}
+
+step step::and_then(afterwards a, std::chrono::milliseconds after) const {
+  step s = *this;
+  s.then = a;
+  s.wait = after;
+  return s;
+}
+
+step step::lasting(std::chrono::milliseconds time) const {
+  step s = *this;
+  s.wait = time;
+  return s;
+}
+
+step step::every(std::chrono::milliseconds gap) const {
+  step s = *this;
+  s.interval = gap;
+  return s;
 }
 
 step respond(int status, header_list headers) {

@@ -58,7 +58,7 @@ wire::outcome wire::handshake(SSL_CTX* context) {
 }
 
 wire::outcome wire::read(std::string& into, limit until) {
-  std::array<char, 16 * 1024> piece;
+  std::array<char, 16'384> piece;
   for (;;) {
     if (ssl_) {
       ERR_clear_error();
@@ -127,7 +127,7 @@ void wire::end_writing(bool close_notify) noexcept {
 
 void wire::drain(std::chrono::milliseconds at_most) {
   const auto until = clock::now() + at_most;
-  std::array<char, 64 * 1024> piece;
+  std::array<char, 65'536> piece;
   for (;;) {
     const auto got = ::recv(fd_, piece.data(), piece.size(), 0);
     if (got == 0) return;

@@ -23,14 +23,17 @@ class wire {
   wire& operator=(const wire&) = delete;
 
   outcome handshake(SSL_CTX* context);
-  outcome read(std::string& into, limit until = {});              ///< appends what there is
+  outcome read(std::string& into, limit until = {});  ///< appends what there is
   outcome write(std::string_view bytes);
-  outcome silence(std::chrono::milliseconds time);                ///< 0: no end; a peer that ends its side ends it (`ended`)
-  void byte_by_byte(std::chrono::milliseconds interval) noexcept { single_ = true; interval_ = interval; }
+  outcome silence(std::chrono::milliseconds time);  ///< 0: no end; a peer that ends its side ends it (`ended`)
+  void byte_by_byte(std::chrono::milliseconds interval) noexcept {
+    single_ = true;
+    interval_ = interval;
+  }
   void as_usual() noexcept { single_ = false; }
-  void end_writing(bool close_notify) noexcept;                   ///< FIN
-  void drain(std::chrono::milliseconds at_most);                  ///< throws bytes away until the peer ends its side too
-  void reset_on_close() noexcept;                                 ///< RST instead of FIN
+  void end_writing(bool close_notify) noexcept;   ///< FIN
+  void drain(std::chrono::milliseconds at_most);  ///< throws bytes away until the peer ends its side too
+  void reset_on_close() noexcept;                 ///< RST instead of FIN
   void shrink_window() noexcept;
 
  private:
