@@ -112,7 +112,7 @@ template <class T> class task_promise final : public task_promise_base {
   }
   T take() { return slot_.take(); }
   std::exception_ptr exception() const noexcept { return slot_.exception(); }
-  T* peek() noexcept
+  std::remove_reference_t<T>* peek() noexcept
     requires std::is_object_v<T>
   {
     return slot_.peek();
