@@ -50,6 +50,8 @@ class body {
 
   /// `make()` is called once per attempt and gives the bytes (`std::string`) or a `std::unique_ptr<chunk_source>`.
   /// What it throws ends the attempt as `invalid_request` with its `what()`.
+  /// With g++ 12, name a lambda with captures by value before a co_await expression that uses it: the compiler destroys
+  /// one written inside twice.
   template <class F>
     requires std::convertible_to<std::invoke_result_t<F&>, std::string> ||
              std::convertible_to<std::invoke_result_t<F&>, std::unique_ptr<chunk_source>>
