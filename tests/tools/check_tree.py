@@ -17,7 +17,7 @@ FLOORS = [
     "backoff jitter policy verdict decide explain failure trace budget breaker",
     "awaitable context task sync_wait when_all when_any scope scheduler run_loop virtual_clock stop_token sleep "
     "this_context resume_on operation",
-    "retry timeout hedge fallback limit rate observe catching nested pipe resilient reconfigure chaos "
+    "retry timeout hedge fallback guard limit rate repeatable observe catching nested pipe resilient reconfigure chaos "
     "testing again",
     "http/message",  # and every other http/… that is not named below
     "http/httplib http/client http/redirect http/resolve http/curl format metrics sink http",
