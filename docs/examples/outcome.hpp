@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// What became of one send or delivery, and how it is written as JSON.
+#pragma once
+
+#include <again/expected.hpp>
+#include <again/failure.hpp>
+#include <again/http/error.hpp>
+#include <again/http/message.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace programs {
+
+using json = nlohmann::ordered_json;
+
+/// A final result with all of its attempts.
+struct outcome {
+  bool ok = false;
+  int status = 0;                              ///< of a complete answer; 0: none came
+  std::string_view error;                      ///< one word where there is no complete answer
+  std::optional<again::stop_reason> reason;    ///< why it stopped without a success
+  std::string detail;                          ///< the last error in one line
+  int attempts = 0;
+  again::duration elapsed{};
+  std::optional<std::string> body;             ///< of a complete answer
+  std::vector<again::attempt_record> trace;    ///< all of them
+};
+
+
+using http_result = again::expected<again::http::response, again::failure<again::http::error>>;
+
+/// The result as it is reported; takes the answer's body out of it.
+inline outcome outcome_of(http_result&& result, std::vector<again::attempt_record> trace, again::duration elapsed) {
+  outcome o;
+  o.elapsed = elapsed;
+  o.trace = std::move(trace);
+  if (result) {
+    o.ok = true;
+    o.status = result->status;
+    o.body = std::move(result->body);
+    o.attempts = static_cast<int>(o.trace.size());
+    return o;
+  }
+  const again::failure<again::http::error>& failed = result.error();
+  o.reason = failed.reason();
+  o.attempts = failed.attempts();
+  if (const again::http::error* const last = failed.error()) {
+    o.detail = last->text();
+    if (last->kind() == again::http::error_kind::status) {
+      o.status = last->status();
+      if (last->response() != nullptr) o.body = last->response()->body;
+    } else {
+      o.error = name(last->kind());
+    }
+  }
+  return o;
+}
+
+/// One that was never sent.
+inline outcome not_sent(again::http::error_kind kind, again::stop_reason why, std::string detail) {
+  outcome o;
+  o.error = name(kind);
+  o.reason = why;
+  o.detail = std::move(detail);
+  return o;
+}
+
+/// Milliseconds to the microsecond.
+inline double milliseconds(again::duration d) { return static_cast<double>(d.count() / 1'000) / 1'000.0; }
+
+template <class T> json or_null(bool there, const T& value) { return there ? json(value) : json(nullptr); }
+
+inline json to_json(const again::attempt_record& r) {
+  const bool answered = r.ok || r.name == "status";
+  return {{"attempt", r.attempt},
+          {"status", or_null(answered && r.code != 0, r.code)},
+          {"error", or_null(!answered && !r.name.empty(), std::string{r.name})},
+          {"reach", std::string{name(r.ok ? again::reach::answered : r.reach)}},
+          {"wait_ms", milliseconds(r.wait)},
+          {"wait_by", or_null(r.by != again::wait_by::none, std::string{name(r.by)})}};
+}
+
+inline json to_json(const std::vector<again::attempt_record>& trace) {
+  json all = json::array();
+  for (const again::attempt_record& r : trace) all.push_back(to_json(r));
+  return all;
+}
+
+/// The members that every report has, without the body.
+inline void add_to(json& report, const outcome& o) {
+  report["ok"] = o.ok;
+  report["status"] = or_null(o.status != 0, o.status);
+  report["error"] = or_null(!o.error.empty(), std::string{o.error});
+  report["reason"] = o.reason ? json(std::string{name(*o.reason)}) : json(nullptr);
+  report["attempts"] = o.attempts;
+  report["elapsed_ms"] = milliseconds(o.elapsed);
+}
+
+/// One line; bytes that are no UTF-8 become U+FFFD, so that it always is JSON.
+inline std::string one_line(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+}  // namespace programs
