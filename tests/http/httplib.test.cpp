@@ -146,12 +146,13 @@ TEST_CASE("every failure has its kind, and reach tells the truth") {
       {raw("HTTP/1.1 Omg What Is This?\r\nContent-Length: 0\r\n\r\n"), request::get("/"), "protocol", "answered", 1},
       {raw("HTTP/0.5 200 OK\r\nContent-Length: 0\r\n\r\n", ending::keep), request::get("/"), "protocol", "answered", 1},
       {garbage(), request::get("/"), "protocol", "answered", 1},
-      {garbage(ending::keep), request::get("/"), "protocol", "answered", 1},
+      {raw("no HTTP, but a line\r\n", ending::keep), request::get("/"), "protocol", "answered", 1},
       {raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), request::get("/"), "protocol", "answered", 1},
-      {respond(200).body(std::string(2U << 20U, 'y')), request::get("/"), "too_large", "answered", 1},
-      {respond(200).body(std::string(2U << 20U, 'y')).in_chunks(), request::get("/"), "too_large", "answered", 1},
-      {respond(200).body(std::string(2U << 20U, 'y')).close_delimited(), request::get("/"), "too_large", "answered", 1},
+      {respond(200).body(std::string(60000, 'y')), request::get("/").max_body(1000), "too_large", "answered", 1},
+      {respond(200).body(std::string(60000, 'y')).in_chunks(), request::get("/").max_body(1000), "too_large", "answered", 1},
+      {respond(200).body(std::string(60000, 'y')).close_delimited(), request::get("/").max_body(1000), "too_large", "answered", 1},
       {stop_reading(), request::post("/").body(big), "timeout", "maybe_sent", 1},
+      {early_response(413), request::put("/").body(big), "response 413", "answered", 1},
   };
   for (const row& r : rows) {
     CAPTURE(name(r.what.what));
@@ -161,7 +162,8 @@ TEST_CASE("every failure has its kind, and reach tells the truth") {
     misbehaving_server server{[&](const seen_request&, int) { return r.what; }, options};
     if (r.what.what == action::refuse) server.stop();
     httplib_transport transport;
-    const auto result = sync_wait(transport.send(to(server, r.how, hasty), 1));
+    const bool runs_out = std::string_view{r.kind} == "timeout";
+    const auto result = sync_wait(transport.send(to(server, r.how, runs_out ? hasty : patient), 1));
     CAPTURE(result ? std::string{} : result.error().detail);
     CHECK(kind_of(result) == r.kind);
     CHECK(reach_of(result) == r.reach);
@@ -172,7 +174,7 @@ TEST_CASE("every failure has its kind, and reach tells the truth") {
 TEST_CASE("malformed chunks are an error; which one depends on who closed first") {
   misbehaving_server server{{raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", ending::keep)}};
   httplib_transport transport;
-  const auto r = sync_wait(transport.send(to(server, request::get("/"), hasty), 1));
+  const auto r = sync_wait(transport.send(to(server, request::get("/"), patient), 1));
   CHECK((kind_of(r) == "protocol" || kind_of(r) == "truncated"));
   CHECK(reach_of(r) == "answered");
 }
@@ -180,12 +182,12 @@ TEST_CASE("malformed chunks are an error; which one depends on who closed first"
 TEST_CASE("an answer that was cut short comes with the error") {
   misbehaving_server server{{truncated("half", 8), respond(200).body(std::string(300, 'z'))}};
   httplib_transport transport;
-  const auto cut = sync_wait(transport.send(to(server, request::get("/"), hasty), 1));
+  const auto cut = sync_wait(transport.send(to(server, request::get("/")), 1));
   REQUIRE(!cut);
   REQUIRE(cut.error().partial);
   CHECK(cut.error().partial->status == 200);
   CHECK(cut.error().partial->body == "half");
-  const auto large = sync_wait(transport.send(to(server, request::get("/").max_body(100), hasty), 1));
+  const auto large = sync_wait(transport.send(to(server, request::get("/").max_body(100)), 1));
   REQUIRE(!large);
   CHECK(kind_of(large) == "too_large");
   CHECK(large.error().partial->status == 200);
@@ -292,8 +294,8 @@ TEST_CASE("https: every failure has its kind, and reach tells the truth") {
     CAPTURE(name(r.what.what));
     misbehaving_server server{{r.what}, with_tls()};
     httplib_transport transport{trusting()};
-    limits l = hasty;
-    l.connect = 200ms;
+    limits l = std::string_view{r.kind} == "timeout" ? hasty : patient;
+    if (std::string_view{r.kind} == "connect_timeout") l.connect = 200ms;
     const auto result = sync_wait(transport.send(to(server, request::post("/").body("x"), l), 1));
     CAPTURE(result ? std::string{} : result.error().detail);
     CHECK(kind_of(result) == r.kind);
@@ -326,7 +328,7 @@ TEST_CASE("no hidden sends: on a used TLS connection that closes after the write
   misbehaving_server server{script, with_tls()};
   httplib_transport transport{trusting()};
   for (std::size_t i = 0; i < 20; ++i) {
-    const auto r = sync_wait(transport.send(to(server, request::post("/").body("x"), hasty), 1));
+    const auto r = sync_wait(transport.send(to(server, request::post("/").body("x")), 1));
     CHECK(bool{r} == (i % 2 == 0));
     CHECK(server.requests_seen() == i + 1);
   }
@@ -622,7 +624,7 @@ TEST_CASE("a Unix-domain socket stands for every origin") {
   httplib_options options;
   options.unix_socket = so.unix_path;
   httplib_transport transport{options};
-  const auto what = std::make_shared<const outgoing>(origin{scheme::http, "service", 80}, request::get("/"), hasty);
+  const auto what = std::make_shared<const outgoing>(origin{scheme::http, "service", 80}, request::get("/"), patient);
   CHECK(sync_wait(transport.send(what, 1))->body == "local");
   CHECK(sync_wait(transport.send(what, 1))->body == "again");
   CHECK(server.connections_seen() == 1);
@@ -630,7 +632,7 @@ TEST_CASE("a Unix-domain socket stands for every origin") {
   const auto closed = sync_wait(transport.send(what, 1));
   CHECK(kind_of(closed) == "closed");
   CHECK(reach_of(closed) == "maybe_sent");
-  const auto secure = sync_wait(transport.send(std::make_shared<const outgoing>(origin{scheme::https, "service", 443}, request::get("/"), hasty), 1));
+  const auto secure = sync_wait(transport.send(std::make_shared<const outgoing>(origin{scheme::https, "service", 443}, request::get("/"), patient), 1));
   CHECK(kind_of(secure) == "unsupported");
 }
 
@@ -639,14 +641,14 @@ TEST_CASE("a plain proxy is asked by absolute URL; https through it is refused w
   httplib_options options;
   options.proxy = proxy.url();
   httplib_transport transport{options};
-  const auto what = std::make_shared<const outgoing>(origin{scheme::http, "no.such.host.example", 8080}, request::get("/x?y"), hasty);
+  const auto what = std::make_shared<const outgoing>(origin{scheme::http, "no.such.host.example", 8080}, request::get("/x?y"), patient);
   const auto r = sync_wait(transport.send(what, 1));
   REQUIRE(r);
   CHECK(r->body == "by proxy");
   CHECK(proxy.request(0).target == "http://no.such.host.example:8080/x?y");
   CHECK(*proxy.request(0).header("Host") == "no.such.host.example:8080");
   if (!http::detail::connect_is_safe<>()) {
-    const auto secure = sync_wait(transport.send(std::make_shared<const outgoing>(origin{scheme::https, "no.such.host.example", 443}, request::get("/"), hasty), 1));
+    const auto secure = sync_wait(transport.send(std::make_shared<const outgoing>(origin{scheme::https, "no.such.host.example", 443}, request::get("/"), patient), 1));
     CHECK(kind_of(secure) == "unsupported");
     CHECK(reach_of(secure) == "not_sent");
   }

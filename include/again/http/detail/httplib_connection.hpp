@@ -83,7 +83,7 @@ class httplib_connection {
     client_->set_write_timeout(idle_limit);
     if (!reused) aim(address);
 
-    exchange x{what, content};
+    exchange x{what, content, watch_};
     httplib::Request request;
     fill(request, what, number, x);
     httplib::Response head;
@@ -121,7 +121,7 @@ class httplib_connection {
  private:
   /// What the callbacks of one attempt work on.
   struct exchange {
-    exchange(const outgoing& w, body::reader* b) : what{w}, content{b}, max_body{w.request.max_body().value_or(w.limits.max_body)} {}
+    exchange(const outgoing& w, body::reader* b, socket_watch& s) : what{w}, content{b}, socket{s}, max_body{w.request.max_body().value_or(w.limits.max_body)} {}
 
     bool take_head(const httplib::Response& head) {
       answer.status = head.status;
@@ -161,6 +161,7 @@ class httplib_connection {
         const auto n = content->read(buffer);
         if (!n) {
           seen.body_failure = n.error();
+          socket.shut();
           return false;
         }
         done += *n;
@@ -172,6 +173,7 @@ class httplib_connection {
 
     const outgoing& what;
     body::reader* const content;
+    socket_watch& socket;
     const std::uint64_t max_body;
     response answer;
     observed seen;

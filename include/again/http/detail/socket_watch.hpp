@@ -97,6 +97,13 @@ class socket_watch {
     return how_far();
   }
 
+  /// Ends the socket from inside one of the library's callbacks: where there is no way to say "give up" that it does not
+  /// answer by waiting for the peer.
+  void shut() noexcept {
+    const std::lock_guard lock{mutex_};
+    if (duplicate_ >= 0) ::shutdown(duplicate_, SHUT_RDWR);
+  }
+
   /// After the library has returned.
   report examine() noexcept {
     const std::lock_guard lock{mutex_};
