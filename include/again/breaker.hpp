@@ -203,6 +203,7 @@ class breaker {
 class breaker::call {
  public:
   explicit call(breaker& shared) noexcept : shared_{shared} {}
+  explicit call(breaker* shared) noexcept : shared_{*shared} {}
 
   bool admit(time_point now) noexcept {
     permit_ = shared_.admit(now);

@@ -191,6 +191,7 @@ class budget {
 class budget::call {
  public:
   explicit call(budget& shared) noexcept : shared_{shared} {}
+  explicit call(budget* shared) noexcept : shared_{*shared} {}
   call(const call&) = delete;
   call& operator=(const call&) = delete;
   ~call() { end(); }

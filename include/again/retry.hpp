@@ -48,9 +48,11 @@ inline constexpr nesting allow = nesting::allow;
 
 /// What `retry` returns: awaitable, and an operation. The builder functions take it apart and give a new one; they may come
 /// in any order.
-template <fallible_operation Op, class Hooks = detail::retry_hooks<>, bool Elsewhere = false> class [[nodiscard]] retry_operation {
+template <fallible_operation Op, class Hooks = detail::retry_hooks<>,
+          bool Elsewhere = false> class [[nodiscard]] retry_operation {
  public:
-  using run_type = std::conditional_t<Elsewhere, detail::on_run<detail::retry_run<Op, Hooks>>, detail::retry_run<Op, Hooks>>;
+  using run_type =
+      std::conditional_t<Elsewhere, detail::on_run<detail::retry_run<Op, Hooks>>, detail::retry_run<Op, Hooks>>;
 
   retry_operation(const checked_policy& p, Op op, Hooks hooks = {}) : parts_{p, std::move(op), std::move(hooks)} {}
 
@@ -58,7 +60,8 @@ template <fallible_operation Op, class Hooks = detail::retry_hooks<>, bool Elsew
   /// still is not) or a whole `verdict`.
   template <class Pred> auto when(Pred pred) && {
     static_assert(detail::classifies<Pred, typename detail::retry_run<Op, Hooks>::error>,
-                  "again::retry(...).when(pred): pred must take const E& of the operation's expected<T, E> and return bool or again::verdict");
+                  "again::retry(...).when(pred): pred must take const E& of the operation's expected<T, E> and return "
+                  "bool or again::verdict");
     return rebuild(std::move(parts_.hooks).with_when(std::move(pred)));
   }
 
@@ -67,6 +70,20 @@ template <fallible_operation Op, class Hooks = detail::retry_hooks<>, bool Elsew
     static_assert(std::is_invocable_v<Observer&, const attempt_record&>,
                   "again::retry(...).observe(see): see must be callable with const again::attempt_record&");
     return rebuild(std::move(parts_.hooks).with_observer(std::move(see)));
+  }
+
+  /// A budget shared with others (`<again/budget.hpp>`): the first attempt deposits, each further one withdraws before its wait;
+  /// when nothing is left the retry ends with `budget_exhausted` beside the last real error. What was reserved for an attempt
+  /// that is not made is given back. `shared` outlives the retry.
+  template <class Budget> auto budget(Budget& shared) && {
+    return rebuild(std::move(parts_.hooks).with_budget(shared));
+  }
+
+  /// A breaker shared with others (`<again/breaker.hpp>`), asked before each attempt. While it refuses, the retry waits until it
+  /// is worth asking again, if that fits before the deadline; else it ends with `breaker_open`. A refusal counts as an attempt
+  /// that was not sent, so that nobody waits for ever. `shared` outlives the retry.
+  template <class Breaker> auto breaker(Breaker& shared) && {
+    return rebuild(std::move(parts_.hooks).with_breaker(shared));
   }
 
   /// All of it happens on `where`: attempts, waits and timers. A coroutine that has a scheduler of its own is brought back to
@@ -88,6 +105,13 @@ template <fallible_operation Op, class Hooks = detail::retry_hooks<>, bool Elsew
   retry_operation seed(std::uint64_t s) && {
     settings_.seed = s;
     return std::move(*this);
+  }
+
+  /// May what it repeats be sent twice? See `<again/repeatable.hpp>`.
+  bool repeatable() const
+    requires requires(const Op& op) { op.repeatable(); }
+  {
+    return parts_.op.repeatable();
   }
 
   /// One start of it.
@@ -124,9 +148,10 @@ template <class F, class... Args>
   requires(sizeof...(Args) > 0 && detail::binds<F, Args...>)
 auto retry(const checked_policy& p, F&& f, Args&&... args) {
   using bound = detail::bound_operation<std::decay_t<F>, std::decay_t<Args>...>;
-  static_assert(fallible_operation<bound>,
-                "again::retry: the function must return a task (or another awaitable) of expected<T, E>; wrap one that throws: "
-                "retry(policy, catching(f, args...))");
+  static_assert(
+      fallible_operation<bound>,
+      "again::retry: the function must return a task (or another awaitable) of expected<T, E>; wrap one that throws: "
+      "retry(policy, catching(f, args...))");
   return retry_operation<bound>{p, bound{std::in_place, std::forward<F>(f), std::forward<Args>(args)...}};
 }
 template <class F, class... Args>
@@ -137,7 +162,8 @@ auto retry(const policy& p, F&& f, Args&&... args) {
 
 // Everything else is a mistake, and is told so in one sentence.
 template <class Wrong, class... Args>
-  requires(!(sizeof...(Args) == 0 && fallible_operation<std::decay_t<Wrong>>) && !(sizeof...(Args) > 0 && detail::binds<Wrong, Args...>))
+  requires(!(sizeof...(Args) == 0 && fallible_operation<std::decay_t<Wrong>>) &&
+           !(sizeof...(Args) > 0 && detail::binds<Wrong, Args...>))
 auto retry(const policy&, Wrong&&, Args&&...) {
   detail::explain_misuse<std::decay_t<Wrong>, sizeof...(Args)>();
   return detail::misused{};

@@ -4,8 +4,10 @@
 /// hook is a type, so that an absent one costs nothing.
 #pragma once
 
+#include <again/detail/retry_guards.hpp>
 #include <again/failure.hpp>
 #include <again/policy.hpp>
+#include <again/random.hpp>
 #include <again/scheduler.hpp>
 #include <again/verdict.hpp>
 
@@ -43,21 +45,40 @@ template <class First, class Second> struct both_observers {
   }
 };
 
-template <class When = own_verdict, class Observer = nobody> class retry_hooks {
+template <class When = own_verdict, class Observer = nobody, class Budget = no_budget, class Breaker = no_breaker>
+class retry_hooks {
  public:
+  using guards = retry_guards<Budget, Breaker>;
   static constexpr bool observes = !std::is_same_v<Observer, nobody>;
+  static constexpr bool guarded = !std::is_same_v<guards, retry_guards<>>;
 
   retry_hooks() = default;
-  retry_hooks(When when, Observer observer) : when_(std::move(when)), observer_(std::move(observer)) {}
+  retry_hooks(When when, Observer observer, guards shared = {})
+      : when_(std::move(when)), observer_(std::move(observer)), shared_{shared} {}
 
-  template <class Pred> auto with_when(Pred pred) && { return retry_hooks<Pred, Observer>{std::move(pred), std::move(observer_)}; }
+  template <class Pred> auto with_when(Pred pred) && {
+    return retry_hooks<Pred, Observer, Budget, Breaker>{std::move(pred), std::move(observer_), shared_};
+  }
   template <class See> auto with_observer(See see) && {
     if constexpr (observes) {
       using both = both_observers<Observer, See>;
-      return retry_hooks<When, both>{std::move(when_), both{std::move(observer_), std::move(see)}};
+      return retry_hooks<When, both, Budget, Breaker>{std::move(when_), both{std::move(observer_), std::move(see)},
+                                                      shared_};
     } else {
-      return retry_hooks<When, See>{std::move(when_), std::move(see)};
+      return retry_hooks<When, See, Budget, Breaker>{std::move(when_), std::move(see), shared_};
     }
+  }
+  template <class B> auto with_budget(B& shared) && {
+    retry_guards<B, Breaker> both{};
+    both.budget = &shared;
+    if constexpr (guarded) both.breaker = shared_.breaker;
+    return retry_hooks<When, Observer, B, Breaker>{std::move(when_), std::move(observer_), both};
+  }
+  template <class B> auto with_breaker(B& shared) && {
+    retry_guards<Budget, B> both{};
+    both.breaker = &shared;
+    if constexpr (guarded) both.budget = shared_.budget;
+    return retry_hooks<When, Observer, Budget, B>{std::move(when_), std::move(observer_), both};
   }
 
   template <class E> verdict classify(const E& e) {
@@ -67,16 +88,20 @@ template <class When = own_verdict, class Observer = nobody> class retry_hooks {
       verdict v = verdict_of(e);
       const bool transient = when_(e);
       if (v.kind == disposition::transient || v.kind == disposition::permanent) {  // what is unsafe stays unsafe
-        v.kind = !transient ? disposition::permanent : v.repeatable ? disposition::transient : disposition::not_replayable;
+        v.kind = !transient     ? disposition::permanent
+                 : v.repeatable ? disposition::transient
+                                : disposition::not_replayable;
       }
       return v;
     }
   }
   void observe(const attempt_record& r) { observer_(r); }
+  const guards& shared() const noexcept { return shared_; }
 
  private:
   [[no_unique_address]] When when_;
   [[no_unique_address]] Observer observer_;
+  [[no_unique_address]] guards shared_;
 };
 
 template <class Op, class Hooks> struct retry_parts {
@@ -90,5 +115,13 @@ struct retry_settings {
   scheduler* where = nullptr;  // where to run, if given
   std::optional<std::uint64_t> seed{};
 };
+
+/// The draw of the next wait's jitter; no seed is taken where it would not matter.
+inline double draw_for(const policy& p, const retry_settings& s, scheduler& home,
+                       std::optional<random_stream>& random) {
+  if (!waits(p.backoff) || (p.jitter.kind == jitter::kinds::none && !p.backoff.random())) return 0;
+  if (!random) random.emplace(s.seed ? mix(*s.seed) : home.seed());
+  return random->draw();
+}
 
 }  // namespace again::inline AGAIN_ABI::detail

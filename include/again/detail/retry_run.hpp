@@ -15,10 +15,9 @@
 #include <again/detail/attempt_slot.hpp>
 #include <again/detail/merged_failure.hpp>
 #include <again/detail/retry_hooks.hpp>
+#include <again/detail/retry_state.hpp>
 #include <again/failure.hpp>
 #include <again/policy.hpp>
-#include <again/random.hpp>
-#include <again/stop_token.hpp>
 
 #include <cstdint>
 #include <exception>
@@ -54,8 +53,8 @@ template <class Op, class Hooks> class retry_run {
     k_ = k;
     ctx_ = &ctx;
     const policy& p = parts_.policy;
-    if (Hooks::observes || p.deadline != forever || p.attempt_timeout != forever || ctx.deadline != never ||
-        ctx.stop.stop_requested()) {
+    if (Hooks::observes || Hooks::guarded || p.deadline != forever || p.attempt_timeout != forever ||
+        ctx.deadline != never || ctx.stop.stop_requested()) {
       return start_bounded();
     }
     start_ = ctx.scheduler->last_wake();
@@ -79,7 +78,7 @@ template <class Op, class Hooks> class retry_run {
       }
     }
     if (phase_ == phases::threw) std::rethrow_exception(exception());
-    return result_type(unexpect, failure<final_error>{report()});
+    return result_type(unexpect, failure<final_error>{report_of(rest_, rest_.last, moment() - start_)});
   }
 
  private:
@@ -91,25 +90,11 @@ template <class Op, class Hooks> class retry_run {
   };
 
   // What a first-try success without bounds does not need.
-  struct rest : timer, work {
+  struct rest : timer, work, retry_state {
     explicit rest(retry_run& o) noexcept : owner{o} {}
     retry_run& owner;
-    stop_reason reason{};
-    reach farthest = reach::not_sent;
-    bool expired = false;  // our own timer asked the attempt to stop
-    int sends = 0;
-    time_point now{};
-    time_point deadline = never;
-    time_point attempt_start{};
-    time_point attempt_ends = never;
-    backoff_state backoff;
-    std::exception_ptr thrown;
-    context inner;
-    std::optional<random_stream> random;
     std::optional<final_error> last;
-    std::optional<inplace_stop_source> stop;
-    std::optional<inplace_stop_callback<stopped_outside>> listener;
-    attempt_trace trace;
+    std::optional<inplace_stop_callback<stopped_outside>> listener;  // goes before `stop`
   };
 
   rest& need_rest() noexcept {
@@ -160,6 +145,9 @@ template <class Op, class Hooks> class retry_run {
   // Attempts one after another until one is pending, a wait begins, or it is over. True: over.
   bool attempts() noexcept {
     for (;;) {
+      if constexpr (Hooks::guarded) {
+        if (!may_send()) return phase_ != phases::waiting;
+      }
       attempt_.reset();
       phase_ = phases::running;
       if (!attempt_.start(parts_.op, {&retry_run::attempt_done, this}, attempt_context())) {
@@ -168,6 +156,21 @@ template <class Op, class Hooks> class retry_run {
       }
       if (settle()) return phase_ != phases::waiting;
     }
+  }
+
+  // Asks the breaker. False: refused; it is over, or waits until it is worth asking again. A refusal counts as an attempt.
+  bool may_send() noexcept {
+    const time_point now = moment();
+    if (guards_.admit(now)) return true;
+    const time_point at = guards_.ask_at();
+    const bool may_wait =
+        !(ctx_->repeated && !settings_.nested) && guards_.refusals() <= parts_.policy->attempts - attempt_no_;
+    if (may_wait && at < rest_.deadline && at < ctx_->deadline) {
+      begin_wait(at - now);
+    } else {
+      finish(stop_reason::breaker_open);
+    }
+    return false;
   }
 
   // The context of the next attempt: the awaiting one itself where nothing of it changes.
@@ -238,17 +241,20 @@ template <class Op, class Hooks> class retry_run {
     try {
       result_ = attempt_.look();
       if (result_ == nullptr) {
+        if constexpr (Hooks::guarded) guards_.end();
         phase_ = phases::threw;
         return true;
       }
       if (timed_) rest_.now = ctx_->scheduler->now();
       if (result_->has_value()) {
+        if constexpr (Hooks::guarded) guards_.succeeded(moment());
         if constexpr (Hooks::observes) observe_success();
         phase_ = phases::succeeded;
         return true;
       }
       return failed_attempt(result_->error());
     } catch (...) {  // a predicate, an observer, or a move of the user's types
+      if constexpr (Hooks::guarded) guards_.end();
       need_rest().thrown = std::current_exception();
       phase_ = phases::threw;
       return true;
@@ -269,9 +275,10 @@ template <class Op, class Hooks> class retry_run {
 
     progress at{.attempt = attempt_no_, .nested = ctx_->repeated && !settings_.nested, .state = more.backoff};
     if (timed_) at.elapsed = more.now - start_;
-    if (ctx_->deadline != never) at.inherited = ctx_->deadline - (timed_ ? more.now : ctx_->scheduler->now());
+    if (ctx_->deadline != never) at.inherited = ctx_->deadline - moment();
     const bool may_wait = v.kind == disposition::transient && !at.nested && attempt_no_ < parts_.policy->attempts;
-    decision d = decide(parts_.policy, at, v, may_wait ? draw() : 0);
+    decision d =
+        decide(parts_.policy, at, v, may_wait ? draw_for(parts_.policy, settings_, *ctx_->scheduler, more.random) : 0);
     d.stop = reason_of(e, d.stop, parts_.policy->attempts);
     if (cut_short || v.kind == disposition::transient) {  // whatever the attempt made of being stopped
       if (timed_out && more.attempt_ends == more.deadline) {
@@ -280,8 +287,12 @@ template <class Op, class Hooks> class retry_run {
       } else if (stopped) {
         d.again = false;
         if (!cancelled(d.stop)) d.stop = stop_reason::cancelled_in_attempt;
-        d.stop = why_stopped(d.stop);
+        d.stop = why_stopped(*ctx_, d.stop);
       }
+    }
+    if constexpr (Hooks::guarded) {
+      if (!guards_.failed(moment(), v, timed_out, d.again) && d.again)
+        d = {.stop = stop_reason::budget_exhausted, .state = d.state};
     }
     more.backoff = d.state;
     record(e, v, d, timed_out);
@@ -296,7 +307,7 @@ template <class Op, class Hooks> class retry_run {
   }
 
   void begin_wait(duration wait) {
-    const time_point from = timed_ ? rest_.now : ctx_->scheduler->now();
+    const time_point from = moment();
     phase_ = phases::waiting;
     rest_.fire = [](timer& t) noexcept {
       rest& more = static_cast<rest&>(t);
@@ -305,7 +316,7 @@ template <class Op, class Hooks> class retry_run {
       self.ctx_->scheduler->forget(more);
       if (self.timed_) more.now = self.ctx_->scheduler->now();
       if (self.ctx_->stop.stop_requested()) {  // at the same moment
-        self.finish(self.why_stopped(stop_reason::cancelled_in_delay));
+        self.finish(why_stopped(*self.ctx_, stop_reason::cancelled_in_delay));
       } else if (more.now >= more.deadline) {  // the loop was held up
         self.finish(stop_reason::deadline_reached);
       } else if (!self.attempts()) {
@@ -321,25 +332,16 @@ template <class Op, class Hooks> class retry_run {
     rest_.listener.reset();
     ctx_->scheduler->disarm(rest_);
     if (timed_) rest_.now = ctx_->scheduler->now();
-    finish(why_stopped(stop_reason::cancelled_in_delay));
+    finish(why_stopped(*ctx_, stop_reason::cancelled_in_delay));
     k_();
   }
 
-  // A stop request is a cancellation, unless it came because the inherited deadline has passed.
-  stop_reason why_stopped(stop_reason cancelled) const noexcept {
-    return ctx_->deadline != never && ctx_->scheduler->now() >= ctx_->deadline ? stop_reason::deadline_reached : cancelled;
-  }
+  time_point moment() const noexcept { return timed_ ? rest_.now : ctx_->scheduler->now(); }
 
   void finish(stop_reason why) noexcept {
+    if constexpr (Hooks::guarded) guards_.end();
     rest_.reason = why;
     phase_ = phases::failed;
-  }
-
-  double draw() noexcept {
-    const policy& p = parts_.policy;
-    if (!waits(p.backoff) || (p.jitter.kind == jitter::kinds::none && !p.backoff.random())) return 0;
-    if (!rest_.random) rest_.random.emplace(settings_.seed ? mix(*settings_.seed) : ctx_->scheduler->seed());
-    return rest_.random->draw();
   }
 
   void record(const error& e, const verdict& v, const decision& d, bool timed_out) {
@@ -369,17 +371,6 @@ template <class Op, class Hooks> class retry_run {
     parts_.hooks.observe(r);
   }
 
-  typename failure<final_error>::report report() {
-    typename failure<final_error>::report r;
-    r.reason = rest_.reason;
-    r.attempts = rest_.sends;
-    r.elapsed = (timed_ ? rest_.now : ctx_->scheduler->now()) - start_;
-    r.farthest = rest_.farthest;
-    r.error = std::move(rest_.last);
-    r.trace = rest_.trace;
-    return r;
-  }
-
   parts_type& parts_;
   const retry_settings& settings_;
   continuation k_;
@@ -390,6 +381,7 @@ template <class Op, class Hooks> class retry_run {
   phases phase_ = phases::fresh;
   bool timed_ = false;
   bool rest_made_ = false;
+  [[no_unique_address]] typename Hooks::guards::call guards_{parts_.hooks.shared()};
   view attempt_;
   union {
     rest rest_;
