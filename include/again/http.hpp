@@ -13,6 +13,7 @@
 #include <again/http/invalid.hpp>
 #include <again/http/message.hpp>
 #include <again/http/method.hpp>
+#include <again/http/redirect.hpp>
 #include <again/http/retry_after.hpp>
 #include <again/http/rules.hpp>
 #include <again/http/status.hpp>

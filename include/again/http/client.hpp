@@ -14,8 +14,9 @@
 /// - A request that is not valid fails as `invalid_request` when it is awaited; nothing is sent.
 /// - An operation is a description: made by `send`, it can be copied and started any number of times. Its Idempotency-Key is made
 ///   once, in `send`, and shared by its copies: whoever starts it, it is the same operation to the server. Two orders are two `send`s.
+/// - Redirects are followed only where asked for; each is a request of its own, and none is hidden.
 /// - Cancellation: a stop request ends an attempt at once, in every phase, sockets included.
-/// - Lifetime: a client outlives the start of every attempt. Destroying it ends attempts that run as `cancelled`.
+/// - Lifetime: a client outlives the start of every attempt, and one that follows redirects all of it. Destroying it ends attempts that run as `cancelled`.
 /// - Threads: every member may be called from any thread; one operation object is started from one thread at a time.
 #pragma once
 
@@ -40,6 +41,9 @@ struct client_options {
   http::rules rules{};
   /// Sent with every request that does not have a field of that name itself.
   http::headers headers{};
+  /// Redirects followed at most, where a request does not say otherwise (redirect.hpp); one more is the error `redirects`.
+  /// 0: a redirect is the answer, so that nothing is sent anywhere that you did not name.
+  int max_redirects = 0;
 };
 
 /// A send that can be started again.
@@ -121,7 +125,7 @@ template <transport T> send_operation<T> client_over<T>::send(http::request r) c
   if (!r.headers().contains("User-Agent")) r.headers().add("User-Agent", "again");
   auto bad = validate(r);
   if (!bad) r.settle_idempotency_key();
-  return {*through_, std::make_shared<const detail::planned>(origin_, std::move(r), options_.limits, options_.rules, std::move(bad))};
+  return {*through_, std::make_shared<const detail::planned>(origin_, std::move(r), options_.limits, options_.rules, options_.max_redirects, std::move(bad))};
 }
 
 }  // namespace again::inline AGAIN_ABI::http

@@ -55,6 +55,9 @@ class error {
   /// The answer: whole where `kind()` is status, else what came of it; null where nothing came.
   const http::response* response() const noexcept { return response_.get(); }
   const std::string& detail() const noexcept { return detail_; }
+  /// How many redirects were followed before it happened, each a request of its own.
+  int redirects() const noexcept { return redirects_; }
+  error& redirects(int followed) & noexcept { return redirects_ = followed, *this; }
   /// What `retry` asks: worth another attempt, and safe?
   again::verdict verdict() const noexcept { return verdict_; }
 
@@ -64,6 +67,7 @@ class error {
 
  private:
   error_kind kind_;
+  int redirects_ = 0;
   again::verdict verdict_;
   std::shared_ptr<const http::response> response_;
   std::string detail_;
@@ -93,6 +97,7 @@ inline std::string error::text() const {
   }
   if (!detail_.empty()) out.append(": ").append(detail_);
   out.append(" (").append(name(verdict_.reach));
+  if (redirects_ > 0) out.append(", after ").append(std::to_string(redirects_)).append(redirects_ == 1 ? " redirect" : " redirects");
   if (kind_ != error_kind::status && status() != 0) out.append(", status ").append(std::to_string(status()));
   if (verdict_.server_delay >= duration::zero()) {
     out.append(", Retry-After ").append(detail::seconds_text(verdict_.server_delay)).append(" s");

@@ -87,6 +87,18 @@ class request {
   request_facts facts() const noexcept {
     return {.method = method_, .keyed = keyed(), .idempotent = idempotent_, .replayable = body_.replayable()};
   }
+  /// The same request for another target; where the method changes, without body and key.
+  request redirected(const http::method& m, std::string target) const {
+    request next = *this;
+    next.target_ = std::move(target);
+    if (m != method_) {
+      next.method_ = m;
+      next.body_ = {};
+      next.key_.clear();
+      next.key_kind_ = key_kind::none;
+    }
+    return next;
+  }
   /// The header fields that attempt `number` sends: those added, the key, the number. No framing, no Host.
   http::headers fields(int number = 1) const;
 

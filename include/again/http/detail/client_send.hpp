@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `client_send`: one attempt of a client's operation: a transport's send, with the rules applied to what comes of it.
+/// `client_send`: one attempt of a client's operation: a transport's send, redirects followed if wished, and the rules applied to
+/// what comes of it.
 #pragma once
 
 #include <again/awaitable.hpp>
 #include <again/http/error.hpp>
+#include <again/http/redirect.hpp>
 #include <again/http/rules.hpp>
 #include <again/http/transport.hpp>
 
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,35 +21,34 @@ namespace again::inline AGAIN_ABI::http::detail {
 
 /// What all attempts of an operation share, made once.
 struct planned : outgoing {
-  planned(http::origin o, http::request r, http::limits l, const http::rules& by, std::optional<invalid> b)
-      : outgoing{std::move(o), std::move(r), l}, rules{by}, bad{std::move(b)} {}
+  planned(http::origin o, http::request r, http::limits l, const http::rules& by, int redirects, std::optional<invalid> b)
+      : outgoing{std::move(o), std::move(r), l}, rules{by}, max_redirects{request.max_redirects().value_or(redirects)}, bad{std::move(b)} {}
   const http::rules rules;
+  const int max_redirects;
   const std::optional<invalid> bad;  ///< why it is not sent at all
 };
 
-/// A startable. Needs nothing of the client once it has started.
+/// A startable. Needs the transport while redirects are followed, else nothing of the client once it has started.
 template <transport T> class [[nodiscard]] client_send {
  public:
   using result_type = expected<response, error>;
 
-  client_send(T& through, std::shared_ptr<const planned> what, int number)
-      : what_{std::move(what)}, inner_{through.send(what_, number)} {}
+  client_send(T& through, std::shared_ptr<const planned> what, int number) noexcept
+      : through_{through}, what_{std::move(what)}, number_{number} {}
   client_send(const client_send&) = delete;
   client_send& operator=(const client_send&) = delete;
-  ~client_send() = default;
+  ~client_send() { end_hop(); }
   [[nodiscard]] auto operator co_await() && noexcept { return again::detail::startable_awaiter<client_send>{*this}; }
 
   bool start(continuation k, const context& ctx) noexcept {
     then_ = k;
-    scheduler_ = ctx.scheduler;
+    context_ = &ctx;
     if (what_->bad) {
       result_.emplace(unexpect, error{what_->rules, what_->facts(), error_kind::invalid_request, reach::not_sent, what_->bad->text()});
       return true;
     }
-    const continuation done{[](void* self) noexcept { static_cast<client_send*>(self)->finish(); }, this};
-    if (!inner_.start(done, ctx)) return false;
-    conclude();
-    return true;
+    hop_ = what_;
+    return go_on();
   }
   result_type take() {
     if (failed_) std::rethrow_exception(failed_);
@@ -57,38 +59,90 @@ template <transport T> class [[nodiscard]] client_send {
   std::exception_ptr exception() const noexcept { return failed_; }
 
  private:
+  using inner = decltype(std::declval<T&>().send(std::shared_ptr<const outgoing>{}, 1));
+
   void finish() noexcept {
-    conclude();
-    then_();
+    if (concluded() || go_on()) then_();
   }
-  void conclude() noexcept {
-    failed_ = inner_.exception();
-    if (failed_) return;
+  /// Sends hop after hop while they finish at once. True: there is a result.
+  bool go_on() noexcept {
     try {
-      judged(inner_.take());
+      do {
+        end_hop();
+        ::new (static_cast<void*>(std::addressof(inner_))) inner(through_.send(hop_, number_));
+        sending_ = true;
+        if (!inner_.start({[](void* self) noexcept { static_cast<client_send*>(self)->finish(); }, this}, *context_)) return false;
+      } while (!concluded());
     } catch (...) {
       failed_ = std::current_exception();
     }
+    return true;
   }
-  void judged(send_result r) {
-    const http::rules& by = what_->rules;
-    if (r && accepted(by, what_->request.accept(), r->status)) {
-      result_.emplace(std::move(*r));
-    } else if (r) {
-      result_.emplace(unexpect, error{by, what_->facts(), std::move(*r), scheduler_->wall_now()});
-    } else if (send_failure& f = r.error(); f.partial) {
-      result_.emplace(unexpect, error{by, what_->facts(), f.kind, f.reach, std::move(f.detail), std::move(*f.partial), scheduler_->wall_now()});
-    } else {
-      result_.emplace(unexpect, error{by, what_->facts(), f.kind, f.reach, std::move(f.detail)});
-    }
+  void end_hop() noexcept {
+    if (std::exchange(sending_, false)) std::destroy_at(std::addressof(inner_));
   }
 
+  /// What has come of a hop. False: `hop_` is another one to make.
+  bool concluded() noexcept {
+    failed_ = inner_.exception();
+    if (failed_) return true;
+    try {
+      return judged(inner_.take());
+    } catch (...) {
+      failed_ = std::current_exception();
+      return true;
+    }
+  }
+  bool judged(send_result r) {
+    const http::rules& by = what_->rules;
+    if (r) {
+      r->redirects = redirects_;
+      if (what_->max_redirects > 0 && is_redirect(*r) && !what_->request.accept().contains(r->status)) return !followed(*r);
+      if (!accepted(by, what_->request.accept(), r->status)) return fail({by, what_->facts(), std::move(*r), now()});
+      result_.emplace(std::move(*r));
+      return true;
+    }
+    send_failure& f = r.error();
+    // After a redirect somebody has seen the request, however far the last hop got.
+    const reach far = redirects_ > 0 ? reach::answered : f.reach;
+    if (!f.partial) return fail({by, what_->facts(), f.kind, far, std::move(f.detail)});
+    f.partial->redirects = redirects_;
+    return fail({by, what_->facts(), f.kind, far, std::move(f.detail), std::move(*f.partial), now()});
+  }
+  bool followed(response& answer) {
+    std::string why = "more than " + std::to_string(what_->max_redirects);
+    if (redirects_ < what_->max_redirects) {
+      auto next = redirected(hop_->request, hop_->origin, answer);
+      if (next) {
+        ++redirects_;
+        hop_ = std::make_shared<const outgoing>(std::move(next->origin), std::move(next->request), what_->limits);
+        return true;
+      }
+      why = next.error().reason();
+    }
+    fail({what_->rules, what_->facts(), error_kind::redirects, reach::answered, std::move(why), std::move(answer), now()});
+    return false;
+  }
+  bool fail(error e) {
+    e.redirects(redirects_);
+    result_.emplace(unexpect, std::move(e));
+    return true;
+  }
+  wall_time now() const noexcept { return context_->scheduler->wall_now(); }
+
+  T& through_;
   const std::shared_ptr<const planned> what_;
+  const int number_;
+  std::shared_ptr<const outgoing> hop_;
+  int redirects_ = 0;
   continuation then_;
-  again::scheduler* scheduler_ = nullptr;
+  const context* context_ = nullptr;
   std::optional<result_type> result_;
   std::exception_ptr failed_;
-  decltype(std::declval<T&>().send(std::shared_ptr<const outgoing>{}, 1)) inner_;  // last: goes first, and then nobody calls us
+  bool sending_ = false;
+  union {
+    inner inner_;
+  };
 };
 
 }  // namespace again::inline AGAIN_ABI::http::detail
