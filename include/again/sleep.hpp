@@ -3,7 +3,7 @@
 /// `sleep_for`, `sleep_until`, `yield`: waiting on the scheduler's clock.
 ///
 /// ```cpp
-/// if (!co_await again::sleep_for(100ms)) co_return;   // false: stop was requested, the time is not over
+/// const bool slept = co_await again::sleep_for(100ms);   // false: stop was requested, the time is not over
 /// ```
 ///
 /// A stop request wakes the sleeper at once. No allocation. Under `virtual_clock` nobody really sleeps.

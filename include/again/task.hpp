@@ -17,6 +17,7 @@
 #pragma once
 
 #include <again/awaitable.hpp>
+#include <again/detail/frame_check.hpp>
 #include <again/detail/task_promise.hpp>
 
 #include <coroutine>
@@ -61,7 +62,7 @@ template <class T = void> class [[nodiscard]] task {
 
  private:
   friend detail::task_promise<T>;
-  explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_{frame} {}
+  explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_{frame} { detail::check_frame(frame.address()); }
   std::coroutine_handle<promise_type> frame_;
 };
 
