@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+#include <again/http/redirect.hpp>
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <utility>
+
+using namespace again::http;
+
+namespace {
+
+const origin here{scheme::https, "example.com", 443};
+
+response leads(int status, std::string location) { return response{status, {{"Location", std::move(location)}}}; }
+
+std::string refusal(const request& from, const response& answer, const origin& there = here) {
+  const auto to = redirected(from, there, answer);
+  return to ? "" : to.error().reason();
+}
+
+}  // namespace
+
+// RFC 9110 15.4: the rewriting of methods.
+static_assert(redirected_method(method::post, 301) == method::get && redirected_method(method::post, 302) == method::get);
+static_assert(redirected_method(method::put, 301) == method::put && redirected_method(method::delete_, 302) == method::delete_);
+static_assert(redirected_method(method::post, 303) == method::get && redirected_method(method::put, 303) == method::get);
+static_assert(redirected_method(method::head, 303) == method::head && redirected_method(method::head, 301) == method::head);
+static_assert(redirected_method(method::post, 307) == method::post && redirected_method(method::patch, 308) == method::patch);
+
+TEST_CASE("a redirect is one of five statuses with a Location") {
+  for (const int status : {301, 302, 303, 307, 308}) {
+    CHECK(is_redirect(leads(status, "/")));
+    CHECK_FALSE(is_redirect(response{status}));
+  }
+  for (const int status : {200, 201, 300, 304, 305, 306, 309, 399, 404}) CHECK_FALSE(is_redirect(leads(status, "/")));
+}
+
+TEST_CASE("a Location is resolved against where the answer came from") {
+  const auto to = redirected(request::get("/a/b?c"), here, leads(302, "../d?e#f"));
+  REQUIRE(to);
+  CHECK(to->origin == here);
+  CHECK(to->request.target() == "/d?e");
+  const auto other = redirected(request::get("/"), here, leads(302, "//example.org:444/x"));
+  REQUIRE(other);
+  CHECK(other->origin == origin{scheme::https, "example.org", 444});
+  CHECK(other->request.target() == "/x");
+}
+
+TEST_CASE("what becomes a GET loses its body, what described it, its preconditions and its key; the rest stays") {
+  const request from = request::post("/orders")
+                           .header("Content-Type", "text/plain")
+                           .header("content-encoding", "gzip")
+                           .header("Content-Digest", "sha-256=:x:")
+                           .header("Digest", "x")
+                           .header("If-Match", "\"v1\"")
+                           .header("Accept", "text/plain")
+                           .header("Authorization", "Bearer x")
+                           .idempotency_key("k")
+                           .attempt_header("X-Attempt")
+                           .accept(404)
+                           .body("order");
+  const auto get = redirected(from, here, leads(303, "/orders/1"));
+  REQUIRE(get);
+  CHECK(get->request.method() == method::get);
+  CHECK(get->request.body().absent());
+  CHECK(get->request.fields(3) == headers{{"Accept", "text/plain"}, {"Authorization", "Bearer x"}, {"X-Attempt", "3"}});
+  CHECK(get->request.accept().contains(404));
+  const auto post = redirected(from, here, leads(307, "/orders/1"));
+  REQUIRE(post);
+  CHECK(post->request.method() == method::post);
+  CHECK(post->request.body().open()->bytes() == "order");
+  CHECK(post->request.fields(3) == from.fields(3));
+}
+
+TEST_CASE("a key given as a header goes with its operation too") {
+  const request from = request::post("/").header("Idempotency-Key", "\"k\"").body("x");
+  CHECK_FALSE(redirected(from, here, leads(302, "/b"))->request.keyed());
+  CHECK(redirected(from, here, leads(308, "/b"))->request.keyed());
+}
+
+TEST_CASE("credentials stay with their origin: scheme, host and port") {
+  request from = request::get("/");
+  for (const char* name : {"Authorization", "cookie", "Proxy-Authorization", "X-Api-Key", "X-Auth-Token", "X-Amz-Security-Token", "Client-Secret",
+                           "X-Session-Id", "X-Hub-Signature-256", "If-None-Match"}) {
+    from.header(name, "s");
+  }
+  from.header("Accept", "*/*").header("X-Author", "me");
+  for (const char* elsewhere : {"https://example.org/", "https://example.com:8443/", "https://www.example.com/", "//1.2.3.4/"}) {
+    CAPTURE(elsewhere);
+    const auto to = redirected(from, here, leads(307, elsewhere));
+    REQUIRE(to);
+    CHECK(to->request.headers() == headers{{"Accept", "*/*"}});  // X-Author as well: rather one too many
+  }
+  for (const char* same : {"/x", "https://EXAMPLE.com:443/x", "//example.com/x"}) {
+    CAPTURE(same);
+    CHECK(redirected(from, here, leads(307, same))->request.headers() == from.headers());
+  }
+}
+
+TEST_CASE("a redirect that cannot be followed says why") {
+  CHECK(refusal(request::get("/"), leads(302, "http://example.com/")) == "the redirect leads from https to http");
+  CHECK(refusal(request::get("/"), leads(302, "ftp://example.com/")) ==
+        "the redirect's Location is of no use: only http:// and https:// are supported");
+  CHECK(refusal(request::get("/"), leads(302, "http://user:secret@example.com/")).find("secret") == std::string::npos);
+  CHECK(!refusal(request::get("/"), leads(302, "https://")).empty());
+  CHECK(!refusal(request::get("/"), leads(302, "/a b")).empty());
+  CHECK(refusal(request::get("/"), leads(302, "https://example.com/"), origin{scheme::http, "example.com", 80}).empty());
+}
+
+TEST_CASE("a body that can be had once, and was, is not promised again") {
+  const request from = request::put("/").body(body::one_shot("x"));
+  REQUIRE(from.body().open());
+  CHECK(refusal(from, leads(307, "/b")) == "the redirect needs the body once more, which can be had once");
+  CHECK(refusal(from, leads(303, "/b")).empty());
+}
