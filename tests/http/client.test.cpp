@@ -291,3 +291,108 @@ TEST_CASE("destroying a client while a coroutine awaits: the coroutine gets its 
   REQUIRE(!r);
   CHECK(r.error().kind() == error_kind::cancelled);
 }
+
+namespace {
+
+struct hop {
+  std::string method, target, body, authorization;
+};
+std::vector<hop> hops(const misbehaving_server& server) {
+  std::vector<hop> out;
+  for (const seen_request& r : server.requests()) {
+    const std::string* a = r.header("Authorization");
+    out.push_back({r.method, r.target, r.body, a ? *a : ""});
+  }
+  return out;
+}
+client following(const misbehaving_server& server, int n = 5) {
+  client_options o;
+  o.max_redirects = n;
+  return client{server.url(""), o};
+}
+
+}  // namespace
+
+TEST_CASE("a redirect is an answer unless redirects are wished") {
+  misbehaving_server server{[](const seen_request&, int) { return respond(302, {{"Location", "/there"}}); }};
+  client api{server.url("")};
+  const auto r = sync_wait(api.get("/"));
+  REQUIRE(r);
+  CHECK(r->status == 302);
+  CHECK(server.requests_seen() == 1);
+}
+
+TEST_CASE("redirects are followed as RFC 9110 15.4 has it: 303 by GET, 301 and 302 of a POST too, 307 and 308 with the body") {
+  for (const auto& [status, method] : std::vector<std::pair<int, std::string>>{{301, "GET"}, {302, "GET"}, {303, "GET"}, {307, "POST"}, {308, "POST"}}) {
+    CAPTURE(status);
+    const int s = status;
+    misbehaving_server server{[s](const seen_request& r, int) { return r.target == "/a/from" ? respond(s, {{"Location", "to?x"}}) : respond(200).body("here"); }};
+    client api = following(server);
+    const auto r = sync_wait(api.send(request::post("/a/from").header("Content-Type", "text/plain").body("b").header("Authorization", "me")));
+    REQUIRE(r);
+    CHECK(r->body == "here");
+    CHECK(r->redirects == 1);
+    CHECK(r->url.target == "/a/to?x");
+    const auto seen = hops(server);
+    REQUIRE(seen.size() == 2);
+    CHECK(seen[1].method == method);
+    CHECK(seen[1].target == "/a/to?x");
+    CHECK(seen[1].body == (method == "POST" ? "b" : ""));
+    CHECK((server.request(1).header("Content-Type") != nullptr) == (method == "POST"));
+    CHECK(seen[1].authorization == "me");
+  }
+}
+
+TEST_CASE("credentials do not go to another origin") {
+  misbehaving_server other{{respond(200)}};
+  misbehaving_server server{{respond(307, {{"Location", other.url("/x")}})}};
+  client api = following(server);
+  REQUIRE(sync_wait(api.send(request::get("/").header("Authorization", "me").header("Cookie", "c").header("X-Mine", "1"))));
+  const auto seen = other.request(0);
+  CHECK(seen.header("Authorization") == nullptr);
+  CHECK(seen.header("Cookie") == nullptr);
+  CHECK(seen.header("X-Mine") != nullptr);
+}
+
+TEST_CASE("too many redirects, and one that leads nowhere, are errors that hold the answer") {
+  misbehaving_server server{[](const seen_request& r, int) {
+    return respond(302, {{"Location", r.target == "/bad" ? "ftp://x/" : "/round"}});
+  }};
+  client api = following(server, 3);
+  const auto round = sync_wait(retry(four, api.get("/")));
+  REQUIRE(!round);
+  CHECK(round.error().attempts() == 1);
+  CHECK(round.error().error()->kind() == error_kind::redirects);
+  CHECK(round.error().error()->response()->status == 302);
+  CHECK(server.requests_seen() == 4);
+  const auto nowhere = sync_wait(api.get("/bad"));
+  REQUIRE(!nowhere);
+  CHECK(nowhere.error().kind() == error_kind::redirects);
+  CHECK(server.requests_seen() == 5);
+}
+
+TEST_CASE("a redirect from https to http is not followed") {
+  scripted through{{response{302, {{"Location", "http://example.com/"}}}}};
+  client_over api{through, origin{scheme::https, "example.com", 443}, {.max_redirects = 5}};
+  const auto r = sync_wait(api.get("/"));
+  REQUIRE(!r);
+  CHECK(r.error().detail() == "the redirect leads from https to http");
+  CHECK(through.sent.size() == 1);
+}
+
+TEST_CASE("after a redirect the request has been seen, however far the last hop got") {
+  scripted through{{response{303, {{"Location", "/result"}}}, broken(error_kind::refused, reach::not_sent)}};
+  client_over api{through, example, {.max_redirects = 5}};
+  const auto r = retried(api.post("/order", "x"));
+  REQUIRE(!r);
+  CHECK(r.error().reason() == stop_reason::not_replayable);
+  CHECK(through.sent.size() == 2);
+}
+
+TEST_CASE("redirects start anew with each attempt, with the original request") {
+  scripted through{{response{302, {{"Location", "/b"}}}, response{503}, response{302, {{"Location", "/b"}}}, response{200}}};
+  client_over api{through, example, {.max_redirects = 1}};
+  const auto r = retried(api.get("/a"));
+  REQUIRE(r);
+  CHECK(through.numbers == std::vector<int>{1, 1, 2, 2});
+}
