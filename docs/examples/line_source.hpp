@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+// Lines of a file or pipe for coroutines: read on a thread of its own, a bounded number ahead, with a bound on their length.
+#pragma once
+
+#include <again/awaitable.hpp>
+#include <again/run_loop.hpp>
+
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace programs {
+
+struct input_line {
+  std::size_t number = 0;
+  std::string text;
+  bool too_long = false;  ///< then without its text
+};
+
+/// `co_await source.next()` gives the next line, or nothing at the end. Any number of coroutines of one loop may wait at a time.
+/// A descriptor is read as it stands; the source neither opens nor closes it.
+class line_source {
+ public:
+  line_source(again::run_loop& loop, int fd, std::size_t longest) : loop_{loop}, fd_{fd}, longest_{longest}, wake_{::eventfd(0, EFD_CLOEXEC)} {
+    arrived_.run = [](again::work& w) noexcept { static_cast<arrival&>(w).owner->hand_out(); };
+    arrived_.owner = this;
+    reader_ = std::thread{[this] { read(); }};
+  }
+  line_source(const line_source&) = delete;
+  line_source& operator=(const line_source&) = delete;
+  ~line_source() {
+    close();
+    reader_.join();
+    loop_.forget(arrived_);
+    ::close(wake_);
+  }
+
+  class [[nodiscard]] next_line {
+   public:
+    using result_type = std::optional<input_line>;
+    explicit next_line(line_source& s) noexcept : source_{s} {}
+    next_line(const next_line&) = delete;
+    next_line& operator=(const next_line&) = delete;
+    ~next_line() {
+      if (waiting_) source_.leave(*this);
+    }
+    auto operator co_await() && noexcept { return again::detail::startable_awaiter<next_line>{*this}; }
+
+    bool start(again::continuation k, const again::context&) noexcept {
+      k_ = k;
+      return source_.take_or_wait(*this);
+    }
+    result_type take() { return std::move(line_); }
+    static std::exception_ptr exception() noexcept { return nullptr; }
+
+   private:
+    friend class line_source;
+    line_source& source_;
+    again::continuation k_;
+    bool waiting_ = false;
+    result_type line_;
+  };
+  /// The loop's thread.
+  next_line next() noexcept { return next_line{*this}; }
+
+  /// Reads no further; what was read is still given out. Any thread.
+  void close() noexcept {
+    closed_.store(true);
+    { const std::lock_guard lock{mutex_}; }
+    room_.notify_one();
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto told = ::write(wake_, &one, sizeof one);
+  }
+  /// Somebody asked it to read no further.
+  bool closed() const noexcept { return closed_.load(); }
+  std::uint64_t bytes_read() const noexcept { return bytes_.load(std::memory_order_relaxed); }
+  /// Why reading ended before the end, or empty.
+  std::string problem() const {
+    const std::lock_guard lock{mutex_};
+    return problem_;
+  }
+
+ private:
+  static constexpr std::size_t ahead = 256;  // lines read before anybody asked for them
+  struct arrival : again::work {
+    line_source* owner = nullptr;
+  };
+
+  // ── the reader's thread ──
+  void read() {
+    std::string line;
+    std::size_t number = 0;
+    bool too_long = false;
+    std::string part(64 * 1024, '\0');
+    for (;;) {
+      pollfd both[2] = {{fd_, POLLIN, 0}, {wake_, POLLIN, 0}};
+      if (::poll(both, 2, -1) < 0 && errno != EINTR) return end(std::strerror(errno));
+      if (closed_) return end("");
+      if (both[0].revents == 0) continue;
+      const ssize_t n = ::read(fd_, part.data(), part.size());
+      if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+      if (n < 0) return end(std::strerror(errno));
+      if (n == 0) {
+        if (!line.empty() || too_long) give({++number, std::move(line), too_long});
+        return end("");
+      }
+      bytes_.fetch_add(static_cast<std::uint64_t>(n), std::memory_order_relaxed);
+      for (std::string_view rest{part.data(), static_cast<std::size_t>(n)}; !rest.empty();) {
+        const std::size_t newline = rest.find('\n');
+        const std::string_view piece = rest.substr(0, newline);
+        too_long = too_long || line.size() + piece.size() > longest_;
+        if (too_long) line.clear();
+        else line.append(piece);
+        if (newline == std::string_view::npos) break;
+        rest.remove_prefix(newline + 1);
+        if (!line.empty() && line.back() == '\r') line.pop_back();
+        ++number;
+        if (!line.empty() || too_long) {
+          if (!give({number, std::move(line), too_long})) return end("");
+        }
+        line.clear();
+        too_long = false;
+      }
+    }
+  }
+  bool give(input_line&& line) {
+    std::unique_lock lock{mutex_};
+    room_.wait(lock, [this] { return lines_.size() < ahead || closed_; });
+    if (closed_) return false;  // not read, as far as anybody knows
+    lines_.push_back(std::move(line));
+    tell();
+    return true;
+  }
+  void end(const char* problem) {
+    const std::lock_guard lock{mutex_};
+    ended_ = true;
+    problem_ = problem;
+    tell();
+  }
+  void tell() {  // under the mutex
+    if (waiting_.empty() || told_) return;
+    told_ = true;
+    loop_.post(arrived_);
+  }
+
+  // ── the loop's thread ──
+  bool take_or_wait(next_line& one) {
+    const std::lock_guard lock{mutex_};
+    if (!lines_.empty()) {
+      pop_to(one);
+      return true;
+    }
+    if (ended_) return true;
+    one.waiting_ = true;
+    waiting_.push_back(&one);
+    loop_.work_started();  // pretend time does not jump while input may come
+    return false;
+  }
+  void pop_to(next_line& one) {  // under the mutex
+    one.line_ = std::move(lines_.front());
+    lines_.pop_front();
+    room_.notify_one();
+  }
+  void hand_out() noexcept {
+    std::unique_lock lock{mutex_};
+    told_ = false;
+    while (!waiting_.empty() && (!lines_.empty() || ended_)) {
+      next_line& one = *waiting_.front();
+      waiting_.pop_front();
+      one.waiting_ = false;
+      if (!lines_.empty()) pop_to(one);
+      loop_.work_finished();
+      lock.unlock();
+      one.k_();
+      lock.lock();
+    }
+  }
+  void leave(next_line& one) noexcept {
+    const std::lock_guard lock{mutex_};
+    std::erase(waiting_, &one);
+    loop_.work_finished();
+  }
+
+  again::run_loop& loop_;
+  const int fd_;
+  const std::size_t longest_;
+  const int wake_;
+  std::atomic<bool> closed_{false};
+  std::atomic<std::uint64_t> bytes_{0};
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable room_;
+  std::deque<input_line> lines_;
+  std::deque<next_line*> waiting_;
+  bool ended_ = false;
+  bool told_ = false;
+  std::string problem_;
+  arrival arrived_;
+  std::thread reader_;
+};
+
+}  // namespace programs

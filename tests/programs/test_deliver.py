@@ -1,0 +1,248 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The program `deliver`: one result per event, whatever the server, the input and the user do."""
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import Run, Server, main, program  # noqa: E402
+
+OK = {"do": "respond", "status": 202}
+FIELDS = ["id", "ok", "status", "error", "reason", "attempts", "elapsed_ms", "line", "trace"]
+
+
+def event(number, **more):
+    return {"specversion": "1.0", "id": f"e{number}", "source": "/test", "type": "test.event", "data": {"n": number}, **more}
+
+
+def lines(*events):
+    return "".join(json.dumps(e) + "\n" for e in events).encode()
+
+
+class Results(unittest.TestCase):
+    def test_each_event_is_posted_once_and_has_one_result_line(self):
+        with Server({"*": [OK]}) as server:
+            run = Run("deliver", server.url("/in"), stdin=lines(*map(event, range(50))))
+        self.assertEqual(run.code, 0, run.err)
+        self.assertEqual(sorted(r["id"] for r in run.lines), sorted(f"e{i}" for i in range(50)))
+        self.assertEqual(list(run.lines[0]), FIELDS)
+        self.assertEqual(server.final["requests"], 50)
+        seen = {json.loads(r["body"])["id"]: r for r in server.final["seen"]}
+        self.assertEqual(len(seen), 50)
+        self.assertEqual((seen["e7"]["method"], seen["e7"]["target"]), ("POST", "/in"))
+        self.assertEqual(seen["e7"]["headers"]["Content-Type"], "application/cloudevents+json")
+        self.assertEqual(run.err, "", "nothing but results when there is no terminal")
+
+    def test_what_failed_for_good_is_a_result_with_a_reason_and_exit_1(self):
+        with Server({"*": [OK], '"/test#e1"': [{"do": "respond", "status": 422}], '"/test#e2"': [{"do": "respond", "status": 503}]},
+                    "--key", "Idempotency-Key") as server:
+            run = Run("deliver", server.url(), "--no-wait", "--attempts", 3, stdin=lines(*map(event, range(4))))
+        self.assertEqual(run.code, 1)
+        by_id = {r["id"]: r for r in run.lines}
+        self.assertEqual((by_id["e1"]["status"], by_id["e1"]["reason"], by_id["e1"]["attempts"]), (422, "permanent", 1))
+        self.assertEqual((by_id["e2"]["status"], by_id["e2"]["reason"], by_id["e2"]["attempts"]), (503, "attempts_exhausted", 3))
+        self.assertTrue(by_id["e0"]["ok"] and by_id["e3"]["ok"])
+        self.assertEqual(sum(r["attempts"] for r in run.lines), server.final["requests"])
+
+    def test_attempts_equal_requests_under_all_kinds_of_faults(self):
+        faults = [{"do": "close"}, {"do": "reset"}, {"do": "respond", "status": 503}, {"do": "truncated", "content_length": 9, "body": "x"},
+                  {"do": "respond", "status": 500}, {"do": "hang", "ms": 2000}]
+        script = {f'"/test#e{i}"': [faults[i % len(faults)], OK] for i in range(60)}
+        with Server({**script, "*": [OK]}, "--key", "Idempotency-Key") as server:
+            run = Run("deliver", server.url(), "--attempt-timeout", "200ms", "--base", "5ms", "--parallel", 8,
+                      stdin=lines(*map(event, range(120))))
+        self.assertEqual(run.code, 0, run.err)
+        self.assertEqual(len(run.lines), 120)
+        self.assertEqual(sum(r["attempts"] for r in run.lines), server.final["requests"])
+        self.assertEqual(server.final["requests"], 180)
+        for r in run.lines:
+            self.assertEqual(r["attempts"], len(r["trace"]))
+            self.assertEqual(server.final["by_key"][f'"/test#{r["id"]}"'], r["attempts"])
+
+    def test_the_key_is_the_same_on_every_attempt_and_can_be_left_out(self):
+        with Server([{"do": "close"}, OK]) as server:
+            run = Run("deliver", server.url(), "--no-wait", stdin=lines(event(1)))
+        self.assertEqual(run.code, 0)
+        self.assertEqual([r["headers"]["Idempotency-Key"] for r in server.final["seen"]], ['"/test#e1"'] * 2)
+        with Server([{"do": "close"}, OK]) as server:
+            run = Run("deliver", server.url(), "--no-wait", "--no-key", stdin=lines(event(1)))
+        self.assertEqual((run.code, run.json["reason"], server.final["requests"]), (1, "not_replayable", 1))
+        self.assertNotIn("Idempotency-Key", server.final["seen"][0]["headers"])
+
+    def test_several_urls_take_turns_and_a_retry_moves_on(self):
+        with Server({"*": [{"do": "respond", "status": 503}]}) as broken, Server({"*": [OK]}) as good:
+            run = Run("deliver", broken.url(), good.url(), "--no-wait", "--parallel", 1, stdin=lines(*map(event, range(4))))
+        self.assertEqual(run.code, 0)
+        self.assertEqual([r["attempts"] for r in run.lines], [2, 1, 2, 1])
+        self.assertEqual((broken.final["requests"], good.final["requests"]), (2, 4))
+
+
+class Input(unittest.TestCase):
+    def test_bad_lines_are_reported_by_number_and_do_not_stop_the_rest(self):
+        text = b'{"id":"a"}\nnot json\n[1,2]\n\n\xff\xfe\n{"hello":1}\r\n{"specversion":"0.3","id":"x"}\n{"specversion":"1.0","id":"x"}\n{"big":"' + b"x" * 5000 + b'"}\n{"id":"last"}'
+        with Server({"*": [OK]}) as server:
+            run = Run("deliver", server.url(), "--max-line", "4KiB", stdin=text)
+        self.assertEqual(run.code, 1)
+        self.assertEqual(sorted((r["line"], r["id"]) for r in run.lines), [(1, "a"), (6, "line-6"), (10, "last")])
+        complaints = sorted(run.err.splitlines())
+        self.assertEqual([int(c.split(":")[1].split()[1]) for c in complaints], [2, 3, 5, 7, 8, 9])
+        self.assertIn("line 2: not delivered: malformed", run.err)
+        self.assertIn("line 3: not delivered: unknown: an event is a JSON object, this is array", run.err)
+        self.assertIn("line 7: not delivered: unknown: only version 1.0 of CloudEvents", run.err)
+        self.assertIn("line 8: not delivered: malformed: a CloudEvent needs 'source'", run.err)
+        self.assertIn("line 9: not delivered: oversized: more than 4096 bytes", run.err)
+        self.assertEqual(server.final["requests"], 3)
+
+    def test_an_empty_input_is_a_success_without_output(self):
+        with Server([]) as server:
+            run = Run("deliver", server.url())
+        self.assertEqual((run.code, run.out, run.err), (0, "", ""))
+
+    def test_a_file_is_read_where_one_is_named(self):
+        with tempfile.NamedTemporaryFile() as file, Server({"*": [OK]}) as server:
+            file.write(lines(*map(event, range(3))))
+            file.flush()
+            run = Run("deliver", "--input", file.name, server.url())
+        self.assertEqual((run.code, len(run.lines)), (0, 3))
+
+    def test_memory_stays_bounded_however_long_a_line_is(self):
+        with Server({"*": [OK]}) as server:
+            child = subprocess.Popen([program("deliver"), server.url()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for _ in range(64):
+                child.stdin.write(b"x" * (1 << 20))
+            child.stdin.write(b'\n{"id":"after"}\n')
+            child.stdin.close()
+            out, err = child.stdout.read(), child.stderr.read()
+            child.stdout.close(), child.stderr.close()
+            _, status, used = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(child.returncode, 1)
+        self.assertIn(b"line 1: not delivered: oversized", err)
+        self.assertEqual(json.loads(out)["id"], "after")
+        if not os.environ.get("ASAN_OPTIONS") and not os.environ.get("TSAN_OPTIONS"):
+            self.assertLess(used.ru_maxrss, 256 * 1024)  # KiB; the line alone is 64 MiB
+
+
+class Interrupted(unittest.TestCase):
+    def start(self, *arguments, **how):
+        child = subprocess.Popen([program("deliver"), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
+        return child
+
+    def test_ctrl_c_stops_reading_and_lets_running_deliveries_finish(self):
+        for what in (signal.SIGINT, signal.SIGTERM):
+            with Server({"*": [{"do": "delay", "ms": 700, "then": OK}]}) as server:
+                child = self.start("--parallel", "3", "--grace", "20s", server.url())
+                child.stdin.write(lines(*map(event, range(3))))
+                child.stdin.flush()  # and stays open
+                deadline = time.monotonic() + 20
+                while server.counts()["requests"] < 3 and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                child.send_signal(what)
+                out, _ = child.communicate(timeout=30)
+            results = [json.loads(line) for line in out.splitlines()]
+            self.assertEqual([r["ok"] for r in results], [True] * 3)
+            self.assertEqual(child.returncode, 1, "the input was not read to its end")
+
+    def test_after_the_grace_period_they_are_cancelled_and_still_have_results(self):
+        with Server({"*": [{"do": "hang"}]}) as server:
+            child = self.start("--parallel", "2", "--grace", "100ms", server.url())
+            child.stdin.write(lines(*map(event, range(10))))
+            child.stdin.flush()
+            deadline = time.monotonic() + 20
+            while server.counts()["requests"] < 2 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            child.send_signal(signal.SIGINT)
+            out, _ = child.communicate(timeout=30)
+        results = [json.loads(line) for line in out.splitlines()]
+        reasons = sorted(r["reason"] for r in results)
+        self.assertEqual(sorted(r["id"] for r in results), sorted(f"e{i}" for i in range(10)), "every event read has its result")
+        self.assertEqual(reasons, ["cancelled_before_start"] * 8 + ["cancelled_in_attempt"] * 2)
+        self.assertEqual([r["attempts"] for r in results if r["reason"] == "cancelled_before_start"], [0] * 8)
+        self.assertEqual(child.returncode, 1)
+
+    def test_a_second_ctrl_c_does_not_wait_for_the_grace_period(self):
+        with Server({"*": [{"do": "hang"}]}) as server:
+            child = self.start("--grace", "1m", server.url())
+            child.stdin.write(lines(event(1)))
+            child.stdin.flush()
+            deadline = time.monotonic() + 20
+            while server.counts()["requests"] < 1 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            child.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+            child.send_signal(signal.SIGINT)
+            out, _ = child.communicate(timeout=30)
+        self.assertEqual(json.loads(out)["reason"], "cancelled_in_attempt")
+
+
+class Output(unittest.TestCase):
+    def test_results_that_cannot_be_written_are_no_success(self):
+        with Server({"*": [OK]}) as server, open("/dev/full", "wb") as full:
+            child = subprocess.run([program("deliver"), server.url()], input=lines(*map(event, range(3))), stdout=full, stderr=subprocess.PIPE, timeout=60)
+        self.assertEqual(child.returncode, 1)
+        self.assertIn(b"results cannot be written: No space left on device", child.stderr)
+
+    def test_progress_is_drawn_on_a_terminal_and_taken_away_again(self):
+        master, slave = pty.openpty()
+        with Server({"*": [OK], '"/test#e1"': [{"do": "respond", "status": 503}, OK]}, "--key", "Idempotency-Key") as server:
+            child = subprocess.Popen([program("deliver"), server.url(), "--base", "300ms", "--jitter", "none"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=slave)
+            os.close(slave)
+            child.stdin.write(lines(*map(event, range(3))))
+            child.stdin.close()
+            drawn = b""
+            while child.poll() is None or select.select([master], [], [], 0)[0]:
+                if select.select([master], [], [], 0.1)[0]:
+                    try:
+                        part = os.read(master, 4096)
+                    except OSError:
+                        break
+                    if not part:
+                        break
+                    drawn += part
+            child.stdout.close()
+            child.wait()
+        os.close(master)
+        text = drawn.decode()
+        self.assertIn("delivered", text)
+        self.assertIn("retries", text)
+        self.assertTrue(text.endswith("\r\x1b[K"), repr(text[-80:]))
+
+    def test_v_names_event_and_attempt(self):
+        with Server([{"do": "respond", "status": 503}, OK]) as server:
+            run = Run("deliver", server.url(), "-v", "--no-wait", stdin=lines(event(1)))
+        self.assertRegex(run.err.splitlines()[0], r"^e1: attempt 1: 503 \(answered\) in .*, again ")
+
+    def test_explain_prints_the_schedule_and_sends_nothing(self):
+        run = Run("deliver", "--explain", "--attempts", "2", "--base", "1s", "--jitter", "none")
+        self.assertEqual(run.code, 0)
+        self.assertIn("attempt 2  after 1 s", run.out)
+
+
+class Usage(unittest.TestCase):
+    def test_each_mistake_exits_2_names_the_flag_and_says_what_to_do(self):
+        url = "http://127.0.0.1:9/"
+        for words, said in [
+            ([], "needs a URL to deliver to"),
+            (["127.0.0.1:9"], "URL '127.0.0.1:9'"),
+            ([url, "--parallel", "0"], "--parallel: '0' is not a whole number from 1 to 1024"),
+            ([url, "--input", "/nowhere/at/all"], "--input: cannot read /nowhere/at/all: No such file"),
+            ([url, "--input", "/"], "--input: / is a directory"),
+            ([url, "--grace", "soon"], "--grace: 'soon' is not a duration"),
+            ([url, "--max-line", "x"], "--max-line: 'x' is not a size"),
+            ([url, "-H", "Content-Length: 3"], "-H: header 'Content-Length'"),
+            ([url, "--what"], "no option --what; deliver --help"),
+        ]:
+            run = Run("deliver", *words)
+            self.assertEqual((run.code, run.out), (2, ""), words)
+            self.assertIn(said, run.err, words)
+
+
+main()
