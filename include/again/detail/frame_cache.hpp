@@ -27,23 +27,17 @@ inline constexpr bool recycle_frames = true;
 inline constexpr bool recycle_frames = true;
 #endif
 
-struct free_frame {
-  free_frame* next;
-};
-
 class frame_cache {
  public:
   static void* allocate(std::size_t size) {
     if constexpr (recycle_frames) {
       const std::size_t c = class_of(size);
       if (c < classes) {
-        list& l = lists_[c];
-        if (free_frame* const f = l.head) {
-          l.head = f->next;
-          --l.kept;
+        free_frame*& head = mine_.heads[c];
+        if (free_frame* const f = head) {
+          head = f->next;
           return f;
         }
-        arm_cleaner();
         return ::operator new((c + 1) * step);
       }
     }
@@ -53,12 +47,13 @@ class frame_cache {
   static void deallocate(void* p, std::size_t size) noexcept {
     if constexpr (recycle_frames) {
       const std::size_t c = class_of(size);
-      if (c < classes && lists_[c].kept < most_kept) {
-        list& l = lists_[c];
-        if (l.kept == 0) arm_cleaner();  // this thread may only ever free
-        l.head = ::new (p) free_frame{l.head};
-        ++l.kept;
-        return;
+      if (c < classes) {
+        free_frame*& head = mine_.heads[c];
+        const std::size_t kept = head != nullptr ? head->kept : 0;
+        if (kept < mine_.most || opens()) {
+          head = ::new (p) free_frame{head, kept + 1};
+          return;
+        }
       }
     }
     ::operator delete(p);
@@ -69,29 +64,44 @@ class frame_cache {
   static constexpr std::size_t classes = 16;
   static constexpr std::size_t most_kept = 256;
 
-  struct list {
-    free_frame* head;
-    std::size_t kept;
+  struct free_frame {
+    free_frame* next;
+    std::size_t kept;  // in the list from here on: the list's length costs no counter of its own
   };
-  // Runs at the thread's end. After it `kept` is full, so that frames freed still later go straight to the allocator.
+  enum class stages : unsigned char { unused, open, closed };
+  struct cache {
+    std::size_t most;  // 0 before the first frame is freed and after the thread's end
+    stages stage;
+    std::array<free_frame*, classes> heads;
+  };
+  // Runs at the thread's end; frames freed still later go straight to the allocator.
   struct cleaner {
-    cleaner() = default;
+    cleaner() noexcept {
+      mine_.stage = stages::open;
+      mine_.most = most_kept;
+    }
     cleaner(const cleaner&) = delete;
     cleaner& operator=(const cleaner&) = delete;
     ~cleaner() {
-      for (list& l : lists_) {
-        while (free_frame* const f = l.head) {
-          l.head = f->next;
+      mine_.stage = stages::closed;
+      mine_.most = 0;
+      for (free_frame*& head : mine_.heads) {
+        while (free_frame* const f = head) {
+          head = f->next;
           ::operator delete(f);
         }
-        l.kept = most_kept;
       }
     }
   };
-  static void arm_cleaner() { static thread_local const cleaner at_thread_end{}; }
+  // True for the first frame that a thread frees.
+  [[gnu::noinline]] static bool opens() noexcept {
+    if (mine_.stage != stages::unused) return false;
+    static thread_local const cleaner at_thread_end{};
+    return true;
+  }
   static constexpr std::size_t class_of(std::size_t size) noexcept { return (size - 1) / step; }
 
-  static inline thread_local constinit std::array<list, classes> lists_{};
+  static inline thread_local constinit cache mine_{};
 };
 
 }  // namespace again::inline AGAIN_ABI::detail
