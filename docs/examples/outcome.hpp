@@ -27,6 +27,7 @@ struct outcome {
   std::optional<again::stop_reason> reason;    ///< why it stopped without a success
   std::string detail;                          ///< the last error in one line
   int attempts = 0;
+  int redirects = 0;                           ///< that the last attempt followed, each a request of its own
   again::duration elapsed{};
   std::optional<std::string> body;             ///< of a complete answer
   std::vector<again::attempt_record> trace;    ///< all of them
@@ -43,6 +44,7 @@ inline outcome outcome_of(http_result&& result, std::vector<again::attempt_recor
   if (result) {
     o.ok = true;
     o.status = result->status;
+    o.redirects = result->redirects;
     o.body = std::move(result->body);
     o.attempts = static_cast<int>(o.trace.size());
     return o;
@@ -52,6 +54,7 @@ inline outcome outcome_of(http_result&& result, std::vector<again::attempt_recor
   o.attempts = failed.attempts();
   if (const again::http::error* const last = failed.error()) {
     o.detail = last->text();
+    o.redirects = last->redirects();
     if (last->kind() == again::http::error_kind::status) {
       o.status = last->status();
       if (last->response() != nullptr) o.body = last->response()->body;
@@ -99,7 +102,17 @@ inline void add_to(json& report, const outcome& o) {
   report["error"] = or_null(!o.error.empty(), std::string{o.error});
   report["reason"] = o.reason ? json(std::string{name(*o.reason)}) : json(nullptr);
   report["attempts"] = o.attempts;
+  if (o.redirects > 0) report["redirects"] = o.redirects;
   report["elapsed_ms"] = milliseconds(o.elapsed);
+}
+
+/// All of it, as `send` prints it.
+inline json report_of(const outcome& o) {
+  json report;
+  add_to(report, o);
+  report["body"] = o.body ? json(*o.body) : json(nullptr);
+  report["trace"] = to_json(o.trace);
+  return report;
 }
 
 /// One line; bytes that are no UTF-8 become U+FFFD, so that it always is JSON.

@@ -90,13 +90,7 @@ http::request request_of(const settings& s, const std::string& target) {
   return r;
 }
 
-void print(const outcome& o) {
-  json report;
-  add_to(report, o);
-  report["body"] = o.body ? json(*o.body) : json(nullptr);
-  report["trace"] = to_json(o.trace);
-  fmt::print("{}\n", one_line(report));
-}
+void print(const outcome& o) { fmt::print("{}\n", one_line(report_of(o))); }
 
 // One call from beginning to end.
 again::task<outcome> call(http::client& client, const settings& s, const std::string& target) {
