@@ -45,7 +45,9 @@ const std::map<std::string, std::string, std::less<>> gaps{};
 
 // ── the file's words as the server's and the library's ──
 
-std::chrono::milliseconds milliseconds_of(const value& v) { return std::chrono::milliseconds{static_cast<long>(v.number_or(0))}; }
+std::chrono::milliseconds milliseconds_of(const value& v) {
+  return std::chrono::milliseconds{static_cast<long>(v.number_or(0))};
+}
 
 header_list fields_of(const value& v) {
   header_list out;
@@ -85,11 +87,16 @@ std::vector<step> script_of(const value& one) {
   return script;
 }
 
-again::duration seconds_of(const value& v) { return v.is_null() ? again::forever : again::saturating_scale(1s, v.number()); }
+again::duration seconds_of(const value& v) {
+  return v.is_null() ? again::forever : again::saturating_scale(1s, v.number());
+}
 
 const preset& preset_of(const value& one) {
   const std::string& name = one["policy"].string();
-  const preset* const p = find_preset(name == "rfc_strict" ? "rfc9110" : name == "rfc" ? "rfc9110_refusals" : name == "okhttp_503" ? "okhttp" : name);
+  const preset* const p = find_preset(name == "rfc_strict"   ? "rfc9110"
+                                      : name == "rfc"        ? "rfc9110_refusals"
+                                      : name == "okhttp_503" ? "okhttp"
+                                                             : name);
   if (p == nullptr) throw std::invalid_argument{"no preset for " + name};
   return *p;
 }
@@ -112,7 +119,8 @@ rules rules_of(const value& one) {
 again::policy policy_of(const value& one) {
   const value &over = one["policy_override"], &entry = file()["policies"][one["policy"].string()];
   again::policy p{.attempts = static_cast<int>(over["max_attempts"].number_or(entry["max_attempts"].number())),
-                  .backoff = again::constant(again::saturating_scale(1ms, over["base_delay_ms"].number_or(entry["base_delay_ms"].number()))),
+                  .backoff = again::constant(
+                      again::saturating_scale(1ms, over["base_delay_ms"].number_or(entry["base_delay_ms"].number()))),
                   .jitter = again::jitter::none,
                   .deadline = seconds_of(over["max_total_s"]),
                   .server_delay_max = again::forever};  // the rules have the word on that
@@ -161,8 +169,8 @@ void call(const value& one, misbehaving_server& server, client& api, again::run_
   ring cancel{[&] { stop.request_stop(); }};
   if (one.contains("cancel_after_ms")) loop.arm(cancel, loop.now() + milliseconds_of(one["cancel_after_ms"]));
   const int before = seen.attempts;
-  const auto result =
-      again::sync_wait(loop, again::retry(policy_of(one), api.send(request_of(one))).when(judged).observe(watched), stop.get_token());
+  const auto result = again::sync_wait(
+      loop, again::retry(policy_of(one), api.send(request_of(one))).when(judged).observe(watched), stop.get_token());
   loop.disarm(cancel);
   if (result) {
     seen.redirects += result->redirects;
@@ -206,7 +214,8 @@ void play(const value& one) {
     REQUIRE(again::sync_wait(loop, api.get("/warm-up")));
     warm = 1;
     const auto then = step_of(one["server"].array()[0]).then;
-    if (then && *then != afterwards::keep) REQUIRE(server.wait_until([](const tally& t) { return t.idle_actions == 1; }));
+    if (then && *then != afterwards::keep)
+      REQUIRE(server.wait_until([](const tally& t) { return t.idle_actions == 1; }));
   }
   played seen;
   for (int i = 0; i < static_cast<int>(one["repeat_call"].number_or(1)); ++i) call(one, server, api, loop, seen);
@@ -215,7 +224,8 @@ void play(const value& one) {
   CHECK(server.requests_seen() - warm == static_cast<std::size_t>(seen.attempts - seen.not_sent + seen.redirects));
   CHECK(server.overruns() == 0);
   CHECK(server.counts().steps_left == 0);
-  if (one.contains("expect_connections")) CHECK(server.connections_seen() == static_cast<std::size_t>(one["expect_connections"].number()));
+  if (one.contains("expect_connections"))
+    CHECK(server.connections_seen() == static_cast<std::size_t>(one["expect_connections"].number()));
 
   CHECK(seen.error == expected["error"].string_or(""));
   if (expected["kind"].string() == "response") CHECK(seen.status == static_cast<int>(expected["status"].number()));

@@ -22,11 +22,16 @@ std::string refusal(const request& from, const response& answer, const origin& t
 }  // namespace
 
 // RFC 9110 15.4: the rewriting of methods.
-static_assert(redirected_method(method::post, 301) == method::get && redirected_method(method::post, 302) == method::get);
-static_assert(redirected_method(method::put, 301) == method::put && redirected_method(method::delete_, 302) == method::delete_);
-static_assert(redirected_method(method::post, 303) == method::get && redirected_method(method::put, 303) == method::get);
-static_assert(redirected_method(method::head, 303) == method::head && redirected_method(method::head, 301) == method::head);
-static_assert(redirected_method(method::post, 307) == method::post && redirected_method(method::patch, 308) == method::patch);
+static_assert(redirected_method(method::post, 301) == method::get &&
+              redirected_method(method::post, 302) == method::get);
+static_assert(redirected_method(method::put, 301) == method::put &&
+              redirected_method(method::delete_, 302) == method::delete_);
+static_assert(redirected_method(method::post, 303) == method::get &&
+              redirected_method(method::put, 303) == method::get);
+static_assert(redirected_method(method::head, 303) == method::head &&
+              redirected_method(method::head, 301) == method::head);
+static_assert(redirected_method(method::post, 307) == method::post &&
+              redirected_method(method::patch, 308) == method::patch);
 
 TEST_CASE("a redirect is one of five statuses with a Location") {
   for (const int status : {301, 302, 303, 307, 308}) {
@@ -81,12 +86,14 @@ TEST_CASE("a key given as a header goes with its operation too") {
 
 TEST_CASE("credentials stay with their origin: scheme, host and port") {
   request from = request::get("/");
-  for (const char* name : {"Authorization", "cookie", "Proxy-Authorization", "X-Api-Key", "X-Auth-Token", "X-Amz-Security-Token", "Client-Secret",
-                           "X-Session-Id", "X-Hub-Signature-256", "If-None-Match"}) {
+  for (const char* name :
+       {"Authorization", "cookie", "Proxy-Authorization", "X-Api-Key", "X-Auth-Token", "X-Amz-Security-Token",
+        "Client-Secret", "X-Session-Id", "X-Hub-Signature-256", "If-None-Match"}) {
     from.header(name, "s");
   }
   from.header("Accept", "*/*").header("X-Author", "me");
-  for (const char* elsewhere : {"https://example.org/", "https://example.com:8443/", "https://www.example.com/", "//1.2.3.4/"}) {
+  for (const char* elsewhere :
+       {"https://example.org/", "https://example.com:8443/", "https://www.example.com/", "//1.2.3.4/"}) {
     CAPTURE(elsewhere);
     const auto to = redirected(from, here, leads(307, elsewhere));
     REQUIRE(to);
@@ -105,7 +112,8 @@ TEST_CASE("a redirect that cannot be followed says why") {
   CHECK(refusal(request::get("/"), leads(302, "http://user:secret@example.com/")).find("secret") == std::string::npos);
   CHECK(!refusal(request::get("/"), leads(302, "https://")).empty());
   CHECK(!refusal(request::get("/"), leads(302, "/a b")).empty());
-  CHECK(refusal(request::get("/"), leads(302, "https://example.com/"), origin{scheme::http, "example.com", 80}).empty());
+  CHECK(
+      refusal(request::get("/"), leads(302, "https://example.com/"), origin{scheme::http, "example.com", 80}).empty());
 }
 
 TEST_CASE("a body that can be had once, and was, is not promised again") {

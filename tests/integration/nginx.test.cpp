@@ -67,7 +67,8 @@ result quickly(client& api, request r, watched& seen) {
 TEST_CASE("limit_req: a 429 with Retry-After is waited for and then answered; a POST is not sent again") {
   misbehaving_server application{[](const seen_request& r, int) { return respond(200).body(r.target); }};
   nginx peer{program(), "limit_req_zone $uri zone=one:1m rate=60r/m;\n",
-             "location / { limit_req zone=one; limit_req_status 429; add_header Retry-After 1 always; proxy_pass " + application.url("") + "; }\n"};
+             "location / { limit_req zone=one; limit_req_status 429; add_header Retry-After 1 always; proxy_pass " +
+                 application.url("") + "; }\n"};
   client api{peer.url()};
   REQUIRE(sync_wait(api.get("/page")));
   watched get;
@@ -95,9 +96,11 @@ TEST_CASE("limit_req: a 429 with Retry-After is waited for and then answered; a 
   CHECK(application.requests_seen("/post") == 1);
 }
 
-TEST_CASE("502 from a dead upstream, 503, and a connection closed without an answer: as many sends as nginx has in its log") {
+TEST_CASE(
+    "502 from a dead upstream, 503, and a connection closed without an answer: as many sends as nginx has in its log") {
   nginx peer{program(), "",
-             "location /dead { proxy_pass http://127.0.0.1:1; }\nlocation /busy { return 503; }\nlocation /rude { return 444; }\n"};
+             "location /dead { proxy_pass http://127.0.0.1:1; }\nlocation /busy { return 503; }\nlocation /rude { "
+             "return 444; }\n"};
   client api{peer.url()};
   for (const auto& [path, status] : std::map<std::string, int>{{"/dead", 502}, {"/busy", 503}, {"/rude", 0}}) {
     CAPTURE(path);
@@ -123,7 +126,8 @@ TEST_CASE("502 from a dead upstream, 503, and a connection closed without an ans
 
 TEST_CASE("TLS 1.2 and TLS 1.3: verified, spoken, and kept open") {
   nginx peer{program(), "", "location / { return 200 $ssl_protocol:$connection_requests; }\n"};
-  const std::array<std::pair<std::string, std::string>, 2> both{{{peer.tls_1_2_url(), "TLSv1.2"}, {peer.tls_1_3_url(), "TLSv1.3"}}};
+  const std::array<std::pair<std::string, std::string>, 2> both{
+      {{peer.tls_1_2_url(), "TLSv1.2"}, {peer.tls_1_3_url(), "TLSv1.3"}}};
   for (const auto& [url, protocol] : both) {
     CAPTURE(protocol);
     client api{url, {}, {.cacert = misbehaving_server::authority_file()}};
@@ -165,7 +169,8 @@ TEST_CASE("kept connections that nginx has closed meanwhile cost nobody anything
   CHECK(peer.log().size() == 96);
 }
 
-TEST_CASE("requests that cross the end of a kept connection: each has one result, no POST arrives twice, every GET arrives") {
+TEST_CASE(
+    "requests that cross the end of a kept connection: each has one result, no POST arrives twice, every GET arrives") {
   nginx peer{program(), "keepalive_timeout 15ms; keepalive_requests 7;", "location / { return 200 ok; }\n"};
   client api{peer.url(), {}, {.workers = 16}};
   run_loop loop;
@@ -201,7 +206,8 @@ TEST_CASE("requests that cross the end of a kept connection: each has one result
   MESSAGE("POSTs that met the end of their connection and were not repeated: ", posts_given_up);
 }
 
-TEST_CASE("a restart in the middle of 2000 requests: one result each, nothing applied twice without its key, nothing lost silently") {
+TEST_CASE("a restart in the middle of 2000 requests: one result each, nothing applied twice without its key, nothing "
+          "lost silently") {
   // nginx before an application that applies what it is told, by the key where there is one.
   misbehaving_server application{[](const seen_request& r, int) {
     return r.arrival % 8 == 0 ? delay(4ms, respond(200).body(r.target)) : respond(200).body(r.target);
@@ -230,7 +236,11 @@ TEST_CASE("a restart in the middle of 2000 requests: one result each, nothing ap
     peer.start();
   }};
 
-  constexpr policy patient{.attempts = 12, .backoff = exponential(5ms, 300ms), .jitter = jitter::equal, .attempt_timeout = 20s, .deadline = 90s};
+  constexpr policy patient{.attempts = 12,
+                           .backoff = exponential(5ms, 300ms),
+                           .jitter = jitter::equal,
+                           .attempt_timeout = 20s,
+                           .deadline = 90s};
   int next = 0;
   run_loop loop;
   const auto one = [&]() -> task<> {

@@ -39,7 +39,8 @@ void free_ports(int (&ports)[3]) {
     sockaddr_in a = loopback(0);
     socklen_t size = sizeof a;
     auto* const address = reinterpret_cast<sockaddr*>(&a);
-    if (::bind(sockets[i], address, size) != 0 || ::getsockname(sockets[i], address, &size) != 0) throw std::runtime_error{"no free port"};
+    if (::bind(sockets[i], address, size) != 0 || ::getsockname(sockets[i], address, &size) != 0)
+      throw std::runtime_error{"no free port"};
     ports[i] = ntohs(a.sin_port);
   }
   for (const int s : sockets) ::close(s);
@@ -70,13 +71,17 @@ nginx::nginx(std::string program, std::string http, std::string server) : progra
   conf << "daemon off; master_process off; pid nginx.pid; error_log error.log notice;\n"
        << "events { worker_connections 512; }\n"
        << "http {\n  log_format seen '$request_method $request_uri $status'; access_log access.log seen;\n";
-  for (const char* kind : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"}) conf << "  " << kind << "_temp_path " << kind << ";\n";
+  for (const char* kind : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"})
+    conf << "  " << kind << "_temp_path " << kind << ";\n";
   conf << "  ssl_certificate " << shown.certificate_file(certificate::trusted).string() << ";\n"
        << "  ssl_certificate_key " << shown.key_file(certificate::trusted).string() << ";\n"
        << http << '\n'
-       << "  server { listen 127.0.0.1:" << ports_[0] << ";\n" << server << "  }\n"
-       << "  server { listen 127.0.0.1:" << ports_[1] << " ssl; ssl_protocols TLSv1.2;\n" << server << "  }\n"
-       << "  server { listen 127.0.0.1:" << ports_[2] << " ssl; ssl_protocols TLSv1.3;\n" << server << "  }\n}\n";
+       << "  server { listen 127.0.0.1:" << ports_[0] << ";\n"
+       << server << "  }\n"
+       << "  server { listen 127.0.0.1:" << ports_[1] << " ssl; ssl_protocols TLSv1.2;\n"
+       << server << "  }\n"
+       << "  server { listen 127.0.0.1:" << ports_[2] << " ssl; ssl_protocols TLSv1.3;\n"
+       << server << "  }\n}\n";
   conf.close();
   start();
 }
@@ -92,7 +97,8 @@ std::string nginx::tls_1_2_url() const { return "https://127.0.0.1:" + std::to_s
 std::string nginx::tls_1_3_url() const { return "https://127.0.0.1:" + std::to_string(ports_[2]); }
 
 void nginx::start() {
-  const std::string prefix = folder_.string() + "/", conf = (folder_ / "nginx.conf").string(), errors = (folder_ / "error.log").string();
+  const std::string prefix = folder_.string() + "/", conf = (folder_ / "nginx.conf").string(),
+                    errors = (folder_ / "error.log").string();
   process_ = ::fork();
   if (process_ == 0) {  // only what is safe between fork and exec
     const int nowhere = ::open("/dev/null", O_RDWR);
@@ -100,7 +106,8 @@ void nginx::start() {
     ::dup2(nowhere, 1);
     const int complaints = ::open(errors.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
     ::dup2(complaints, 2);
-    ::execl(program_.c_str(), "nginx", "-p", prefix.c_str(), "-c", conf.c_str(), "-e", errors.c_str(), static_cast<char*>(nullptr));
+    ::execl(program_.c_str(), "nginx", "-p", prefix.c_str(), "-c", conf.c_str(), "-e", errors.c_str(),
+            static_cast<char*>(nullptr));
     ::_exit(127);
   }
   if (process_ < 0) throw std::runtime_error{"no process for nginx"};
@@ -109,7 +116,8 @@ void nginx::start() {
     int status = 0;
     const bool gone = ::waitpid(process_, &status, WNOHANG) == process_;
     if (gone) process_ = -1;
-    if (gone || std::chrono::steady_clock::now() > until) throw std::runtime_error{"nginx did not start: " + contents(errors)};
+    if (gone || std::chrono::steady_clock::now() > until)
+      throw std::runtime_error{"nginx did not start: " + contents(errors)};
     std::this_thread::sleep_for(std::chrono::milliseconds{2});
   }
 }

@@ -49,11 +49,14 @@ struct client_options {
 /// A send that can be started again.
 template <transport T> class [[nodiscard]] send_operation {
  public:
-  send_operation(T& through, std::shared_ptr<const detail::planned> what) noexcept : through_{&through}, what_{std::move(what)} {}
+  send_operation(T& through, std::shared_ptr<const detail::planned> what) noexcept
+      : through_{&through}, what_{std::move(what)} {}
 
   /// One attempt.
   detail::client_send<T> operator()() { return detail::client_send<T>{*through_, what_, ++attempts_}; }
-  auto operator co_await() { return again::detail::holding_awaiter<detail::client_send<T>>{std::in_place, *through_, what_, ++attempts_}; }
+  auto operator co_await() {
+    return again::detail::holding_awaiter<detail::client_send<T>>{std::in_place, *through_, what_, ++attempts_};
+  }
 
   /// What is sent, its Idempotency-Key included.
   const http::request& request() const noexcept { return what_->request; }
@@ -77,9 +80,15 @@ template <transport T> class client_over {
   send_operation<T> head(std::string target) const { return send(http::request::head(std::move(target))); }
   send_operation<T> delete_(std::string target) const { return send(http::request::delete_(std::move(target))); }
   send_operation<T> options(std::string target) const { return send(http::request::options(std::move(target))); }
-  send_operation<T> post(std::string target, http::body b) const { return send(http::request::post(std::move(target)).body(std::move(b))); }
-  send_operation<T> put(std::string target, http::body b) const { return send(http::request::put(std::move(target)).body(std::move(b))); }
-  send_operation<T> patch(std::string target, http::body b) const { return send(http::request::patch(std::move(target)).body(std::move(b))); }
+  send_operation<T> post(std::string target, http::body b) const {
+    return send(http::request::post(std::move(target)).body(std::move(b)));
+  }
+  send_operation<T> put(std::string target, http::body b) const {
+    return send(http::request::put(std::move(target)).body(std::move(b)));
+  }
+  send_operation<T> patch(std::string target, http::body b) const {
+    return send(http::request::patch(std::move(target)).body(std::move(b)));
+  }
 
   const http::origin& origin() const noexcept { return origin_; }
   const client_options& settings() const noexcept { return options_; }
@@ -98,7 +107,8 @@ class client : public client_over<httplib_transport> {
       : client{std::make_unique<httplib_transport>(std::move(transport)), origin_of(url), std::move(options)} {}
 
   /// The same without throwing for a bad URL.
-  static expected<client, invalid> open(std::string_view url, client_options options = {}, httplib_options transport = {}) {
+  static expected<client, invalid> open(std::string_view url, client_options options = {},
+                                        httplib_options transport = {}) {
     auto o = parse_origin(url);
     if (!o) return unexpected<invalid>{std::move(o.error())};
     return client{std::make_unique<httplib_transport>(std::move(transport)), std::move(*o), std::move(options)};
@@ -125,7 +135,8 @@ template <transport T> send_operation<T> client_over<T>::send(http::request r) c
   if (!r.headers().contains("User-Agent")) r.headers().add("User-Agent", "again");
   auto bad = validate(r);
   if (!bad) r.settle_idempotency_key();
-  return {*through_, std::make_shared<const detail::planned>(origin_, std::move(r), options_.limits, options_.rules, options_.max_redirects, std::move(bad))};
+  return {*through_, std::make_shared<const detail::planned>(origin_, std::move(r), options_.limits, options_.rules,
+                                                             options_.max_redirects, std::move(bad))};
 }
 
 }  // namespace again::inline AGAIN_ABI::http

@@ -97,7 +97,8 @@ inline std::string error::text() const {
   }
   if (!detail_.empty()) out.append(": ").append(detail_);
   out.append(" (").append(name(verdict_.reach));
-  if (redirects_ > 0) out.append(", after ").append(std::to_string(redirects_)).append(redirects_ == 1 ? " redirect" : " redirects");
+  if (redirects_ > 0)
+    out.append(", after ").append(std::to_string(redirects_)).append(redirects_ == 1 ? " redirect" : " redirects");
   if (kind_ != error_kind::status && status() != 0) out.append(", status ").append(std::to_string(status()));
   if (verdict_.server_delay >= duration::zero()) {
     out.append(", Retry-After ").append(detail::seconds_text(verdict_.server_delay)).append(" s");

@@ -37,7 +37,8 @@ constexpr method redirected_method(const method& m, int status) noexcept {
 /// has auth, cookie, token, secret, session, credential, password, signature or api-key in it.
 inline bool is_credential(std::string_view name) {
   std::string lower{name};
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   for (const std::string_view part :
        {"auth", "cookie", "token", "secret", "session", "credential", "password", "signature", "api-key", "apikey"}) {
     if (lower.find(part) != std::string::npos) return true;
@@ -61,18 +62,23 @@ inline expected<redirection, invalid> redirected(const request& from, const orig
   using bad = unexpected<invalid>;
   auto to = resolve_reference(url{there, from.target()}, answer.headers.get("Location"));
   if (!to) return bad{invalid{"the redirect's Location is of no use: " + to.error().reason()}};
-  if (there.scheme == scheme::https && to->origin.scheme == scheme::http) return bad{invalid{"the redirect leads from https to http"}};
+  if (there.scheme == scheme::https && to->origin.scheme == scheme::http)
+    return bad{invalid{"the redirect leads from https to http"}};
   const method m = redirected_method(from.method(), answer.status);
-  if (m == from.method() && !from.body().replayable()) return bad{invalid{"the redirect needs the body once more, which can be had once"}};
+  if (m == from.method() && !from.body().replayable())
+    return bad{invalid{"the redirect needs the body once more, which can be had once"}};
   request next = from.redirected(m, std::move(to->target));
   const bool elsewhere = to->origin != there;
   http::headers kept;
   for (const auto& [name, value] : next.headers()) {
-    const auto begins = [&](std::string_view with) { return detail::equal_ignoring_case(std::string_view{name}.substr(0, with.size()), with); };
+    const auto begins = [&](std::string_view with) {
+      return detail::equal_ignoring_case(std::string_view{name}.substr(0, with.size()), with);
+    };
     if (elsewhere && (is_credential(name) || begins("If-"))) continue;
-    if (m != from.method() && (begins("Content-") || begins("If-") || detail::equal_ignoring_case(name, "Digest") ||
-                               detail::equal_ignoring_case(name, "Repr-Digest") || detail::equal_ignoring_case(name, "Last-Modified") ||
-                               detail::equal_ignoring_case(name, idempotency_key_field))) {
+    if (m != from.method() &&
+        (begins("Content-") || begins("If-") || detail::equal_ignoring_case(name, "Digest") ||
+         detail::equal_ignoring_case(name, "Repr-Digest") || detail::equal_ignoring_case(name, "Last-Modified") ||
+         detail::equal_ignoring_case(name, idempotency_key_field))) {
       continue;
     }
     kept.add(name, value);

@@ -21,8 +21,12 @@ namespace again::inline AGAIN_ABI::http::detail {
 
 /// What all attempts of an operation share, made once.
 struct planned : outgoing {
-  planned(http::origin o, http::request r, http::limits l, const http::rules& by, int redirects, std::optional<invalid> b)
-      : outgoing{std::move(o), std::move(r), l}, rules{by}, max_redirects{request.max_redirects().value_or(redirects)}, bad{std::move(b)} {}
+  planned(http::origin o, http::request r, http::limits l, const http::rules& by, int redirects,
+          std::optional<invalid> b)
+      : outgoing{std::move(o), std::move(r), l},
+        rules{by},
+        max_redirects{request.max_redirects().value_or(redirects)},
+        bad{std::move(b)} {}
   const http::rules rules;
   const int max_redirects;
   const std::optional<invalid> bad;  ///< why it is not sent at all
@@ -44,7 +48,8 @@ template <transport T> class [[nodiscard]] client_send {
     then_ = k;
     context_ = &ctx;
     if (what_->bad) {
-      result_.emplace(unexpect, error{what_->rules, what_->facts(), error_kind::invalid_request, reach::not_sent, what_->bad->text()});
+      result_.emplace(unexpect, error{what_->rules, what_->facts(), error_kind::invalid_request, reach::not_sent,
+                                      what_->bad->text()});
       return true;
     }
     hop_ = what_;
@@ -71,11 +76,10 @@ template <transport T> class [[nodiscard]] client_send {
         end_hop();
         ::new (static_cast<void*>(std::addressof(inner_))) inner(through_.send(hop_, number_));
         sending_ = true;
-        if (!inner_.start({[](void* self) noexcept { static_cast<client_send*>(self)->finish(); }, this}, *context_)) return false;
+        if (!inner_.start({[](void* self) noexcept { static_cast<client_send*>(self)->finish(); }, this}, *context_))
+          return false;
       } while (!concluded());
-    } catch (...) {
-      failed_ = std::current_exception();
-    }
+    } catch (...) { failed_ = std::current_exception(); }
     return true;
   }
   void end_hop() noexcept {
@@ -97,7 +101,8 @@ template <transport T> class [[nodiscard]] client_send {
     const http::rules& by = what_->rules;
     if (r) {
       r->redirects = redirects_;
-      if (what_->max_redirects > 0 && is_redirect(*r) && !what_->request.accept().contains(r->status)) return !followed(*r);
+      if (what_->max_redirects > 0 && is_redirect(*r) && !what_->request.accept().contains(r->status))
+        return !followed(*r);
       if (!accepted(by, what_->request.accept(), r->status)) return fail({by, what_->facts(), std::move(*r), now()});
       result_.emplace(std::move(*r));
       return true;
@@ -120,7 +125,8 @@ template <transport T> class [[nodiscard]] client_send {
       }
       why = next.error().reason();
     }
-    fail({what_->rules, what_->facts(), error_kind::redirects, reach::answered, std::move(why), std::move(answer), now()});
+    fail({what_->rules, what_->facts(), error_kind::redirects, reach::answered, std::move(why), std::move(answer),
+          now()});
     return false;
   }
   bool fail(error e) {
