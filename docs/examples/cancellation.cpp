@@ -13,7 +13,8 @@ struct no_answer {
 };
 using answer = again::expected<std::string, no_answer>;
 
-constexpr auto stubborn = again::checked({.attempts = again::unlimited, .backoff = again::constant(1s), .jitter = again::jitter::none, .deadline = 1h});
+constexpr auto stubborn = again::checked(
+    {.attempts = again::unlimited, .backoff = again::constant(1s), .jitter = again::jitter::none, .deadline = 1h});
 
 again::task<answer> ask_nobody() {
   (void)co_await again::sleep_for(10ms);
@@ -46,7 +47,7 @@ again::task<> some_of_it() {
   background.spawn(asked("in the background"));
   (void)co_await again::sleep_for(5s);
   background.request_stop();
-  co_await background.join();                          // nothing spawned outlives it
+  co_await background.join();  // nothing spawned outlives it
   fmt::print("joined\n");
 }
 

@@ -41,19 +41,25 @@ struct settings {
 
 settings settings_of(int argc, char** argv) {
   settings s;
-  options o{"deliver", "[options] URL...\n\nPOSTs each line of its input, one JSON event per line, and prints one JSON result per event.\n"
+  options o{"deliver", "[options] URL...\n\nPOSTs each line of its input, one JSON event per line, and prints one JSON "
+                       "result per event.\n"
                        "Several URLs take turns, also within the attempts for one event."};
   s.how.add_to(o);
   o.with("--input", "FILE", "read from it, not from stdin", [&s](std::string_view v) { s.input = v; });
-  o.with("--parallel", "N", "events under way at a time (16)", [&s](std::string_view v) { s.parallel = number_in<std::size_t>(v, 1, 1024); });
-  o.with("--max-line", "SIZE", "of one event (1MiB)", [&s](std::string_view v) { s.longest = static_cast<std::size_t>(std::max<std::uint64_t>(size_of(v), 2)); });
-  o.with("--grace", "D", "after Ctrl-C, for what is under way (5s)", [&s](std::string_view v) { s.grace = duration_of(v); });
+  o.with("--parallel", "N", "events under way at a time (16)",
+         [&s](std::string_view v) { s.parallel = number_in<std::size_t>(v, 1, 1024); });
+  o.with("--max-line", "SIZE", "of one event (1MiB)",
+         [&s](std::string_view v) { s.longest = static_cast<std::size_t>(std::max<std::uint64_t>(size_of(v), 2)); });
+  o.with("--grace", "D", "after Ctrl-C, for what is under way (5s)",
+         [&s](std::string_view v) { s.grace = duration_of(v); });
   o.on("--no-key", "send no Idempotency-Key: then only what was not sent is sent again", s.no_key);
   o.on("--explain", "print the schedule and its worst case, send nothing", s.explain);
   const std::vector<std::string> urls = o.parse(argc, argv);
   s.how.finish();
   if (s.explain) return s;
-  if (urls.empty()) throw usage_error{"needs a URL to deliver to: deliver http://127.0.0.1:8080/events < events.jsonl; deliver --help tells the rest"};
+  if (urls.empty())
+    throw usage_error{"needs a URL to deliver to: deliver http://127.0.0.1:8080/events < events.jsonl; deliver --help "
+                      "tells the rest"};
   for (const std::string& text : urls) {
     auto url = http::parse_url(text);
     if (!url) throw usage_error{fmt::format("URL '{}': {}", text, url.error())};
@@ -68,7 +74,8 @@ settings settings_of(int argc, char** argv) {
 /// Prints results, complains about lines, and keeps count. The loop's thread.
 class reporter {
  public:
-  reporter(line_source& source, std::uint64_t total, bool verbose) : source_{source}, progress_{total}, verbose_{verbose} {}
+  reporter(line_source& source, std::uint64_t total, bool verbose)
+      : source_{source}, progress_{total}, verbose_{verbose} {}
 
   void refuse(std::size_t line, const std::string& why) {
     ++progress_.refused;
@@ -137,7 +144,7 @@ class input_file {
   explicit input_file(const std::optional<std::string>& path) : opened_{path.has_value()} {
     if (opened_) fd_ = ::open(path->c_str(), O_RDONLY | O_CLOEXEC);
     if (fd_ < 0) throw usage_error{fmt::format("--input: cannot read {}: {}", *path, std::strerror(errno))};
-    struct stat about {};
+    struct stat about{};
     if (::fstat(fd_, &about) == 0 && S_ISREG(about.st_mode)) size_ = static_cast<std::uint64_t>(about.st_size);
     if (S_ISDIR(about.st_mode)) throw usage_error{fmt::format("--input: {} is a directory", path.value_or("stdin"))};
   }
@@ -165,12 +172,14 @@ int program(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // an output that nobody reads is noticed when it is written
 
   again::virtual_clock pretend{again::system_clocks().wall_now()};
-  again::run_loop loop{s.how.no_wait ? static_cast<again::clock&>(pretend) : again::system_clocks(), s.how.seed ? *s.how.seed : again::fresh_seed()};
+  again::run_loop loop{s.how.no_wait ? static_cast<again::clock&>(pretend) : again::system_clocks(),
+                       s.how.seed ? *s.how.seed : again::fresh_seed()};
   again::inplace_stop_source cancel;
   hold_interrupts();
   line_source source{loop, input.fd(), s.longest};
-  const interrupts signals{std::chrono::duration_cast<std::chrono::milliseconds>(std::min<again::duration>(s.grace, std::chrono::hours{1})),
-                           [&source] { source.close(); }, [&cancel] { cancel.request_stop(); }};
+  const interrupts signals{
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::min<again::duration>(s.grace, std::chrono::hours{1})),
+      [&source] { source.close(); }, [&cancel] { cancel.request_stop(); }};
   reporter report{source, input.size(), s.how.verbose};
   delivery to{s.endpoints, s.how, s.parallel, !s.no_key};
   again::sync_wait(loop, deliver_with_progress(source, to, s, report), cancel.get_token());

@@ -33,7 +33,8 @@ class delivery {
  public:
   delivery(const std::vector<again::http::url>& endpoints, const retry_options& how, std::size_t at_once, bool keys)
       : policy_{how.policy}, keys_{keys}, transport_{transport_options(how, at_once)} {
-    for (const again::http::url& u : endpoints) clients_.push_back({client{transport_, u.origin, how.client_options()}, u.target});
+    for (const again::http::url& u : endpoints)
+      clients_.push_back({client{transport_, u.origin, how.client_options()}, u.target});
   }
 
   /// The final result; `see` is told of every attempt.
@@ -88,7 +89,8 @@ class delivery {
 
 /// Delivers all lines of `source`, `at_once` at a time. `report(event, outcome)` gets every event's result, `refuse(number, why)` every
 /// line that is no event, `see(event, record)` every attempt. After `source.close()` no event is begun: its result is `cancelled_before_start`.
-template <class Source, class Report> again::task<> deliver_lines(Source& source, delivery& to, std::size_t longest, Report& report) {
+template <class Source, class Report> again::task<> deliver_lines(Source& source, delivery& to, std::size_t longest,
+                                                                  Report& report) {
   for (;;) {
     auto line = co_await source.next();
     if (!line) co_return;

@@ -128,7 +128,9 @@ void draw_timeline(const colours& paint, std::string_view title, const outcome& 
     axis += paint.dim(waited) + (r.ok ? paint.green(tried) : paint.red(tried));
     const std::string what = r.ok || r.name == "status" ? fmt::to_string(r.code) : std::string{r.name};
     words += r.ok ? paint.green(what) : paint.red(what);
-    if (!r.last) words += paint.dim(fmt::format(" … {}{} … ", again::detail::rounded(r.wait), r.by == again::wait_by::server ? " as asked" : ""));
+    if (!r.last)
+      words += paint.dim(
+          fmt::format(" … {}{} … ", again::detail::rounded(r.wait), r.by == again::wait_by::server ? " as asked" : ""));
   }
   fmt::print("  {:<24}{}\n  {:<24}{}  {}\n", title, axis, "", words,
              o.ok ? paint.green(fmt::format("delivered in {}", again::detail::rounded(o.elapsed)))
@@ -163,14 +165,16 @@ int demo(const std::string& path) {
   };
   bad::misbehaving_server server{[&](const bad::seen_request& r, int nth) {
                                    const auto found = index_of.find(r.key);
-                                   const fault* const f = found == index_of.end() ? nullptr : fault_of(plan, found->second);
+                                   const fault* const f =
+                                       found == index_of.end() ? nullptr : fault_of(plan, found->second);
                                    if (f == nullptr) return accepted();
                                    return f->steps[std::min(static_cast<std::size_t>(nth), f->steps.size()) - 1];
                                  },
                                  options};
 
   fmt::print("{}\n\n", paint.bold(fmt::format("{} events to a server that misbehaves on purpose", keys.size())));
-  fmt::print("  policy  {}\n  server  {}: every third event meets one of {} faults\n\n", persistent, server.url(), plan.size());
+  fmt::print("  policy  {}\n  server  {}: every third event meets one of {} faults\n\n", persistent, server.url(),
+             plan.size());
   std::fflush(stdout);
 
   retry_options how;
@@ -209,8 +213,10 @@ int demo(const std::string& path) {
     per_key[keys[line - 1]] += static_cast<std::size_t>(d.result.attempts);
   }
   fmt::print("\n{}\n\n", paint.bold("All of them"));
-  fmt::print("  {} delivered, {} of them only because they were sent again\n", paint.green(fmt::format("{:>5}", ok)), retried_ok);
-  for (const auto& [reason, count] : reasons) fmt::print("  {} given up: {}\n", paint.yellow(fmt::format("{:>5}", count)), reason);
+  fmt::print("  {} delivered, {} of them only because they were sent again\n", paint.green(fmt::format("{:>5}", ok)),
+             retried_ok);
+  for (const auto& [reason, count] : reasons)
+    fmt::print("  {} given up: {}\n", paint.yellow(fmt::format("{:>5}", count)), reason);
   fmt::print("  {:>5} requests in {:.1f} s, {} at a time\n", attempts, took, at_once);
 
   fmt::print("\n{}\n\n", paint.bold("Proof"));
@@ -218,11 +224,13 @@ int demo(const std::string& path) {
   bool once = results.size() == keys.size();
   for (std::size_t line = 1; line <= keys.size(); ++line) once = once && results.count(line) == 1;
   holds &= proof(paint, once, fmt::format("every one of {} events has exactly one result", keys.size()));
-  holds &= proof(paint, server.requests_seen() == attempts,
-                 fmt::format("the server saw {} requests, the results speak of {} attempts", server.requests_seen(), attempts));
+  holds &= proof(
+      paint, server.requests_seen() == attempts,
+      fmt::format("the server saw {} requests, the results speak of {} attempts", server.requests_seen(), attempts));
   bool each = true;
   for (const auto& [key, seen] : server.requests_by_key()) each = each && per_key.contains(key) && per_key[key] == seen;
-  holds &= proof(paint, each && server.requests_by_key().size() == per_key.size(), "and so it is for each event alone: none was sent in secret");
+  holds &= proof(paint, each && server.requests_by_key().size() == per_key.size(),
+                 "and so it is for each event alone: none was sent in secret");
   return holds ? 0 : 1;
 }
 

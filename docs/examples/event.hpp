@@ -18,9 +18,9 @@ namespace programs {
 struct event {
   std::size_t line = 0;
   std::string id;
-  std::string key;           ///< its Idempotency-Key: the same on every attempt, every endpoint and every run
+  std::string key;  ///< its Idempotency-Key: the same on every attempt, every endpoint and every run
   std::string content_type;
-  std::string body;          ///< the line as it came
+  std::string body;  ///< the line as it came
 };
 
 /// Reads a line, or says in half a sentence what is wrong with it. A CloudEvent (https://cloudevents.io, version 1.0) must have
@@ -35,18 +35,23 @@ inline again::expected<event, std::string> parse_event(std::string&& line, std::
     const std::string_view what = e.what();
     return refused{"malformed: " + std::string{what.substr(what.find("] ") + 2, 120)}};
   }
-  if (!parsed.is_object()) return refused{std::string{"unknown: an event is a JSON object, this is "} + parsed.type_name()};
+  if (!parsed.is_object())
+    return refused{std::string{"unknown: an event is a JSON object, this is "} + parsed.type_name()};
 
   event e;
   e.line = number;
   const auto text = [&parsed](const char* name) -> std::string {
     const auto found = parsed.find(name);
-    return found == parsed.end() ? "" : found->is_string() ? found->get<std::string>() : found->is_number() ? found->dump() : "";
+    return found == parsed.end() ? ""
+           : found->is_string()  ? found->get<std::string>()
+           : found->is_number()  ? found->dump()
+                                 : "";
   };
   e.id = text("id");
   const std::string source = text("source");
   if (parsed.contains("specversion")) {
-    if (text("specversion") != "1.0") return refused{"unknown: only version 1.0 of CloudEvents is known, this is '" + text("specversion") + "'"};
+    if (text("specversion") != "1.0")
+      return refused{"unknown: only version 1.0 of CloudEvents is known, this is '" + text("specversion") + "'"};
     for (const char* const required : {"id", "source", "type"}) {
       if (text(required).empty()) return refused{std::string{"malformed: a CloudEvent needs '"} + required + "'"};
     }
@@ -54,8 +59,10 @@ inline again::expected<event, std::string> parse_event(std::string&& line, std::
   } else {
     e.content_type = "application/json";
   }
-  if (e.id.empty()) e.id = "line-" + std::to_string(number);
-  else e.key = source.empty() ? e.id : source + "#" + e.id;  // an id is unique only within its source
+  if (e.id.empty())
+    e.id = "line-" + std::to_string(number);
+  else
+    e.key = source.empty() ? e.id : source + "#" + e.id;  // an id is unique only within its source
   if (again::http::validate_idempotency_key(e.key)) e.key = again::http::fresh_idempotency_key();
   e.body = std::move(line);
   return e;

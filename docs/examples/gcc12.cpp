@@ -27,7 +27,8 @@ struct echo {
 
 // ── a class with constructors may be written in place ──
 again::task<> in_place(echo& e) {
-  auto got = co_await again::retry(quick, [&] { return e.send(http::request::get("/a").header("Accept", "text/plain")); });
+  auto got =
+      co_await again::retry(quick, [&] { return e.send(http::request::get("/a").header("Accept", "text/plain")); });
   if (got) fmt::print("{}\n", *got);
 }
 

@@ -38,7 +38,8 @@ struct input_line {
 /// A descriptor is read as it stands; the source neither opens nor closes it.
 class line_source {
  public:
-  line_source(again::run_loop& loop, int fd, std::size_t longest) : loop_{loop}, fd_{fd}, longest_{longest}, wake_{::eventfd(0, EFD_CLOEXEC)} {
+  line_source(again::run_loop& loop, int fd, std::size_t longest)
+      : loop_{loop}, fd_{fd}, longest_{longest}, wake_{::eventfd(0, EFD_CLOEXEC)} {
     arrived_.run = [](again::work& w) noexcept { static_cast<arrival&>(w).owner->hand_out(); };
     arrived_.owner = this;
     reader_ = std::thread{[this] { read(); }};
@@ -126,8 +127,10 @@ class line_source {
         const std::size_t newline = rest.find('\n');
         const std::string_view piece = rest.substr(0, newline);
         too_long = too_long || line.size() + piece.size() > longest_;
-        if (too_long) line.clear();
-        else line.append(piece);
+        if (too_long)
+          line.clear();
+        else
+          line.append(piece);
         if (newline == std::string_view::npos) break;
         rest.remove_prefix(newline + 1);
         if (!line.empty() && line.back() == '\r') line.pop_back();

@@ -37,8 +37,9 @@ template <class Number> Number number_in(std::string_view text, Number least, Nu
   const auto n = whole_number<Number>(text);
   if (!n || *n < least || *n > most) {
     const bool open = most == std::numeric_limits<Number>::max();
-    throw usage_error{fmt::format("'{}' is not a whole number {}", text,
-                                  open ? fmt::format("of at least {}", least) : fmt::format("from {} to {}", least, most))};
+    throw usage_error{
+        fmt::format("'{}' is not a whole number {}", text,
+                    open ? fmt::format("of at least {}", least) : fmt::format("from {} to {}", least, most))};
   }
   return *n;
 }
@@ -46,19 +47,27 @@ template <class Number> Number number_in(std::string_view text, Number least, Nu
 inline double decimal(std::string_view text) {
   double n{};
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), n);
-  if (problem != std::errc{} || end != text.data() + text.size()) throw usage_error{fmt::format("'{}' is not a number", text)};
+  if (problem != std::errc{} || end != text.data() + text.size())
+    throw usage_error{fmt::format("'{}' is not a number", text)};
   return n;
 }
 
 /// "250ms", "2s", "1.5s", "1m", "2h", "0".
 inline again::duration duration_of(std::string_view text) {
-  const auto refused = [&] { return usage_error{fmt::format("'{}' is not a duration; write it like 250ms, 2s or 1m", text)}; };
+  const auto refused = [&] {
+    return usage_error{fmt::format("'{}' is not a duration; write it like 250ms, 2s or 1m", text)};
+  };
   if (text == "0") return {};
   double n{};
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), n, std::chars_format::fixed);
   if (problem != std::errc{} || !(n >= 0)) throw refused();
   const std::string_view unit{end, static_cast<std::size_t>(text.data() + text.size() - end)};
-  const double size = unit == "us" ? 1e3 : unit == "ms" ? 1e6 : unit == "s" ? 1e9 : unit == "m" ? 6e10 : unit == "h" ? 3.6e12 : 0;
+  const double size = unit == "us"   ? 1e3
+                      : unit == "ms" ? 1e6
+                      : unit == "s"  ? 1e9
+                      : unit == "m"  ? 6e10
+                      : unit == "h"  ? 3.6e12
+                                     : 0;
   if (size == 0) throw refused();
   return again::saturating_scale(again::duration{1}, n * size);
 }
@@ -67,7 +76,8 @@ inline again::duration duration_of(std::string_view text) {
 inline std::uint64_t size_of(std::string_view text) {
   std::string_view digits = text;
   std::uint64_t unit = 1;
-  for (const auto& [suffix, bytes] : {std::pair{std::string_view{"KiB"}, std::uint64_t{1} << 10U}, {"MiB", std::uint64_t{1} << 20U}}) {
+  for (const auto& [suffix, bytes] :
+       {std::pair{std::string_view{"KiB"}, std::uint64_t{1} << 10U}, {"MiB", std::uint64_t{1} << 20U}}) {
     if (!digits.ends_with(suffix)) continue;
     digits.remove_suffix(suffix.size());
     unit = bytes;
@@ -114,16 +124,17 @@ class options {
       const std::size_t equals = word.starts_with("--") ? word.find('=') : std::string_view::npos;
       const std::string_view name = word.substr(0, equals);
       const flag& f = named(name);
-      if (f.placeholder.empty() && equals != std::string_view::npos) throw usage_error{fmt::format("{} takes no value", name)};
+      if (f.placeholder.empty() && equals != std::string_view::npos)
+        throw usage_error{fmt::format("{} takes no value", name)};
       if (!f.placeholder.empty() && equals == std::string_view::npos && i + 1 == argc) {
         throw usage_error{fmt::format("{} needs a value: {} {}", name, name, f.placeholder)};
       }
-      const std::string_view value = f.placeholder.empty() ? "" : equals != std::string_view::npos ? word.substr(equals + 1) : argv[++i];
+      const std::string_view value = f.placeholder.empty()              ? ""
+                                     : equals != std::string_view::npos ? word.substr(equals + 1)
+                                                                        : argv[++i];
       try {
         f.take(value);
-      } catch (const usage_error& e) {
-        throw usage_error{fmt::format("{}: {}", name, e.what())};
-      }
+      } catch (const usage_error& e) { throw usage_error{fmt::format("{}: {}", name, e.what())}; }
     }
     return rest;
   }
@@ -143,8 +154,10 @@ class options {
   [[noreturn]] void help() const {
     fmt::print("usage: {} {}\n", program_, synopsis_);
     for (const flag& f : flags_) {
-      if (f.name.empty()) fmt::print("\n{}\n", f.help);
-      else fmt::print("  {:<26} {}\n", f.placeholder.empty() ? f.name : f.name + " " + f.placeholder, f.help);
+      if (f.name.empty())
+        fmt::print("\n{}\n", f.help);
+      else
+        fmt::print("  {:<26} {}\n", f.placeholder.empty() ? f.name : f.name + " " + f.placeholder, f.help);
     }
     std::exit(0);
   }

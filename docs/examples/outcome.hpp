@@ -22,17 +22,16 @@ using json = nlohmann::ordered_json;
 /// A final result with all of its attempts.
 struct outcome {
   bool ok = false;
-  int status = 0;                              ///< of a complete answer; 0: none came
-  std::string_view error;                      ///< one word where there is no complete answer
-  std::optional<again::stop_reason> reason;    ///< why it stopped without a success
-  std::string detail;                          ///< the last error in one line
+  int status = 0;                            ///< of a complete answer; 0: none came
+  std::string_view error;                    ///< one word where there is no complete answer
+  std::optional<again::stop_reason> reason;  ///< why it stopped without a success
+  std::string detail;                        ///< the last error in one line
   int attempts = 0;
-  int redirects = 0;                           ///< that the last attempt followed, each a request of its own
+  int redirects = 0;  ///< that the last attempt followed, each a request of its own
   again::duration elapsed{};
-  std::optional<std::string> body;             ///< of a complete answer
-  std::vector<again::attempt_record> trace;    ///< all of them
+  std::optional<std::string> body;           ///< of a complete answer
+  std::vector<again::attempt_record> trace;  ///< all of them
 };
-
 
 using http_result = again::expected<again::http::response, again::failure<again::http::error>>;
 

@@ -20,7 +20,8 @@ namespace programs {
 /// Colours, where they are seen and wanted (https://no-color.org).
 class colours {
  public:
-  explicit colours(int fd) : on_{::isatty(fd) == 1 && (std::getenv("NO_COLOR") == nullptr || *std::getenv("NO_COLOR") == '\0')} {}
+  explicit colours(int fd)
+      : on_{::isatty(fd) == 1 && (std::getenv("NO_COLOR") == nullptr || *std::getenv("NO_COLOR") == '\0')} {}
   explicit operator bool() const noexcept { return on_; }
   std::string green(std::string_view text) const { return painted("32", text); }
   std::string red(std::string_view text) const { return painted("31", text); }
@@ -54,10 +55,11 @@ class progress {
     if (!shown_ || now < next_) return;
     next_ = now + std::chrono::milliseconds{50};
     const double seconds = std::chrono::duration<double>(now - start_).count();
-    const std::string counts = fmt::format("{} {}, {} {}, {} {}, {} running, {:.0f}/s", paint_.green(fmt::to_string(delivered)), "delivered",
-                                           failed + refused != 0 ? paint_.red(fmt::to_string(failed + refused)) : "0", "failed",
-                                           retries != 0 ? paint_.yellow(fmt::to_string(retries)) : "0", "retries", running,
-                                           static_cast<double>(delivered + failed) / (seconds > 0.001 ? seconds : 0.001));
+    const std::string counts =
+        fmt::format("{} {}, {} {}, {} {}, {} running, {:.0f}/s", paint_.green(fmt::to_string(delivered)), "delivered",
+                    failed + refused != 0 ? paint_.red(fmt::to_string(failed + refused)) : "0", "failed",
+                    retries != 0 ? paint_.yellow(fmt::to_string(retries)) : "0", "retries", running,
+                    static_cast<double>(delivered + failed) / (seconds > 0.001 ? seconds : 0.001));
     fmt::print(stderr, "\r{}{}\x1b[K", bar(bytes_done), counts);
     std::fflush(stderr);
     drawn_ = true;
@@ -78,7 +80,8 @@ class progress {
     const std::size_t width = std::size_t{size.ws_col} - 64 < 40 ? std::size_t{size.ws_col} - 64 : 40;
     const double share = done < total_ ? static_cast<double>(done) / static_cast<double>(total_) : 1;
     std::string full, empty;
-    for (std::size_t i = 0; i < width; ++i) (static_cast<double>(i) < share * static_cast<double>(width) ? full : empty) += "━";
+    for (std::size_t i = 0; i < width; ++i)
+      (static_cast<double>(i) < share * static_cast<double>(width) ? full : empty) += "━";
     return fmt::format("{}{} {:>3.0f} %  ", paint_.cyan(full), paint_.dim(empty), share * 100);
   }
 

@@ -40,7 +40,7 @@ static_assert(again::worst_case(polite).sends == 4);
 static_assert(again::worst_case(polite).time <= 5s);
 
 constexpr auto patient = again::checked({
-    .attempts = again::unlimited,                      // as many as fit before the deadline
+    .attempts = again::unlimited,  // as many as fit before the deadline
     .backoff = again::decorrelated(1s, 30s),
     .attempt_timeout = 20s,
     .deadline = 10min,
@@ -49,9 +49,9 @@ constexpr auto patient = again::checked({
 // ── three ways to say what is repeated ──
 
 again::task<> ways(shelf& s) {
-  auto one = co_await again::retry(polite, [&] { return count_items(s); });   // a function without parameters
-  auto two = co_await again::retry(polite, count_items, std::ref(s));         // a function and its arguments
-  auto op = [&s] { return count_items(s); };                                  // named first, used later
+  auto one = co_await again::retry(polite, [&] { return count_items(s); });  // a function without parameters
+  auto two = co_await again::retry(polite, count_items, std::ref(s));        // a function and its arguments
+  auto op = [&s] { return count_items(s); };                                 // named first, used later
   auto three = co_await again::retry(polite, op);
   if (one && two && three) fmt::print("{} {} {}\n", *one, *two, *three);
 }
@@ -59,8 +59,9 @@ again::task<> ways(shelf& s) {
 // ── looking at it ──
 
 again::task<> watched(shelf& s) {
-  auto left = co_await again::retry(polite, count_items, std::ref(s))
-                  .observe([](const again::attempt_record& attempt) { fmt::print("  {}\n", attempt); });
+  auto left = co_await again::retry(polite, count_items, std::ref(s)).observe([](const again::attempt_record& attempt) {
+    fmt::print("  {}\n", attempt);
+  });
   if (left) fmt::print("{} left\n", *left);
 }
 
@@ -105,7 +106,7 @@ again::task<> layers(shelf& s) {
 
 int main() {
   again::virtual_clock time;
-  again::run_loop loop{time, 42};                      // the seed of all jitter
+  again::run_loop loop{time, 42};  // the seed of all jitter
   shelf calm{.left = 7}, busy{.busy_for = 2, .left = 7}, stuck{.busy_for = 1000}, gone{.left = -1};
 
   fmt::print("{}", again::explain(polite));

@@ -37,27 +37,44 @@ class retry_options {
 
   void add_to(options& o) {
     o.heading("How often, how long, with what waits");
-    o.with("--attempts", "N", "sends in all, the first included (4)", [this](std::string_view v) { policy.attempts = number_in<int>(v, 1, again::unlimited); });
+    o.with("--attempts", "N", "sends in all, the first included (4)",
+           [this](std::string_view v) { policy.attempts = number_in<int>(v, 1, again::unlimited); });
     o.with("--base", "D", "the first delay (100ms)", [this](std::string_view v) { base_ = duration_of(v); });
     o.with("--cap", "D", "no delay is longer (10s)", [this](std::string_view v) { cap_ = duration_of(v); });
     o.with("--factor", "X", "of exponential backoff (2)", [this](std::string_view v) { factor_ = decimal(v); });
-    o.with("--backoff", "KIND", "constant linear exponential fibonacci decorrelated polly_v2, or a series: fixed:1s,2s,5s", [this](std::string_view v) { kind_ = backoff_named(v); });
-    o.with("--jitter", "KIND", "none full equal, or a share: 0.25 (full)", [this](std::string_view v) { policy.jitter = jitter_named(v); });
-    o.with("--seed", "N", "of the jitter, to repeat a run", [this](std::string_view v) { seed = number_in<std::uint64_t>(v, 0, std::numeric_limits<std::uint64_t>::max()); });
-    o.with("--attempt-timeout", "D", "bound on one attempt (10s, or the deadline where that is less)", [this](std::string_view v) { policy.attempt_timeout = duration_of(v); });
-    o.with("--connect-timeout", "D", "bound on connecting (5s)", [this](std::string_view v) { limits.connect = positive(v); });
-    o.with("--deadline", "D", "bound on everything (30s)", [this](std::string_view v) { policy.deadline = duration_of(v); });
+    o.with("--backoff", "KIND",
+           "constant linear exponential fibonacci decorrelated polly_v2, or a series: fixed:1s,2s,5s",
+           [this](std::string_view v) { kind_ = backoff_named(v); });
+    o.with("--jitter", "KIND", "none full equal, or a share: 0.25 (full)",
+           [this](std::string_view v) { policy.jitter = jitter_named(v); });
+    o.with("--seed", "N", "of the jitter, to repeat a run", [this](std::string_view v) {
+      seed = number_in<std::uint64_t>(v, 0, std::numeric_limits<std::uint64_t>::max());
+    });
+    o.with("--attempt-timeout", "D", "bound on one attempt (10s, or the deadline where that is less)",
+           [this](std::string_view v) { policy.attempt_timeout = duration_of(v); });
+    o.with("--connect-timeout", "D", "bound on connecting (5s)",
+           [this](std::string_view v) { limits.connect = positive(v); });
+    o.with("--deadline", "D", "bound on everything (30s)",
+           [this](std::string_view v) { policy.deadline = duration_of(v); });
     o.with("--max-body", "SIZE", "of an answer (16MiB)", [this](std::string_view v) { limits.max_body = size_of(v); });
     o.on("--no-wait", "decide and record the waits, but do not sleep them", no_wait);
 
     o.heading("What is worth another attempt");
-    o.with("--rules", "NAME", "rfc9110 curl urllib3 go_retryablehttp reqwest_retry apache5 got ky okhttp axios_retry none ...", [this](std::string_view v) { rules = taken(again::http::parse_rules(v)); });
-    o.with("--retry-statuses", "LIST", "such as 429,500-504", [this](std::string_view v) { statuses_ = taken(again::http::parse_status_set(v)); });
-    o.with("--retry-methods", "LIST", "that may be repeated once something was sent; any", [this](std::string_view v) { methods_ = taken(again::http::parse_method_set(v)); });
-    o.with("--retry-errors", "LIST", "such as refused,reset,timeout", [this](std::string_view v) { errors_ = taken(again::http::parse_error_set(v)); });
-    o.with("--retry-after", "WHAT", "obey or ignore the server's wish (obey)", [this](std::string_view v) { obey_ = one_of(v, "obey", "ignore"); });
-    o.with("--retry-after-max", "D", "the longest wish that is obeyed (1h)", [this](std::string_view v) { wish_max_ = duration_of(v); });
-    o.with("--over-max", "WHAT", "beyond it: stop, or clamp to it (stop)", [this](std::string_view v) { clamp_ = !one_of(v, "stop", "clamp"); });
+    o.with("--rules", "NAME",
+           "rfc9110 curl urllib3 go_retryablehttp reqwest_retry apache5 got ky okhttp axios_retry none ...",
+           [this](std::string_view v) { rules = taken(again::http::parse_rules(v)); });
+    o.with("--retry-statuses", "LIST", "such as 429,500-504",
+           [this](std::string_view v) { statuses_ = taken(again::http::parse_status_set(v)); });
+    o.with("--retry-methods", "LIST", "that may be repeated once something was sent; any",
+           [this](std::string_view v) { methods_ = taken(again::http::parse_method_set(v)); });
+    o.with("--retry-errors", "LIST", "such as refused,reset,timeout",
+           [this](std::string_view v) { errors_ = taken(again::http::parse_error_set(v)); });
+    o.with("--retry-after", "WHAT", "obey or ignore the server's wish (obey)",
+           [this](std::string_view v) { obey_ = one_of(v, "obey", "ignore"); });
+    o.with("--retry-after-max", "D", "the longest wish that is obeyed (1h)",
+           [this](std::string_view v) { wish_max_ = duration_of(v); });
+    o.with("--over-max", "WHAT", "beyond it: stop, or clamp to it (stop)",
+           [this](std::string_view v) { clamp_ = !one_of(v, "stop", "clamp"); });
 
     o.heading("The rest");
     o.with("-H", "'NAME: VALUE'", "a header field; may be repeated", [this](std::string_view v) { add_header(v); });
@@ -119,11 +136,17 @@ class retry_options {
       if (b.series_size == 0) throw usage_error{"a series of delays must follow: fixed:1s,2s,5s"};
       return b;
     }
-    for (const auto& [name, kind] : {std::pair{std::string_view{"constant"}, kinds::constant}, {"linear", kinds::linear}, {"exponential", kinds::exponential},
-                                     {"fibonacci", kinds::fibonacci}, {"decorrelated", kinds::decorrelated}, {"polly_v2", kinds::polly_v2}}) {
+    for (const auto& [name, kind] : {std::pair{std::string_view{"constant"}, kinds::constant},
+                                     {"linear", kinds::linear},
+                                     {"exponential", kinds::exponential},
+                                     {"fibonacci", kinds::fibonacci},
+                                     {"decorrelated", kinds::decorrelated},
+                                     {"polly_v2", kinds::polly_v2}}) {
       if (name == text) return {.kind = kind};
     }
-    throw usage_error{fmt::format("no backoff is called '{}'; there are: constant, linear, exponential, fibonacci, decorrelated, polly_v2, fixed:1s,2s,5s", text)};
+    throw usage_error{fmt::format("no backoff is called '{}'; there are: constant, linear, exponential, fibonacci, "
+                                  "decorrelated, polly_v2, fixed:1s,2s,5s",
+                                  text)};
   }
   static again::jitter jitter_named(std::string_view text) {
     if (text == "none") return again::jitter::none;
@@ -132,7 +155,8 @@ class retry_options {
     try {
       return again::jitter::proportional(decimal(text));
     } catch (const usage_error&) {
-      throw usage_error{fmt::format("no jitter is called '{}'; there are: none, full, equal, or a share such as 0.25", text)};
+      throw usage_error{
+          fmt::format("no jitter is called '{}'; there are: none, full, equal, or a share such as 0.25", text)};
     }
   }
   void add_header(std::string_view text) {
@@ -147,12 +171,14 @@ class retry_options {
       case rule::unlimited_attempts_need_a_deadline: return "--attempts without a limit needs a --deadline";
       case rule::unlimited_attempts_need_a_backoff: return "--attempts without a limit needs a --base above 0";
       case rule::backoff_must_not_be_negative: return "--base and --cap must not be negative";
-      case rule::backoff_base_must_not_exceed_cap: return "--base must not exceed --cap: lower the one or raise the other";
+      case rule::backoff_base_must_not_exceed_cap:
+        return "--base must not exceed --cap: lower the one or raise the other";
       case rule::backoff_factor_must_be_at_least_1: return "--factor must be from 1 to 1000000000";
       case rule::backoff_series_must_not_be_empty: return "--backoff fixed: needs one to eight delays";
       case rule::jitter_share_must_be_between_0_and_1: return "--jitter as a share must be between 0 and 1";
       case rule::attempt_timeout_must_be_positive: return "--attempt-timeout must be more than 0";
-      case rule::attempt_timeout_must_not_exceed_deadline: return "--attempt-timeout must not exceed --deadline (30s unless given): lower the one or raise the other";
+      case rule::attempt_timeout_must_not_exceed_deadline:
+        return "--attempt-timeout must not exceed --deadline (30s unless given): lower the one or raise the other";
       case rule::deadline_must_be_positive: return "--deadline must be more than 0";
       case rule::server_delay_max_must_not_be_negative: return "--retry-after-max must not be negative";
     }

@@ -36,20 +36,28 @@ struct settings {
 
 settings settings_of(int argc, char** argv) {
   settings s;
-  options o{"send", "METHOD URL [options]\n\nSends one request, retries it where that is safe and useful, and prints one JSON object."};
+  options o{"send", "METHOD URL [options]\n\nSends one request, retries it where that is safe and useful, and prints "
+                    "one JSON object."};
   s.how.add_to(o);
   o.with("--body", "TEXT", "what is sent", [&s](std::string_view v) { s.body = v; });
-  o.with("--body-file", "FILE", "what is sent, read again for each attempt", [&s](std::string_view v) { s.body_file = v; });
+  o.with("--body-file", "FILE", "what is sent, read again for each attempt",
+         [&s](std::string_view v) { s.body_file = v; });
   o.on("--one-shot-body", "the body can be had once: no attempt after one that began to send it", s.one_shot_body);
   o.on("--idempotent", "your word that a repetition is harmless", s.idempotent);
-  o.with("--idempotency-key", "auto|VALUE", "one Idempotency-Key for all attempts", [&s](std::string_view v) { s.key = v; });
-  o.with("--accept", "LIST", "statuses that are a success besides 2xx and 3xx, such as 404,410", [&s](std::string_view v) { s.accept = taken(http::parse_status_set(v)); });
+  o.with("--idempotency-key", "auto|VALUE", "one Idempotency-Key for all attempts",
+         [&s](std::string_view v) { s.key = v; });
+  o.with("--accept", "LIST", "statuses that are a success besides 2xx and 3xx, such as 404,410",
+         [&s](std::string_view v) { s.accept = taken(http::parse_status_set(v)); });
   o.on("--follow-redirects", "at most 10 of them", s.follow_redirects);
-  o.with("--warm-up", "PATH", "a GET first, on the same connection, that is not reported", [&s](std::string_view v) { s.warm_up = v; });
-  o.with("--repeat", "N", "so many calls, one JSON line each, with one client", [&s](std::string_view v) { s.repeat = number_in(v, 1, 1'000'000); });
-  o.with("--cancel-after", "D", "stop the call after this long", [&s](std::string_view v) { s.cancel_after = duration_of(v); });
+  o.with("--warm-up", "PATH", "a GET first, on the same connection, that is not reported",
+         [&s](std::string_view v) { s.warm_up = v; });
+  o.with("--repeat", "N", "so many calls, one JSON line each, with one client",
+         [&s](std::string_view v) { s.repeat = number_in(v, 1, 1'000'000); });
+  o.with("--cancel-after", "D", "stop the call after this long",
+         [&s](std::string_view v) { s.cancel_after = duration_of(v); });
   std::vector<std::string> words = o.parse(argc, argv);
-  if (words.size() != 2) throw usage_error{"needs a method and a URL: send GET http://127.0.0.1:8080/; send --help tells the rest"};
+  if (words.size() != 2)
+    throw usage_error{"needs a method and a URL: send GET http://127.0.0.1:8080/; send --help tells the rest"};
   if (s.body && s.body_file) throw usage_error{"--body and --body-file exclude each other: give one of them"};
   if (words[1].find("://") == std::string::npos) {
     throw usage_error{fmt::format("URL: '{}' has no scheme; write it like http://{}", words[1], words[1])};
@@ -78,12 +86,17 @@ std::string contents_of(const std::string& path) {
 http::request request_of(const settings& s, const std::string& target) {
   http::request r{http::method{s.method}, target};
   if (s.body || s.body_file) {
-    if (s.one_shot_body) r.body(http::body::one_shot(s.body ? *s.body : contents_of(*s.body_file)));
-    else if (s.body) r.body(*s.body);
-    else r.body(http::body::file(*s.body_file));
+    if (s.one_shot_body)
+      r.body(http::body::one_shot(s.body ? *s.body : contents_of(*s.body_file)));
+    else if (s.body)
+      r.body(*s.body);
+    else
+      r.body(http::body::file(*s.body_file));
   }
-  if (s.key && *s.key == "auto") r.idempotency_key_auto();
-  else if (s.key) r.idempotency_key(*s.key);
+  if (s.key && *s.key == "auto")
+    r.idempotency_key_auto();
+  else if (s.key)
+    r.idempotency_key(*s.key);
   if (s.idempotent) r.idempotent();
   r.accept(s.accept);
   if (s.follow_redirects) r.max_redirects(10);
@@ -117,7 +130,8 @@ again::task<> stop_later(again::duration d, again::inplace_stop_source& stop) {
 }
 
 // A call that `--cancel-after` may stop.
-again::task<outcome> bounded_call(http::client& client, const settings& s, const std::string& target, again::inplace_stop_source& stop) {
+again::task<outcome> bounded_call(http::client& client, const settings& s, const std::string& target,
+                                  again::inplace_stop_source& stop) {
   const again::context& here = co_await again::get_context();
   again::scope watch{here.scheduler->root()};
   if (s.cancel_after) watch.spawn(stop_later(*s.cancel_after, stop));
@@ -153,7 +167,8 @@ int program(int argc, char** argv) {
   for (int i = 0; i < s.repeat; ++i) {
     again::inplace_stop_source stop;
     const outcome o = again::sync_wait(loop, bounded_call(client, s, url->target, stop), stop.get_token());
-    if (s.how.verbose && !o.ok) fmt::print(stderr, "gave up: {}{}{}\n", *o.reason, o.detail.empty() ? "" : "; last error: ", o.detail);
+    if (s.how.verbose && !o.ok)
+      fmt::print(stderr, "gave up: {}{}{}\n", *o.reason, o.detail.empty() ? "" : "; last error: ", o.detail);
     print(o);
     all = all && o.ok;
   }

@@ -72,9 +72,7 @@ inline std::string what_of(const std::exception_ptr& e) {
   try {
     if (e) std::rethrow_exception(e);
     return "no exception";
-  } catch (const std::exception& caught) {
-    return caught.what();
-  } catch (...) {
+  } catch (const std::exception& caught) { return caught.what(); } catch (...) {
     return "an exception that is no std::exception";
   }
 }
@@ -102,12 +100,13 @@ inline std::string count_of(int n, std::string_view one) {
 
 /// "412 ms": three digits are enough for people.
 inline std::string rounded(duration d) {
-  const duration unit = d >= std::chrono::seconds{10} ? duration{std::chrono::milliseconds{100}}
-                        : d >= std::chrono::seconds{1} ? duration{std::chrono::milliseconds{10}}
+  const duration unit = d >= std::chrono::seconds{10}        ? duration{std::chrono::milliseconds{100}}
+                        : d >= std::chrono::seconds{1}       ? duration{std::chrono::milliseconds{10}}
                         : d >= std::chrono::milliseconds{10} ? duration{std::chrono::milliseconds{1}}
-                        : d >= std::chrono::milliseconds{1} ? duration{std::chrono::microseconds{100}}
-                                                            : duration{std::chrono::microseconds{1}};
-  return d == forever ? to_string(d) : to_string(duration{(d.count() + unit.count() / 2) / unit.count() * unit.count()});
+                        : d >= std::chrono::milliseconds{1}  ? duration{std::chrono::microseconds{100}}
+                                                             : duration{std::chrono::microseconds{1}};
+  return d == forever ? to_string(d)
+                      : to_string(duration{(d.count() + unit.count() / 2) / unit.count() * unit.count()});
 }
 
 }  // namespace again::inline AGAIN_ABI::detail
@@ -151,7 +150,8 @@ template <class E> struct fmt::formatter<again::failure<E>> {
     if (f.attempts() == 0) {
       out = fmt::format_to(out, ", nothing was sent");
     } else {
-      out = fmt::format_to(out, " after {} in {}", again::detail::count_of(f.attempts(), "attempt"), again::detail::rounded(f.elapsed()));
+      out = fmt::format_to(out, " after {} in {}", again::detail::count_of(f.attempts(), "attempt"),
+                           again::detail::rounded(f.elapsed()));
     }
     if (f.error() != nullptr) out = fmt::format_to(out, "; last error: {}", again::detail::error_text(*f.error()));
     if (!with_trace) return out;
@@ -169,7 +169,9 @@ namespace again::inline AGAIN_ABI::detail {
 inline std::string shown(const backoff& b) {
   std::string out;
   using kinds = backoff::kinds;
-  const auto two = [&b](std::string_view kind) { return fmt::format("{}({}, {})", kind, to_string(b.base), to_string(b.cap)); };
+  const auto two = [&b](std::string_view kind) {
+    return fmt::format("{}({}, {})", kind, to_string(b.base), to_string(b.cap));
+  };
   switch (b.kind) {
     case kinds::constant: out = fmt::format("constant({})", to_string(b.base)); break;
     case kinds::linear: out = two("linear"); break;
@@ -180,7 +182,8 @@ inline std::string shown(const backoff& b) {
     case kinds::fibonacci: out = two("fibonacci"); break;
     case kinds::fixed:
       out = "fixed(";
-      for (std::size_t i = 0; i < static_cast<std::size_t>(b.series_size); ++i) out += (i != 0 ? ", " : "") + to_string(b.series[i]);
+      for (std::size_t i = 0; i < static_cast<std::size_t>(b.series_size); ++i)
+        out += (i != 0 ? ", " : "") + to_string(b.series[i]);
       out += ')';
       break;
     case kinds::decorrelated: out = two("decorrelated"); break;
@@ -222,8 +225,10 @@ inline std::string shown(const attempt_record& r) {
   std::string out = fmt::format("attempt {}: ", r.attempt);
   if (r.code != 0) out += fmt::format("{}", r.code);
   if (!r.ok) {  // a status says all, unless it is of an answer that went wrong later
-    if (r.code == 0) out += r.name.empty() ? std::string_view{"failed"} : r.name;
-    else if (!r.name.empty() && r.name != "status") out += fmt::format(" {}", r.name);
+    if (r.code == 0)
+      out += r.name.empty() ? std::string_view{"failed"} : r.name;
+    else if (!r.name.empty() && r.name != "status")
+      out += fmt::format(" {}", r.name);
     out += fmt::format(" ({}{})", r.reach, r.timed_out ? ", timed out" : "");
   } else if (r.code == 0) {
     out += "ok";
@@ -237,12 +242,14 @@ inline std::string shown(const attempt_record& r) {
 
 inline std::string shown(const http::response& r) {
   const std::string_view phrase = http::reason_phrase(r.status);
-  return fmt::format("{}{}{}, {} byte{}", r.status, phrase.empty() ? "" : " ", phrase, r.body.size(), r.body.size() == 1 ? "" : "s");
+  return fmt::format("{}{}{}, {} byte{}", r.status, phrase.empty() ? "" : " ", phrase, r.body.size(),
+                     r.body.size() == 1 ? "" : "s");
 }
 
 inline std::string shown(const http::request& r) {
   const std::size_t query = r.target().find('?');
-  return fmt::format("{} {}{}", r.method(), std::string_view{r.target()}.substr(0, query), query == std::string::npos ? "" : "?...");
+  return fmt::format("{} {}{}", r.method(), std::string_view{r.target()}.substr(0, query),
+                     query == std::string::npos ? "" : "?...");
 }
 
 }  // namespace again::inline AGAIN_ABI::detail

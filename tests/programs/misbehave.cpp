@@ -40,12 +40,18 @@ step step_of(const json& j) {
   s.end = end == "rst" || end == "reset" ? ending::reset : end == "keep" ? ending::keep : ending::close;
   if (j.contains("then")) {
     const json& then = j.at("then");
-    if (then.is_object()) s.inner = std::make_shared<const step>(step_of(then));
-    else if (then == "close") s.then = afterwards::close;
-    else if (then == "keep") s.then = afterwards::keep;
-    else if (then == "send_408_close") s.then = afterwards::send_408_close;
-    else if (then == "send_extra_response") s.then = afterwards::send_extra_response;
-    else throw std::invalid_argument{"'then' is not known: " + then.dump()};
+    if (then.is_object())
+      s.inner = std::make_shared<const step>(step_of(then));
+    else if (then == "close")
+      s.then = afterwards::close;
+    else if (then == "keep")
+      s.then = afterwards::keep;
+    else if (then == "send_408_close")
+      s.then = afterwards::send_408_close;
+    else if (then == "send_extra_response")
+      s.then = afterwards::send_extra_response;
+    else
+      throw std::invalid_argument{"'then' is not known: " + then.dump()};
   }
   return s;
 }
@@ -64,30 +70,47 @@ json counts_of(const misbehaving_server& server) {
   for (const seen_request& r : server.requests()) {
     json headers = json::object();
     for (const auto& [name, value] : r.headers) headers[name] = value;
-    seen.push_back({{"method", r.method}, {"target", r.target}, {"headers", std::move(headers)}, {"body", r.body}, {"connection", r.connection}});
+    seen.push_back({{"method", r.method},
+                    {"target", r.target},
+                    {"headers", std::move(headers)},
+                    {"body", r.body},
+                    {"connection", r.connection}});
   }
-  return {{"requests", t.requests}, {"connections", t.connections}, {"overruns", t.overruns},     {"steps_left", t.steps_left},
-          {"refused", t.refused},   {"by_key", server.requests_by_key()}, {"seen", std::move(seen)}};
+  return {{"requests", t.requests},     {"connections", t.connections}, {"overruns", t.overruns},
+          {"steps_left", t.steps_left}, {"refused", t.refused},         {"by_key", server.requests_by_key()},
+          {"seen", std::move(seen)}};
 }
 
 int serve(const std::vector<std::string>& words) {
   json script = json::array();
   server_options options;
   for (std::size_t i = 0; i < words.size(); ++i) {
-    const auto value = [&] { return i + 1 < words.size() ? words[++i] : throw std::invalid_argument{words[i] + " needs a value"}; };
-    if (words[i] == "--tls") options.tls.emplace();
-    else if (words[i] == "--port") options.port = std::stoi(value());
-    else if (words[i] == "--key") options.key = [field = value()](const seen_request& r) { const std::string* const v = r.header(field); return v != nullptr ? *v : std::string{}; };
+    const auto value = [&] {
+      return i + 1 < words.size() ? words[++i] : throw std::invalid_argument{words[i] + " needs a value"};
+    };
+    if (words[i] == "--tls")
+      options.tls.emplace();
+    else if (words[i] == "--port")
+      options.port = std::stoi(value());
+    else if (words[i] == "--key")
+      options.key = [field = value()](const seen_request& r) {
+        const std::string* const v = r.header(field);
+        return v != nullptr ? *v : std::string{};
+      };
     else if (words[i] != "-") {
       std::ifstream file{words[i]};
       script = json::parse(file);
     }
   }
   const auto run = [](misbehaving_server& server, const char* scheme) {
-    say({{"url", server.url("", scheme)}, {"port", server.port()}, {"authority", misbehaving_server::authority_file()}});
+    say({{"url", server.url("", scheme)},
+         {"port", server.port()},
+         {"authority", misbehaving_server::authority_file()}});
     for (std::string line; std::getline(std::cin, line);) {
-      if (line == "stop") server.stop();
-      else if (line == "start") server.start();
+      if (line == "stop")
+        server.stop();
+      else if (line == "start")
+        server.start();
       say(counts_of(server));
     }
     say(counts_of(server));
