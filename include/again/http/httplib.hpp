@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `httplib_transport`: the transport over cpp-httplib (0.11.1 and newer): pooled connections, blocking sends on bounded worker
+/// `httplib_transport`: the transport over cpp-httplib (0.11.3 and newer): pooled connections, blocking sends on bounded worker
 /// threads, cancellation and bounds that work in every phase.
 ///
 /// What cpp-httplib cannot do, and what is made of it here: an interim answer other than 100 is the error `protocol`; a body that

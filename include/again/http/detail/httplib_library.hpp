@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// cpp-httplib itself, and the few places where its versions (0.11.1 and newer) differ for us. The only header that
+/// cpp-httplib itself, and the few places where its versions (0.11.3 and newer) differ for us. The only header that
 /// includes it. Differences are probed in templates, by what compiles; enumerators are named, never numbered.
 #pragma once
 
@@ -15,6 +15,7 @@
 #include <httplib.h>
 
 #include <concepts>
+#include <initializer_list>
 #include <string>
 
 namespace again::inline AGAIN_ABI::http::detail {
@@ -24,6 +25,20 @@ inline constexpr bool httplib_has_tls = true;
 #else
 inline constexpr bool httplib_has_tls = false;
 #endif
+
+/// Is a version "0.11.3" at least that?
+constexpr bool at_least(const char* version, int major, int minor, int patch) noexcept {
+  for (const int wanted : {major, minor, patch}) {
+    int part = 0;
+    for (; *version >= '0' && *version <= '9'; ++version) part = part * 10 + (*version - '0');
+    if (part != wanted) return part > wanted;
+    if (*version == '.') ++version;
+  }
+  return true;
+}
+static_assert(at_least(CPPHTTPLIB_VERSION, 0, 11, 3),
+              "again/http needs cpp-httplib 0.11.3 or newer: before, its hook for new sockets misses Unix-domain ones, and "
+              "what was sent could not be told from what was not");
 
 /// Our way of using a client: one connection kept open, nothing rewritten, nothing done behind our back.
 template <class Client> void tame(Client& client) {
