@@ -96,22 +96,24 @@ class httplib_connection {
       client_.reset();
     }
     const auto now = steady::now();
-    const socket_watch::report socket = watch_.examine();
     content_touched_ = x.done > 0;
-    if (says == httplib_says::success && tls() && !socket.secured) {  // a proxy's answer to CONNECT, passed off as the origin's
-      close();
-      return unexpected<send_failure>{send_failure{error_kind::refused, reach::not_sent, "the proxy refused the tunnel"}};
-    }
-    if (says == httplib_says::success && !x.seen.headers_complete) x.take_head(head);  // no body: our handler was not asked
-    x.seen.quiet = now - x.progress;
-    diagnosis d = diagnose(says, x.seen, socket, tls(), now - begun, connect_limit, idle_limit);
-
-    if (socket.sockets > 0) opened_at_ = begun;
     idle_since_ = now;
+    if (!reused) opened_at_ = begun;
+    x.answer.url = url{what.origin, what.request.target()};
+    if (says == httplib_says::success) {
+      if (tls() && !watch_.is_secured()) {  // a proxy's answer to CONNECT, passed off as the origin's
+        close();
+        return unexpected<send_failure>{send_failure{error_kind::refused, reach::not_sent, "the proxy refused the tunnel"}};
+      }
+      if (!x.seen.headers_complete) x.take_head(head);  // no body: our handler was not asked
+    }
+    x.seen.quiet = now - x.progress;
+    const bool whole = says == httplib_says::success && !x.seen.interim && !x.seen.bad_framing && !x.seen.until_close;
+    diagnosis d{true, error_kind::status, reach::answered, {}};
+    if (!whole) d = diagnose(says, x.seen, watch_.examine(), tls(), now - begun, connect_limit, idle_limit);
     if (!d.success || x.must_close || x.seen.no_body) close();
     if (!open()) watch_.release();
 
-    x.answer.url = url{what.origin, what.request.target()};
     if (d.success) return std::move(x.answer);
     send_failure failure{d.kind, d.reach, std::move(d.text)};
     if (x.seen.headers_complete) failure.partial = std::move(x.answer);
@@ -133,7 +135,8 @@ class httplib_connection {
       const framing f = framing_of(answer.headers);
       const bool bodyless = answer.status == 204 || answer.status == 304 || what.request.method() == method::head;
       seen.chunked = f.kind == framing::chunked;
-      must_close = f.close || answer.status < 200 || (f.kind == framing::none && !bodyless);
+      seen.until_close = f.kind == framing::none && !bodyless;
+      must_close = f.close || answer.status < 200 || seen.until_close;
       seen.interim = answer.status < 200;
       seen.no_body = answer.status == 304;
       seen.bad_framing = f.kind == framing::nonsense && !bodyless;

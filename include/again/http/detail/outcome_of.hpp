@@ -20,6 +20,7 @@ namespace again::inline AGAIN_ABI::http::detail {
 struct observed {
   bool headers_complete = false;   ///< status and headers are known
   bool chunked = false;            ///< framing of the body
+  bool until_close = false;        ///< the body ends with the connection: how that ended is all that tells whether it is whole
   bool no_body = false;            ///< complete without a body: we stopped the library from waiting for one (304)
   bool interim = false;            ///< a status below 200 that is not 100: the library would take what follows for its body
   bool bad_framing = false;        ///< Content-Length or Transfer-Encoding that mean nothing
@@ -51,7 +52,9 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
   if (seen.interim) {
     return failed(error_kind::protocol, reach::answered, "an interim answer came first, and cpp-httplib cannot read past it");
   }
-  if (says == httplib_says::success || seen.no_body) return diagnosis{true, error_kind::status, reach::answered, {}};
+  // Some versions (0.14 to 0.18) take any end of the connection for the end of such a body.
+  const bool in_order = !seen.until_close || socket.timed || (socket.peer_closed && !socket.reset);
+  if ((says == httplib_says::success && in_order) || seen.no_body) return diagnosis{true, error_kind::status, reach::answered, {}};
   if (socket.second_refused) {
     return failed(error_kind::closed, answered, "the connection was closed, and a hidden second send was refused");
   }

@@ -36,7 +36,6 @@ class socket_watch {
     reach how_far = reach::not_sent;
     int sockets = 0;              ///< opened in this attempt, a refused one not counted
     bool second_refused = false;  ///< the library tried to send again
-    bool secured = false;         ///< the TLS handshake has finished
     bool timed = false;           ///< nothing is known of FIN and RST: only the clock tells
     bool reset = false;
     bool peer_closed = false;
@@ -104,15 +103,20 @@ class socket_watch {
     if (duplicate_ >= 0) ::shutdown(duplicate_, SHUT_RDWR);
   }
 
-  /// After the library has returned.
+  /// The TLS handshake of this socket has finished.
+  bool is_secured() noexcept {
+    const std::lock_guard lock{mutex_};
+    return secured_;
+  }
+
+  /// After the library has returned without success.
   report examine() noexcept {
     const std::lock_guard lock{mutex_};
     const tcp_state now = look_at(duplicate_);
     report r;
-    r.how_far = how_far();
+    r.how_far = how_far(now);
     r.sockets = sockets_;
     r.second_refused = second_refused_;
-    r.secured = secured_;
     r.timed = !now.known;
     r.reset = tls_ && secured_ ? reset_ : now.reset;  // under TLS our own goodbye may have met a RST in the end
     r.peer_closed = tls_ && secured_ ? eof_ || now.peer_closed : now.peer_closed;
@@ -139,10 +143,10 @@ class socket_watch {
   int descriptor() const noexcept { return duplicate_; }
 
  private:
-  reach how_far() const noexcept {
+  reach how_far() const noexcept { return how_far(look_at(duplicate_)); }
+  reach how_far(const tcp_state& now) const noexcept {
     if (sockets_ == 0 && !reused_) return reach::not_sent;
     if (tls_ && !secured_) return reach::not_sent;
-    const tcp_state now = look_at(duplicate_);
     if (!now.known) return reach::maybe_sent;
     if (now.queued <= base_.queued) return reach::not_sent;
     const bool answered = !tls_ && now.received > base_.received + (now.peer_closed ? 1U : 0U);

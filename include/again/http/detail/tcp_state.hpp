@@ -15,7 +15,7 @@
 
 namespace again::inline AGAIN_ABI::http::detail {
 
-/// A snapshot. Cost: one system call, 0.3 µs.
+/// A snapshot. Cost: two system calls, 0.6 µs.
 struct tcp_state {
   bool known = false;
   bool connected = false;        ///< the handshake has finished and nobody has reset it
@@ -41,12 +41,22 @@ struct kernel_tcp_info {
 static_assert(offsetof(kernel_tcp_info, last_data_received) == 52 && offsetof(kernel_tcp_info, bytes_received) == 128 &&
               offsetof(kernel_tcp_info, not_sent) == 144 && sizeof(kernel_tcp_info) == 216);
 
-inline tcp_state look_at(int fd) noexcept {
+inline bool read_tcp_info(int fd, kernel_tcp_info& into) noexcept {
   constexpr int tcp_info_option = 11;
+  socklen_t length = sizeof into;
+  return fd >= 0 && ::getsockopt(fd, IPPROTO_TCP, tcp_info_option, &into, &length) == 0 && length >= sizeof into;
+}
+
+inline tcp_state look_at(int fd) noexcept {
   enum : std::uint8_t { established = 1, fin_wait_1 = 4, fin_wait_2 = 5, time_wait = 6, close = 7, close_wait = 8, last_ack = 9, closing = 11 };
-  kernel_tcp_info info;
-  socklen_t length = sizeof info;
-  if (fd < 0 || ::getsockopt(fd, IPPROTO_TCP, tcp_info_option, &info, &length) != 0 || length < sizeof info) return {};
+  // The kernel reads the state before it locks the socket and counts: a FIN in between would be counted as payload. So the counts
+  // are taken together with a state that was the same before and after.
+  kernel_tcp_info info, later;
+  if (!read_tcp_info(fd, later)) return {};
+  do {
+    info = later;
+    if (!read_tcp_info(fd, later)) return {};
+  } while (info.state != later.state);
   tcp_state s;
   s.known = true;
   // Nothing acknowledged, not even our SYN: never connected, and what counts as queued then is not payload.
