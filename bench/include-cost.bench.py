@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What an #include costs whoever compiles: the compiler's CPU time for a file with nothing else in it, and the lines after
+preprocessing. Interleaved rounds; -O2 -fsyntax-only."""
+import os
+import resource
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "tools"))
+from report import ROOT, Suite  # noqa: E402
+
+suite = Suite("include-cost")
+
+HEADERS = [  # shown as, text, in the quick form too
+    ("<chrono>", "#include <chrono>", True),
+    ("<coroutine> <expected>", "#include <coroutine>\n#include <expected>", False),
+    ("again/policy.hpp", "#include <again/policy.hpp>", False),
+    ("again/task.hpp", "#include <again/task.hpp>", False),
+    ("again/retry.hpp", "#include <again/retry.hpp>", True),
+    ("again/again.hpp", "#include <again/again.hpp>", True),
+    ("again/http.hpp", "#include <again/http.hpp>", False),
+    ("boost/asio/awaitable.hpp", "#include <utility>\n#include <boost/asio/awaitable.hpp>", True),
+    ("boost/asio.hpp", "#include <utility>\n#include <boost/asio.hpp>", False),
+    ("httplib.h", "#include <httplib.h>", False),
+]
+
+
+def httplib_flags():
+    found = subprocess.run(["pkg-config", "--cflags", "cpp-httplib"], capture_output=True, text=True)
+    return found.stdout.split() if found.returncode == 0 else []
+
+
+COMMAND = suite.compiler + [suite.std, "-O2", "-I" + os.path.join(ROOT, "include"), "-x", "c++"] + httplib_flags()
+
+
+def compile_once(text):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(COMMAND + ["-fsyntax-only", "-"], input=text, text=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) if done.returncode == 0 else None
+
+
+def lines(text):
+    return subprocess.run(COMMAND + ["-E", "-P", "-"], input=text, text=True, capture_output=True).stdout.count("\n")
+
+
+GROUP = "compiling one #include"
+chosen = [(name, text) for name, text, quick in HEADERS if suite.wanted(GROUP, name) and (quick or not suite.quick)]
+times = {name: [] for name, _ in chosen}
+for _ in range(3 if suite.quick else 7):
+    for name, text in chosen:
+        seconds = compile_once(text + "\n")
+        if seconds is not None:
+            times[name].append(seconds)
+for name, text in chosen:
+    if times[name]:
+        suite.add(GROUP, name, {"s": [min(times[name])], "s_median": times[name], "lines": [lines(text + "\n")]})
+suite.goal("again/retry.hpp / <chrono>", GROUP, "again/retry.hpp", "s", 1.25, "<chrono>")
+suite.goal("again/again.hpp / boost/asio/awaitable.hpp", GROUP, "again/again.hpp", "s", 0.75, "boost/asio/awaitable.hpp")
+suite.notes.append("s: the least CPU time of all rounds; lines: after preprocessing, without blank ones.")
+suite.finish()
