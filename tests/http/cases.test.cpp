@@ -267,3 +267,36 @@ TEST_CASE("of the cases at most four are beyond the transport, each with its rea
     MESSAGE(id, ": ", reason);
   }
 }
+
+TEST_CASE(
+    "over TLS too, with a server that closes right after the write, it sees as many requests as attempts were made") {
+  // Later versions of cpp-httplib send again by themselves where a peer looks closed after the write.
+  for (const bool reused : {false, true}) {
+    CAPTURE(reused);
+    server_options how;
+    how.tls.emplace();
+    misbehaving_server server{
+        [](const seen_request& r, int) { return r.target == "/warm-up" ? respond(200) : tls_close_after_write(); },
+        how};
+    client api{server.url(""), {}, {.cacert = misbehaving_server::authority_file()}};
+    again::virtual_clock time;
+    again::run_loop loop{time, 1};
+    const again::policy four{.attempts = 4, .jitter = again::jitter::none};
+    const auto attempts = [&](request r) {
+      if (reused) REQUIRE(again::sync_wait(loop, api.get("/warm-up")));
+      const auto result = again::sync_wait(loop, again::retry(four, api.send(std::move(r))));
+      REQUIRE(!result);
+      CHECK(result.error().error()->kind() == error_kind::closed);
+      return static_cast<std::size_t>(result.error().attempts());
+    };
+    const auto source = [] { return body::factory([] { return std::string(40'000, 'b'); }); };
+    CHECK(attempts(request::get("/get")) == 4);
+    CHECK(attempts(request::post("/post").body("b")) == 1);
+    CHECK(attempts(request::put("/put").body(source())) == 4);
+    CHECK(attempts(request::post("/keyed").body(source()).idempotency_key_auto()) == 4);
+    CHECK(server.requests_seen("/get") == 4);
+    CHECK(server.requests_seen("/post") == 1);
+    CHECK(server.requests_seen("/put") == 4);
+    CHECK(server.requests_seen("/keyed") == 4);
+  }
+}

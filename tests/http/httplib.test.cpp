@@ -140,6 +140,7 @@ TEST_CASE("every failure has its kind, and reach tells the truth") {
       {stall_body("half", 8), request::get("/"), "timeout", "answered", 1},
       {raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), request::get("/"), "truncated", "answered", 1},
       {raw("HTTP/1.1 200 OK\r\n\r\nhel", ending::reset), request::get("/"), "truncated", "answered", 1},
+      {raw("HTTP/1.1 200 OK\r\n\r\nhel", ending::keep), request::get("/"), "timeout", "answered", 1},
       {raw("HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\nhello"), request::get("/"), "protocol", "answered", 1},
       {raw("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"), request::get("/"), "protocol", "answered", 1},
       {raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), request::get("/"), "protocol", "answered", 1},
