@@ -4,6 +4,7 @@
 /// alone. For HTTP include `<again/http.hpp>`, for fmt `<again/format.hpp>`.
 #pragma once
 
+#include <again/adaptive_rate.hpp>
 #include <again/awaitable.hpp>
 #include <again/backoff.hpp>
 #include <again/breaker.hpp>
@@ -14,10 +15,20 @@
 #include <again/expected.hpp>
 #include <again/explain.hpp>
 #include <again/failure.hpp>
+#include <again/fallback.hpp>
+#include <again/guard.hpp>
+#include <again/hedge.hpp>
 #include <again/jitter.hpp>
+#include <again/latency.hpp>
+#include <again/limit.hpp>
+#include <again/live_policy.hpp>
 #include <again/operation.hpp>
+#include <again/pipe.hpp>
 #include <again/policy.hpp>
 #include <again/random.hpp>
+#include <again/rate.hpp>
+#include <again/repeatable.hpp>
+#include <again/resilient.hpp>
 #include <again/retry.hpp>
 #include <again/run_loop.hpp>
 #include <again/scheduler.hpp>

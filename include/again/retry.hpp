@@ -27,6 +27,7 @@
 
 #include <again/decide.hpp>
 #include <again/detail/misuse.hpp>
+#include <again/detail/nonsense.hpp>
 #include <again/detail/on_run.hpp>
 #include <again/detail/retry_run.hpp>
 #include <again/failure.hpp>
@@ -54,7 +55,11 @@ template <fallible_operation Op, class Hooks = detail::retry_hooks<>,
   using run_type =
       std::conditional_t<Elsewhere, detail::on_run<detail::retry_run<Op, Hooks>>, detail::retry_run<Op, Hooks>>;
 
-  retry_operation(const checked_policy& p, Op op, Hooks hooks = {}) : parts_{p, std::move(op), std::move(hooks)} {}
+  retry_operation(const checked_policy& p, Op op, Hooks hooks = {}) : parts_{p, std::move(op), std::move(hooks)} {
+    static_assert(!(detail::never_fails<Op> && detail::repeats<retry_operation>),
+                  "again::retry: a fallback that cannot fail leaves nothing to retry; put the retry inside: "
+                  "fallback(retry(policy, op), value)");
+  }
 
   /// `pred(const E&)` decides what is worth another attempt: a `bool` (transient or permanent; what must not be sent twice
   /// still is not) or a whole `verdict`.

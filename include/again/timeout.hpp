@@ -21,8 +21,12 @@ namespace again::inline AGAIN_ABI {
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
 auto timeout(duration d, Op&& op) {
-  return retry(policy{.attempts = 1, .backoff = constant(duration::zero()), .jitter = jitter::none, .attempt_timeout = forever, .deadline = d},
-               std::forward<Op>(op));
+  const policy one{.attempts = 1,
+                   .backoff = constant(duration::zero()),
+                   .jitter = jitter::none,
+                   .attempt_timeout = forever,
+                   .deadline = d};
+  return retry_operation<std::decay_t<Op>, detail::once_hooks>{one, std::forward<Op>(op)};
 }
 
 // A mistake, told in one sentence.

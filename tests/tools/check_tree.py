@@ -14,10 +14,10 @@ import tempfile
 # detail/ headers have no floor of their own: they may be used by, and include, what their users may.
 FLOORS = [
     "expected stop_reason clock random version",
-    "backoff jitter policy verdict decide explain failure trace budget breaker",
+    "backoff jitter policy verdict decide explain failure trace budget breaker latency",
     "awaitable context task sync_wait when_all when_any scope scheduler run_loop virtual_clock stop_token sleep "
     "this_context resume_on operation",
-    "retry timeout hedge fallback guard limit rate repeatable observe catching nested pipe resilient reconfigure chaos "
+    "retry timeout adaptive_rate live_policy hedge fallback guard limit rate repeatable observe catching nested pipe resilient reconfigure chaos "
     "testing again",
     "http/message",  # and every other http/… that is not named below
     "http/httplib http/client http/redirect http/resolve http/curl format metrics sink http",

@@ -104,6 +104,11 @@ class retry_hooks {
   [[no_unique_address]] guards shared_;
 };
 
+/// Of a `timeout`: a retry that makes one attempt, as those around it can see from its type.
+struct once_hooks : retry_hooks<> {
+  static constexpr bool once = true;
+};
+
 template <class Op, class Hooks> struct retry_parts {
   checked_policy policy;
   Op op;

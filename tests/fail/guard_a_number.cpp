@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+// EXPECT: again: this is not an operation
+#include <again/pipe.hpp>
+#include <again/task.hpp>
+
+using namespace std::chrono_literals;
+
+again::task<again::expected<int, char>> load();
+again::breaker shared_breaker;
+again::rate_limiter shared_rate{{}};
+
+auto f() { return again::guard(shared_breaker, 3); }

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#include <again/repeatable.hpp>
+
+#include <again/breaker.hpp>
+#include <again/fallback.hpp>
+#include <again/guard.hpp>
+#include <again/limit.hpp>
+#include <again/rate.hpp>
+#include <again/retry.hpp>
+#include <again/task.hpp>
+#include <again/timeout.hpp>
+
+#include "support/trouble.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace again_test;
+using namespace std::chrono_literals;
+
+namespace {
+again::task<outcome> send() { co_return 1; }
+}  // namespace
+
+TEST_CASE("what says nothing may be repeated, once_only may not") {
+  CHECK(again::is_repeatable(send));
+  again::once_only order{send};
+  CHECK_FALSE(again::is_repeatable(order));
+  world w;
+  CHECK(w.run(order()).value() == 1);
+}
+
+TEST_CASE("combinators pass the answer on") {
+  const again::once_only order{send};
+  again::breaker b;
+  again::limiter l;
+  again::rate_limiter r{{}};
+  CHECK_FALSE(again::is_repeatable(again::timeout(1s, order)));
+  CHECK_FALSE(again::is_repeatable(again::guard(b, order)));
+  CHECK_FALSE(again::is_repeatable(again::limit(l, order)));
+  CHECK_FALSE(again::is_repeatable(again::rate(r, order)));
+  CHECK_FALSE(again::is_repeatable(again::fallback(order, 1)));
+  CHECK_FALSE(again::is_repeatable(again::fallback(send, order)));
+  CHECK_FALSE(again::is_repeatable(again::retry(again::policy{}, order)));
+  CHECK(again::is_repeatable(again::retry(again::policy{}, send)));
+  CHECK(again::is_repeatable(again::limit(l, send)));
+}
