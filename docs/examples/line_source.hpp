@@ -109,7 +109,7 @@ class line_source {
     std::string line;
     std::size_t number = 0;
     bool too_long = false;
-    std::string part(64 * 1024, '\0');
+    std::string part(std::size_t{64} * 1024, '\0');
     for (;;) {
       pollfd both[2] = {{fd_, POLLIN, 0}, {wake_, POLLIN, 0}};
       if (::poll(both, 2, -1) < 0 && errno != EINTR) return end(std::strerror(errno));

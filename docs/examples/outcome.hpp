@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cmath>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -74,7 +75,7 @@ inline outcome not_sent(again::http::error_kind kind, again::stop_reason why, st
 }
 
 /// Milliseconds to the microsecond.
-inline double milliseconds(again::duration d) { return static_cast<double>(d.count() / 1'000) / 1'000.0; }
+inline double milliseconds(again::duration d) { return std::floor(static_cast<double>(d.count()) / 1e3) / 1e3; }
 
 template <class T> json or_null(bool there, const T& value) { return there ? json(value) : json(nullptr); }
 

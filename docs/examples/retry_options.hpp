@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -127,13 +128,15 @@ class retry_options {
     using kinds = again::backoff::kinds;
     if (text.starts_with("fixed:")) {
       again::backoff b{.kind = kinds::fixed};
+      std::size_t delays = 0;
       for (std::string_view rest = text.substr(6); !rest.empty();) {
         const auto comma = std::min(rest.find(','), rest.size());
-        if (b.series_size == again::backoff::series_capacity) throw usage_error{"at most 8 delays"};
-        b.series[static_cast<std::size_t>(b.series_size++)] = duration_of(rest.substr(0, comma));
+        if (delays == b.series.size()) throw usage_error{"at most 8 delays"};
+        b.series[delays++] = duration_of(rest.substr(0, comma));
         rest.remove_prefix(std::min(comma + 1, rest.size()));
       }
-      if (b.series_size == 0) throw usage_error{"a series of delays must follow: fixed:1s,2s,5s"};
+      b.series_size = static_cast<std::int8_t>(delays);
+      if (delays == 0) throw usage_error{"a series of delays must follow: fixed:1s,2s,5s"};
       return b;
     }
     for (const auto& [name, kind] : {std::pair{std::string_view{"constant"}, kinds::constant},
