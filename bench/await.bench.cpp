@@ -28,7 +28,9 @@ struct textbook {
     static std::suspend_always initial_suspend() noexcept { return {}; }
     struct last {
       static bool await_ready() noexcept { return false; }
-      static std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> h) noexcept { return h.promise().then; }
+      static std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> h) noexcept {
+        return h.promise().then;
+      }
       static void await_resume() noexcept {}
     };
     static last final_suspend() noexcept { return {}; }
@@ -119,9 +121,18 @@ int main(int argc, char** argv) {
   });
   s.add("ten awaits deep", "again::task", [](std::size_t n) { bench::keep(again::sync_wait(many_nested(n))); });
   s.add("ten awaits deep", "boost::asio::awaitable", [](std::size_t n) { asio_run(asio_many_nested(n)); });
-  s.add_goal({.text = "one co_await / Boost.Asio's", .group = "one await", .who = "again::task", .against_group = {},
-              .against = "boost::asio::awaitable", .limit = 0.75});
-  s.add_goal({.text = "allocations of one co_await", .group = "one await", .who = "again::task", .against_group = {}, .against = {},
-              .limit = 0, .metric = "allocations"});
+  s.add_goal({.text = "one co_await / Boost.Asio's",
+              .group = "one await",
+              .who = "again::task",
+              .against_group = {},
+              .against = "boost::asio::awaitable",
+              .limit = 0.75});
+  s.add_goal({.text = "allocations of one co_await",
+              .group = "one await",
+              .who = "again::task",
+              .against_group = {},
+              .against = {},
+              .limit = 0,
+              .metric = "allocations"});
   return s.run();
 }

@@ -56,13 +56,29 @@ int main(int argc, char** argv) {
   bench::suite s{"combinators", argc, argv};
   int x = 0;
   const auto op = [&x] { return attempt(x); };
-  const auto waits = [](auto make) { return [make](std::size_t n) { bench::keep(again::sync_wait(repeated(make, n))); }; };
+  const auto waits = [](auto make) {
+    return [make](std::size_t n) { bench::keep(again::sync_wait(repeated(make, n))); };
+  };
   using goal = bench::suite::goal;
   const std::string alone = "around a success";
   const auto adds = [&](const std::string& who, const std::string& to, double limit, const std::string& why) {
-    s.add_goal(goal{.text = who + ": ns more than " + to + why, .group = alone, .who = who, .against_group = {}, .against = {}, .limit = limit,
-                    .metric = "ns", .at_least = false, .minus_group = {}, .minus = to});
-    s.add_goal(goal{.text = who + ": allocations", .group = alone, .who = who, .against_group = {}, .against = {}, .limit = 0, .metric = "allocations"});
+    s.add_goal(goal{.text = who + ": ns more than " + to + why,
+                    .group = alone,
+                    .who = who,
+                    .against_group = {},
+                    .against = {},
+                    .limit = limit,
+                    .metric = "ns",
+                    .at_least = false,
+                    .minus_group = {},
+                    .minus = to});
+    s.add_goal(goal{.text = who + ": allocations",
+                    .group = alone,
+                    .who = who,
+                    .against_group = {},
+                    .against = {},
+                    .limit = 0,
+                    .metric = "allocations"});
   };
   const std::string reads = " (reads the clock)";
 
@@ -74,9 +90,12 @@ int main(int argc, char** argv) {
     }
   });
   s.add(alone, "retry", waits([op] { return again::retry(no_clock, op); }));
-  s.add(alone, "retry.when", waits([op] { return again::retry(no_clock, op).when([](const error& e) { return e.code > 500; }); }));
+  s.add(alone, "retry.when",
+        waits([op] { return again::retry(no_clock, op).when([](const error& e) { return e.code > 500; }); }));
   int seen = 0;
-  s.add(alone, "retry.observe", waits([op, &seen] { return again::retry(no_clock, op).observe([&seen](const again::attempt_record&) { ++seen; }); }));
+  s.add(alone, "retry.observe", waits([op, &seen] {
+          return again::retry(no_clock, op).observe([&seen](const again::attempt_record&) { ++seen; });
+        }));
   adds("retry.observe", "retry", 40, reads);
   s.add(alone, "timeout", waits([op] { return again::timeout(1s, op); }));
   adds("timeout", "the operation", 40, reads);
@@ -100,11 +119,15 @@ int main(int argc, char** argv) {
   adds("rate", "the operation", 40, reads);
   const auto attached = [&](auto&& o) {
     using operation_type = std::decay_t<decltype(o)>;
-    if constexpr (requires(again::budget& b) { again::retry(no_clock, std::declval<const operation_type&>()).budget(b); }) {
+    if constexpr (requires(again::budget& b) {
+                    again::retry(no_clock, std::declval<const operation_type&>()).budget(b);
+                  }) {
       s.add(alone, "retry.budget", waits([o, &shared] { return again::retry(no_clock, o).budget(shared); }));
       adds("retry.budget", "retry", 40, reads);
     }
-    if constexpr (requires(again::breaker& b) { again::retry(no_clock, std::declval<const operation_type&>()).breaker(b); }) {
+    if constexpr (requires(again::breaker& b) {
+                    again::retry(no_clock, std::declval<const operation_type&>()).breaker(b);
+                  }) {
       s.add(alone, "retry.breaker", waits([o, &circuit] { return again::retry(no_clock, o).breaker(circuit); }));
       adds("retry.breaker", "retry", 40, reads);
     }

@@ -216,11 +216,23 @@ suite::suite(std::string topic, int argc, char** argv) : topic_{std::move(topic)
 }
 
 void suite::add(std::string group, std::string who, std::function<void(std::size_t)> body, timed_by how) {
-  cases_.push_back({.group = std::move(group), .who = std::move(who), .body = std::move(body), .once = {}, .how = how, .n = 1, .series = {}});
+  cases_.push_back({.group = std::move(group),
+                    .who = std::move(who),
+                    .body = std::move(body),
+                    .once = {},
+                    .how = how,
+                    .n = 1,
+                    .series = {}});
 }
 void suite::add_once(std::string group, std::string who, std::size_t n,
                      std::function<void(std::size_t, std::map<std::string, double>&)> body, timed_by how) {
-  cases_.push_back({.group = std::move(group), .who = std::move(who), .body = {}, .once = std::move(body), .how = how, .n = n, .series = {}});
+  cases_.push_back({.group = std::move(group),
+                    .who = std::move(who),
+                    .body = {},
+                    .once = std::move(body),
+                    .how = how,
+                    .n = n,
+                    .series = {}});
 }
 void suite::figure(std::string group, std::string who, std::string metric, double value) {
   for (one& c : cases_) {
@@ -229,7 +241,8 @@ void suite::figure(std::string group, std::string who, std::string metric, doubl
       return;
     }
   }
-  cases_.push_back({.group = std::move(group), .who = std::move(who), .body = {}, .once = {}, .how = {}, .n = 0, .series = {}});
+  cases_.push_back(
+      {.group = std::move(group), .who = std::move(who), .body = {}, .once = {}, .how = {}, .n = 0, .series = {}});
   cases_.back().series[metric] = {value};
 }
 void suite::add_goal(goal g) { goals_.push_back(std::move(g)); }
@@ -341,7 +354,8 @@ void suite::run_for_callgrind() {
 }
 
 void suite::count_under_callgrind() {
-  if (std::none_of(cases_.begin(), cases_.end(), [](const one& c) { return c.body && c.how == timed_by::thread; })) return;
+  if (std::none_of(cases_.begin(), cases_.end(), [](const one& c) { return c.body && c.how == timed_by::thread; }))
+    return;
   if (std::system("command -v valgrind >/dev/null 2>&1") != 0) return;
   std::array<char, 32> folder{"/tmp/again-bench-XXXXXX"};
   if (mkdtemp(folder.data()) == nullptr) return;
@@ -371,7 +385,8 @@ void suite::count_under_callgrind() {
         if (key.first == i && key.second != 0) both.emplace_back(key.second, total);
       }
       if (both.size() == 2) {
-        cases_[i].series["instructions"] = {(both[1].second - both[0].second) / static_cast<double>(both[1].first - both[0].first)};
+        cases_[i].series["instructions"] = {(both[1].second - both[0].second) /
+                                            static_cast<double>(both[1].first - both[0].first)};
       }
     }
   }
@@ -394,18 +409,20 @@ std::vector<double> suite::values(const goal& g) const {
       result.clear();
       return;
     }
-    for (std::size_t i = 0; i < result.size(); ++i) result[i] = f(result[i], (*values)[std::min(i, values->size() - 1)]);
+    for (std::size_t i = 0; i < result.size(); ++i)
+      result[i] = f(result[i], (*values)[std::min(i, values->size() - 1)]);
   };
   if (!g.minus.empty()) combine(g.minus_group, g.minus, [](double a, double b) { return a - b; });
-  if (!g.against.empty()) combine(g.against_group, g.against, [](double a, double b) { return b == 0 ? (a == 0 ? 1 : 1e9) : a / b; });
+  if (!g.against.empty())
+    combine(g.against_group, g.against, [](double a, double b) { return b == 0 ? (a == 0 ? 1 : 1e9) : a / b; });
   for (double& v : result) v /= g.per;
   return result;
 }
 
 void suite::print() const {
-  std::printf("\n== %s == %s%s; %s; %s; %u threads\n", topic_.c_str(), compiler().c_str(), BENCH_FLAGS[0] ? ", " BENCH_FLAGS : "",
-              first_line_of("/proc/cpuinfo", "model name").c_str(), first_line_of("/etc/os-release", "PRETTY_NAME").c_str(),
-              std::thread::hardware_concurrency());
+  std::printf("\n== %s == %s%s; %s; %s; %u threads\n", topic_.c_str(), compiler().c_str(),
+              BENCH_FLAGS[0] ? ", " BENCH_FLAGS : "", first_line_of("/proc/cpuinfo", "model name").c_str(),
+              first_line_of("/etc/os-release", "PRETTY_NAME").c_str(), std::thread::hardware_concurrency());
   std::printf("%-34s %-30s %9s %9s %7s %8s %9s %8s\n", "", "", "ns", "least", "spread", "allocs", "bytes", "instr");
   std::string last;
   for (const one& c : cases_) {
@@ -434,8 +451,8 @@ void suite::print() const {
     if (v.empty()) continue;
     const double median = quantile(v, 0.5);
     const bool met = g.at_least ? median >= g.limit : median <= g.limit + 0.001;
-    std::printf("  %s  %s: %s (%s %s)\n", met ? "met   " : "MISSED", g.text.c_str(), shown(median).c_str(), g.at_least ? ">=" : "<=",
-                shown(g.limit).c_str());
+    std::printf("  %s  %s: %s (%s %s)\n", met ? "met   " : "MISSED", g.text.c_str(), shown(median).c_str(),
+                g.at_least ? ">=" : "<=", shown(g.limit).c_str());
   }
   for (const std::string& sentence : notes_) std::printf("  %s\n", sentence.c_str());
   std::fflush(stdout);
@@ -444,13 +461,14 @@ void suite::print() const {
 void suite::write_json() const {
   std::ofstream out{json_, std::ios::app};
   const std::string head = "{\"topic\":\"" + escaped(topic_) + "\",";
-  out << head << "\"kind\":\"run\",\"compiler\":\"" << escaped(compiler()) << "\",\"flags\":\"" << escaped(BENCH_FLAGS) << "\",\"cpu\":\""
-      << escaped(first_line_of("/proc/cpuinfo", "model name")) << "\",\"threads\":" << std::thread::hardware_concurrency()
-      << ",\"system\":\"" << escaped(first_line_of("/etc/os-release", "PRETTY_NAME")) << "\",\"date\":\"" << today()
+  out << head << "\"kind\":\"run\",\"compiler\":\"" << escaped(compiler()) << "\",\"flags\":\"" << escaped(BENCH_FLAGS)
+      << "\",\"cpu\":\"" << escaped(first_line_of("/proc/cpuinfo", "model name"))
+      << "\",\"threads\":" << std::thread::hardware_concurrency() << ",\"system\":\""
+      << escaped(first_line_of("/etc/os-release", "PRETTY_NAME")) << "\",\"date\":\"" << today()
       << "\",\"quick\":" << (quick_ ? "true" : "false") << "}\n";
   for (const one& c : cases_) {
-    out << head << "\"kind\":\"case\",\"group\":\"" << escaped(c.group) << "\",\"who\":\"" << escaped(c.who) << "\",\"n\":" << c.n
-        << ",\"rounds\":" << (c.series.empty() ? 0 : c.series.begin()->second.size());
+    out << head << "\"kind\":\"case\",\"group\":\"" << escaped(c.group) << "\",\"who\":\"" << escaped(c.who)
+        << "\",\"n\":" << c.n << ",\"rounds\":" << (c.series.empty() ? 0 : c.series.begin()->second.size());
     for (const auto& [metric, series] : c.series) {
       out << ",\"" << escaped(metric) << "\":" << number(quantile(series, 0.5));
       if (series.size() > 1) {
@@ -464,11 +482,12 @@ void suite::write_json() const {
     const std::vector<double> v = values(g);
     if (v.empty()) continue;
     const double median = quantile(v, 0.5);
-    out << head << "\"kind\":\"goal\",\"text\":\"" << escaped(g.text) << "\",\"value\":" << number(median) << ",\"limit\":" << number(g.limit)
-        << ",\"at_least\":" << (g.at_least ? "true" : "false")
+    out << head << "\"kind\":\"goal\",\"text\":\"" << escaped(g.text) << "\",\"value\":" << number(median)
+        << ",\"limit\":" << number(g.limit) << ",\"at_least\":" << (g.at_least ? "true" : "false")
         << ",\"met\":" << ((g.at_least ? median >= g.limit : median <= g.limit + 0.001) ? "true" : "false") << "}\n";
   }
-  for (const std::string& sentence : notes_) out << head << "\"kind\":\"note\",\"text\":\"" << escaped(sentence) << "\"}\n";
+  for (const std::string& sentence : notes_)
+    out << head << "\"kind\":\"note\",\"text\":\"" << escaped(sentence) << "\"}\n";
 }
 
 }  // namespace bench

@@ -40,7 +40,8 @@ class suite {
 
   /// The same where one call is long: it is called once per round with `n`, and its own figures are kept beside the time.
   void add_once(std::string group, std::string who, std::size_t n,
-                std::function<void(std::size_t, std::map<std::string, double>&)> body, timed_by how = timed_by::process);
+                std::function<void(std::size_t, std::map<std::string, double>&)> body,
+                timed_by how = timed_by::process);
 
   /// A figure that is counted and not timed, such as a size.
   void figure(std::string group, std::string who, std::string metric, double value);

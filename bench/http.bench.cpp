@@ -69,15 +69,22 @@ class nginx {
     folder_ = name;
     port_ = free_port();
     std::ofstream{folder_ + "/quote"} << std::string(body_size, 'x');
-    std::ofstream{folder_ + "/nginx.conf"} << "daemon off; pid " << folder_ << "/pid; worker_processes 1; error_log " << folder_
-        << "/error.log;\n" << (::geteuid() == 0 ? "user root;\n" : "") << "events { worker_connections 4096; }\nhttp { access_log off; keepalive_requests 100000000; keepalive_timeout 3600;\n"
-        << "client_body_temp_path " << folder_ << "/t1; proxy_temp_path " << folder_ << "/t2; fastcgi_temp_path " << folder_ << "/t3; uwsgi_temp_path "
-        << folder_ << "/t4; scgi_temp_path " << folder_ << "/t5;\n open_file_cache max=16;\nserver { listen 127.0.0.1:" << port_ << " backlog=4096; root " << folder_ << "; } }\n";
+    std::ofstream{folder_ + "/nginx.conf"}
+        << "daemon off; pid " << folder_ << "/pid; worker_processes 1; error_log " << folder_ << "/error.log;\n"
+        << (::geteuid() == 0 ? "user root;\n" : "")
+        << "events { worker_connections 4096; }\nhttp { access_log off; keepalive_requests 100000000; "
+           "keepalive_timeout 3600;\n"
+        << "client_body_temp_path " << folder_ << "/t1; proxy_temp_path " << folder_ << "/t2; fastcgi_temp_path "
+        << folder_ << "/t3; uwsgi_temp_path " << folder_ << "/t4; scgi_temp_path " << folder_
+        << "/t5;\n open_file_cache max=16;\nserver { listen 127.0.0.1:" << port_ << " backlog=4096; root " << folder_
+        << "; } }\n";
     child_ = ::fork();
     if (child_ == 0) {
       if (std::freopen("/dev/null", "w", stderr) == nullptr) std::_Exit(1);
-      ::execlp("nginx", "nginx", "-p", folder_.c_str(), "-c", (folder_ + "/nginx.conf").c_str(), static_cast<char*>(nullptr));
-      ::execl("/usr/sbin/nginx", "nginx", "-p", folder_.c_str(), "-c", (folder_ + "/nginx.conf").c_str(), static_cast<char*>(nullptr));
+      ::execlp("nginx", "nginx", "-p", folder_.c_str(), "-c", (folder_ + "/nginx.conf").c_str(),
+               static_cast<char*>(nullptr));
+      ::execl("/usr/sbin/nginx", "nginx", "-p", folder_.c_str(), "-c", (folder_ + "/nginx.conf").c_str(),
+              static_cast<char*>(nullptr));
       std::_Exit(127);
     }
     for (int i = 0; i < 100 && !up_; ++i) {
@@ -267,7 +274,8 @@ class asio_by_hand {
     }
   }
   void operator()(std::size_t n) {
-    for (std::size_t i = 0; i < sockets_.size(); ++i) asio::co_spawn(loop_, sends(sockets_[i], part(n, sockets_.size(), i)), asio::detached);
+    for (std::size_t i = 0; i < sockets_.size(); ++i)
+      asio::co_spawn(loop_, sends(sockets_[i], part(n, sockets_.size(), i)), asio::detached);
     loop_.restart();
     loop_.run();
   }
@@ -279,7 +287,8 @@ class asio_by_hand {
     for (; left > 0; --left) {
       co_await asio::async_write(socket, asio::buffer(request), asio::use_awaitable);
       answer.clear();
-      const std::size_t head = co_await asio::async_read_until(socket, asio::dynamic_buffer(answer), "\r\n\r\n", asio::use_awaitable);
+      const std::size_t head =
+          co_await asio::async_read_until(socket, asio::dynamic_buffer(answer), "\r\n\r\n", asio::use_awaitable);
       const std::size_t missing = head + body_size > answer.size() ? head + body_size - answer.size() : 0;
       if (missing > 0) {
         std::string rest(missing, '\0');
@@ -321,29 +330,51 @@ int main(int argc, char** argv) {
   };
   for (const std::size_t flights : {std::size_t{16}, std::size_t{64}}) {
     const std::string group = std::to_string(flights) + " in flight";
-    clients.push_back(std::make_unique<again::http::client>(origin, again::http::client_options{},
-                                                            again::http::httplib_options{.workers = flights, .max_connections = flights}));
+    clients.push_back(std::make_unique<again::http::client>(
+        origin, again::http::client_options{},
+        again::http::httplib_options{.workers = flights, .max_connections = flights}));
     again::http::client& api = *clients.back();
     const auto ours = [&api, flights](bool retried) {
       return std::make_shared<std::function<void(std::size_t)>>(
           [&api, flights, retried](std::size_t count) { again::sync_wait(in_flight(api, count, flights, retried)); });
     };
-    s.add_once(group, "cpp-httplib, threads", n, timed(std::make_shared<bare_httplib>(server.port(), flights)), bench::timed_by::wall);
+    s.add_once(group, "cpp-httplib, threads", n, timed(std::make_shared<bare_httplib>(server.port(), flights)),
+               bench::timed_by::wall);
     s.add_once(group, "again::retry", n, timed(ours(true)), bench::timed_by::wall);
     s.add_once(group, "again without retry", n, timed(ours(false)), bench::timed_by::wall);
-    s.add_once(group, "libcurl easy, threads", n, timed(std::make_shared<curl_threads>(origin + "/quote", flights)), bench::timed_by::wall);
-    s.add_once(group, "libcurl multi, one thread", n, timed(std::make_shared<curl_one_thread>(origin + "/quote", flights)), bench::timed_by::wall);
-    s.add_once(group, "Boost.Asio by hand, one thread", n, timed(std::make_shared<asio_by_hand>(server.port(), flights)), bench::timed_by::wall);
+    s.add_once(group, "libcurl easy, threads", n, timed(std::make_shared<curl_threads>(origin + "/quote", flights)),
+               bench::timed_by::wall);
+    s.add_once(group, "libcurl multi, one thread", n,
+               timed(std::make_shared<curl_one_thread>(origin + "/quote", flights)), bench::timed_by::wall);
+    s.add_once(group, "Boost.Asio by hand, one thread", n,
+               timed(std::make_shared<asio_by_hand>(server.port(), flights)), bench::timed_by::wall);
 
     using goal = bench::suite::goal;
-    s.add_goal(goal{.text = group + ": throughput / bare cpp-httplib", .group = group, .who = "again::retry", .against_group = {},
-                    .against = "cpp-httplib, threads", .limit = 0.97, .metric = "krps", .at_least = true});
-    s.add_goal(goal{.text = group + ": CPU per request / bare cpp-httplib", .group = group, .who = "again::retry", .against_group = {},
-                    .against = "cpp-httplib, threads", .limit = 1.10, .metric = "cpu_us"});
-    s.add_goal(goal{.text = group + ": CPU with retry / without", .group = group, .who = "again::retry", .against_group = {},
-                    .against = "again without retry", .limit = 1.01, .metric = "cpu_us"});
+    s.add_goal(goal{.text = group + ": throughput / bare cpp-httplib",
+                    .group = group,
+                    .who = "again::retry",
+                    .against_group = {},
+                    .against = "cpp-httplib, threads",
+                    .limit = 0.97,
+                    .metric = "krps",
+                    .at_least = true});
+    s.add_goal(goal{.text = group + ": CPU per request / bare cpp-httplib",
+                    .group = group,
+                    .who = "again::retry",
+                    .against_group = {},
+                    .against = "cpp-httplib, threads",
+                    .limit = 1.10,
+                    .metric = "cpu_us"});
+    s.add_goal(goal{.text = group + ": CPU with retry / without",
+                    .group = group,
+                    .who = "again::retry",
+                    .against_group = {},
+                    .against = "again without retry",
+                    .limit = 1.01,
+                    .metric = "cpu_us"});
   }
-  s.note("Client and server share the machine's processors; nginx has one worker. ns is wall time per request over all connections.");
+  s.note("Client and server share the machine's processors; nginx has one worker. ns is wall time per request over all "
+         "connections.");
   const int code = s.run();
   return code;
 }

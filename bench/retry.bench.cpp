@@ -8,6 +8,7 @@
 #include <again/task.hpp>
 
 #include <exception>
+#include <future>
 #include <stdexcept>
 #include <utility>
 
@@ -24,7 +25,9 @@ using namespace std::chrono_literals;
 struct error {
   int code;
   again::verdict verdict() const noexcept {
-    return {.kind = code < 500 ? again::disposition::permanent : again::disposition::transient, .reach = again::reach::answered, .code = code};
+    return {.kind = code < 500 ? again::disposition::permanent : again::disposition::transient,
+            .reach = again::reach::answered,
+            .code = code};
   }
 };
 using result = again::expected<int, error>;
@@ -136,7 +139,9 @@ again::task<int> retried_when(std::size_t n, int fail) {
   int sum = 0;
   for (std::size_t i = 0; i < n; ++i) {
     int failures = fail;
-    sum += (co_await again::retry(bounded, [&] { return attempt(failures); }).when([](const error& e) { return e.code >= 500; })).value();
+    sum += (co_await again::retry(bounded, [&] { return attempt(failures); }).when([](const error& e) {
+             return e.code >= 500;
+           })).value();
   }
   co_return sum;
 }
@@ -210,6 +215,30 @@ void asio_run(asio::awaitable<void> all) {
   loop.run();
 }
 
+// ── the same loop on a thread, as it is written without coroutines ───────────────────────────────────────────────────
+
+[[gnu::noinline]] result blocking_attempt(int& failures) {
+  if (failures > 0) {
+    --failures;
+    return again::unexpected<error>{error{503}};
+  }
+  return result{7};
+}
+void async_retried(std::size_t n, int fail) {
+  int sum = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    auto done = std::async(std::launch::async, [fail] {
+      int failures = fail;
+      for (int tried = 1;; ++tried) {
+        result r = blocking_attempt(failures);
+        if (r.has_value() || tried == 4 || r.error().verdict().kind != again::disposition::transient) return r;
+      }
+    });
+    sum += done.get().value();
+  }
+  bench::keep(sum);
+}
+
 template <class F> auto waits(F f) {
   return [f](std::size_t n) { bench::keep(again::sync_wait(f(n))); };
 }
@@ -220,13 +249,16 @@ int main(int argc, char** argv) {
   bench::suite s{"retry", argc, argv};
   again::inplace_stop_source source;
   const again::inplace_stop_token stop = source.get_token();
-  const auto with_stop = [stop](auto f) { return [f, stop](std::size_t n) { bench::keep(again::sync_wait(f(n), stop)); }; };
+  const auto with_stop = [stop](auto f) {
+    return [f, stop](std::size_t n) { bench::keep(again::sync_wait(f(n), stop)); };
+  };
 
   s.add("no retry", "bare await", waits([](std::size_t n) { return bare(n); }));
   s.add("1st attempt", "again::retry", waits([](std::size_t n) { return retried<no_clock>(n, 0); }));
   s.add("1st attempt", "loop by hand", waits([](std::size_t n) { return by_hand(n, 0); }));
   s.add("1st attempt", "loop by hand, in the caller", waits([](std::size_t n) { return in_place_by_hand(n, 0); }));
   s.add("1st attempt", "loop in asio::awaitable", [](std::size_t n) { asio_run(asio_retried(n, 0)); });
+  s.add("1st attempt", "loop in std::async", [](std::size_t n) { async_retried(n, 0); }, bench::timed_by::process);
   s.add("1st attempt", "again::retry, usual policy", waits([](std::size_t n) { return retried<usual>(n, 0); }));
   s.add("4th attempt", "again::retry", waits([](std::size_t n) { return retried<no_clock>(n, 3); }));
   s.add("4th attempt", "loop by hand", waits([](std::size_t n) { return by_hand(n, 3); }));
@@ -244,17 +276,61 @@ int main(int argc, char** argv) {
 
   using goal = bench::suite::goal;
   const std::string first = "1st attempt", fourth = "4th attempt", ours = "again::retry", hand = "loop by hand";
-  s.add_goal(goal{.text = "success at once / loop by hand", .group = first, .who = ours, .against_group = {}, .against = hand, .limit = 0.7});
-  s.add_goal(goal{.text = "success at once / bare await", .group = first, .who = ours, .against_group = "no retry", .against = "bare await", .limit = 1.35});
-  s.add_goal(goal{.text = "allocations, success at once", .group = first, .who = ours, .against_group = {}, .against = {}, .limit = 0, .metric = "allocations"});
-  s.add_goal(goal{.text = "success at the 4th attempt / loop by hand", .group = fourth, .who = ours, .against_group = {}, .against = hand, .limit = 0.9});
-  s.add_goal(goal{.text = "allocations, success at the 4th", .group = fourth, .who = ours, .against_group = {}, .against = {}, .limit = 0, .metric = "allocations"});
-  s.add_goal(goal{.text = "classifier, stop token, jitter and deadline: ns per extra attempt", .group = "bounded, 4th attempt",
-                  .who = "again::retry, .when", .against_group = {}, .against = {}, .limit = 45, .metric = "ns", .at_least = false,
-                  .minus_group = "bounded, 1st attempt", .minus = ours, .per = 3});
-  s.add_goal(goal{.text = "allocations, bounded, 4th attempt", .group = "bounded, 4th attempt", .who = "again::retry, .when", .against_group = {},
-                  .against = {}, .limit = 0, .metric = "allocations"});
-  s.add_goal(goal{.text = "catching / try and catch by hand", .group = "3 throws, then success", .who = "again::catching", .against_group = {},
-                  .against = "try/catch by hand", .limit = 0.5});
+  s.add_goal(goal{.text = "success at once / loop by hand",
+                  .group = first,
+                  .who = ours,
+                  .against_group = {},
+                  .against = hand,
+                  .limit = 0.7});
+  s.add_goal(goal{.text = "success at once / bare await",
+                  .group = first,
+                  .who = ours,
+                  .against_group = "no retry",
+                  .against = "bare await",
+                  .limit = 1.35});
+  s.add_goal(goal{.text = "allocations, success at once",
+                  .group = first,
+                  .who = ours,
+                  .against_group = {},
+                  .against = {},
+                  .limit = 0,
+                  .metric = "allocations"});
+  s.add_goal(goal{.text = "success at the 4th attempt / loop by hand",
+                  .group = fourth,
+                  .who = ours,
+                  .against_group = {},
+                  .against = hand,
+                  .limit = 0.9});
+  s.add_goal(goal{.text = "allocations, success at the 4th",
+                  .group = fourth,
+                  .who = ours,
+                  .against_group = {},
+                  .against = {},
+                  .limit = 0,
+                  .metric = "allocations"});
+  s.add_goal(goal{.text = "classifier, stop token, jitter and deadline: ns per extra attempt",
+                  .group = "bounded, 4th attempt",
+                  .who = "again::retry, .when",
+                  .against_group = {},
+                  .against = {},
+                  .limit = 45,
+                  .metric = "ns",
+                  .at_least = false,
+                  .minus_group = "bounded, 1st attempt",
+                  .minus = ours,
+                  .per = 3});
+  s.add_goal(goal{.text = "allocations, bounded, 4th attempt",
+                  .group = "bounded, 4th attempt",
+                  .who = "again::retry, .when",
+                  .against_group = {},
+                  .against = {},
+                  .limit = 0,
+                  .metric = "allocations"});
+  s.add_goal(goal{.text = "catching / try and catch by hand",
+                  .group = "3 throws, then success",
+                  .who = "again::catching",
+                  .against_group = {},
+                  .against = "try/catch by hand",
+                  .limit = 0.5});
   return s.run();
 }

@@ -119,7 +119,8 @@ struct asio_crowd {
   std::vector<asio::steady_timer> others;
   explicit asio_crowd(std::size_t n) {
     others.reserve(n);
-    for (std::size_t i = 0; i < n; ++i) others.emplace_back(loop, 1h + wait_of(i)).async_wait([](const boost::system::error_code&) {});
+    for (std::size_t i = 0; i < n; ++i)
+      others.emplace_back(loop, 1h + wait_of(i)).async_wait([](const boost::system::error_code&) {});
   }
 };
 void asio_arm_and_cancel(asio_crowd& crowd, std::size_t n) {
@@ -167,8 +168,8 @@ int main(int argc, char** argv) {
   const auto once = [](auto f) { return [f](std::size_t n, std::map<std::string, double>&) { f(n); }; };
 
   s.add_once("sleeping at once, CPU of each", "again::task + sleep_for", many, once([](std::size_t n) {
-    if (again::sync_wait(all_sleep(n)) != n) std::abort();
-  }));
+               if (again::sync_wait(all_sleep(n)) != n) std::abort();
+             }));
   s.add_once("sleeping at once, CPU of each", "again::timer, no coroutine", many, once(all_nodes));
   s.add_once("sleeping at once, CPU of each", "asio awaitable + steady_timer", many, once(asio_coroutines));
   s.add_once("sleeping at once, CPU of each", "asio steady_timer, callbacks", many, once(asio_callbacks));
@@ -176,8 +177,8 @@ int main(int argc, char** argv) {
 
   const std::size_t cancelled = many / 10;
   s.add_once("spawned, then all cancelled", "again::task + sleep_for", cancelled, once([](std::size_t n) {
-    if (again::sync_wait(all_cancelled(n)) != 0) std::abort();
-  }));
+               if (again::sync_wait(all_cancelled(n)) != 0) std::abort();
+             }));
   s.add_once("spawned, then all cancelled", "asio awaitable + steady_timer", cancelled, once(asio_all_cancelled));
 
   constexpr std::size_t crowd = 10'000;
@@ -186,21 +187,44 @@ int main(int argc, char** argv) {
   for (std::size_t i = 0; i < crowd; ++i) loop.arm(others[i], loop.now() + 1h + wait_of(i));
   asio_crowd asio_others{crowd};
   constexpr std::size_t turns = 200'000;
-  s.add_once("arm + cancel beside 10 000", "again::timer", turns, once([&](std::size_t n) { arm_and_disarm(loop, n); }));
-  s.add_once("arm + cancel beside 10 000", "asio steady_timer", turns, once([&](std::size_t n) { asio_arm_and_cancel(asio_others, n); }));
+  s.add_once("arm + cancel beside 10 000", "again::timer", turns,
+             once([&](std::size_t n) { arm_and_disarm(loop, n); }));
+  s.add_once("arm + cancel beside 10 000", "asio steady_timer", turns,
+             once([&](std::size_t n) { asio_arm_and_cancel(asio_others, n); }));
 
   using goal = bench::suite::goal;
   const std::string sleeping = "sleeping at once, CPU of each";
-  s.add_goal(goal{.text = "CPU / asio coroutine", .group = sleeping, .who = "again::task + sleep_for", .against_group = {},
-                  .against = "asio awaitable + steady_timer", .limit = 0.35});
-  s.add_goal(goal{.text = "CPU / asio callbacks", .group = sleeping, .who = "again::task + sleep_for", .against_group = {},
-                  .against = "asio steady_timer, callbacks", .limit = 0.8});
-  s.add_goal(goal{.text = "peak memory / asio coroutine", .group = sleeping, .who = "again::task + sleep_for", .against_group = {},
-                  .against = "asio awaitable + steady_timer", .limit = 0.25, .metric = "peak"});
-  s.add_goal(goal{.text = "arm + cancel / asio", .group = "arm + cancel beside 10 000", .who = "again::timer", .against_group = {},
-                  .against = "asio steady_timer", .limit = 0.4});
-  s.add_goal(goal{.text = "spawn + cancel / asio coroutine", .group = "spawned, then all cancelled", .who = "again::task + sleep_for",
-                  .against_group = {}, .against = "asio awaitable + steady_timer", .limit = 0.4});
+  s.add_goal(goal{.text = "CPU / asio coroutine",
+                  .group = sleeping,
+                  .who = "again::task + sleep_for",
+                  .against_group = {},
+                  .against = "asio awaitable + steady_timer",
+                  .limit = 0.35});
+  s.add_goal(goal{.text = "CPU / asio callbacks",
+                  .group = sleeping,
+                  .who = "again::task + sleep_for",
+                  .against_group = {},
+                  .against = "asio steady_timer, callbacks",
+                  .limit = 0.8});
+  s.add_goal(goal{.text = "peak memory / asio coroutine",
+                  .group = sleeping,
+                  .who = "again::task + sleep_for",
+                  .against_group = {},
+                  .against = "asio awaitable + steady_timer",
+                  .limit = 0.25,
+                  .metric = "peak"});
+  s.add_goal(goal{.text = "arm + cancel / asio",
+                  .group = "arm + cancel beside 10 000",
+                  .who = "again::timer",
+                  .against_group = {},
+                  .against = "asio steady_timer",
+                  .limit = 0.4});
+  s.add_goal(goal{.text = "spawn + cancel / asio coroutine",
+                  .group = "spawned, then all cancelled",
+                  .who = "again::task + sleep_for",
+                  .against_group = {},
+                  .against = "asio awaitable + steady_timer",
+                  .limit = 0.4});
   const int code = s.run();
   for (counting_timer& t : others) loop.disarm(t);
   return code;

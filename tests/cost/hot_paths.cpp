@@ -52,7 +52,9 @@ using namespace std::chrono_literals;
 struct error {
   int code;
   again::verdict verdict() const noexcept {
-    return {.kind = code < 500 ? again::disposition::permanent : again::disposition::transient, .reach = again::reach::answered, .code = code};
+    return {.kind = code < 500 ? again::disposition::permanent : again::disposition::transient,
+            .reach = again::reach::answered,
+            .code = code};
   }
 };
 using result = again::expected<int, error>;
@@ -205,8 +207,10 @@ void check_sizes() {
     check(is <= most, what, static_cast<double>(is), static_cast<double>(most));
   };
   size("bytes of a failure", sizeof(again::failure<big>), sizeof(void*));
-  size("bytes of retry's result beyond the operation's value", sizeof(again::expected<big, again::failure<error>>) - sizeof(big), 12);
-  size("bytes of retry(policy, op) beyond policy and op", sizeof(again::retry_operation<counted_op>) - sizeof(again::policy) - sizeof(counted_op), 56);
+  size("bytes of retry's result beyond the operation's value",
+       sizeof(again::expected<big, again::failure<error>>) - sizeof(big), 12);
+  size("bytes of retry(policy, op) beyond policy and op",
+       sizeof(again::retry_operation<counted_op>) - sizeof(again::policy) - sizeof(counted_op), 56);
   size("bytes of a retry in the awaiting frame", sizeof(run), 832);
   size("bytes of task<int>'s promise", sizeof(again::detail::task_promise<int>), 96);
   size("bytes of a sleep", sizeof(class again::sleep), 176);

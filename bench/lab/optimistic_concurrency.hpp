@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// The model behind "Exponential Backoff And Jitter" (AWS Architecture Blog), with the library's own retry: clients update one
+/// row under optimistic concurrency. Each reads the version, writes with it, and on conflict waits and reads again. Every
+/// message takes |N(10, 2)| units; a unit is a millisecond of pretend time.
+#pragma once
+
+#include <again/retry.hpp>
+#include <again/run_loop.hpp>
+#include <again/scope.hpp>
+#include <again/sleep.hpp>
+#include <again/sync_wait.hpp>
+#include <again/task.hpp>
+#include <again/this_context.hpp>
+#include <again/virtual_clock.hpp>
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <string_view>
+
+namespace lab {
+
+struct contention {
+  double completion_time = 0;  ///< units until the last client is done
+  double calls = 0;            ///< writes
+};
+
+struct named_backoff {
+  std::string_view name;
+  again::backoff backoff;
+  again::jitter jitter;
+};
+
+// expo(n) = min(2000, 2^n · 5), n from 1 after the first failure.
+inline constexpr again::backoff aws_expo =
+    again::exponential(std::chrono::milliseconds{10}, std::chrono::milliseconds{2000});
+inline constexpr std::array<named_backoff, 5> aws_backoffs{{
+    {"Exponential", aws_expo, again::jitter::none},
+    {"Decorr", again::decorrelated(std::chrono::milliseconds{5}, std::chrono::milliseconds{2000}), again::jitter::none},
+    {"EqualJitter", aws_expo, again::jitter::equal},
+    {"FullJitter", aws_expo, again::jitter::full},
+    {"None", again::constant(again::duration::zero()), again::jitter::none},
+}};
+
+class optimistic_row {
+ public:
+  explicit optimistic_row(std::uint64_t seed) noexcept : random_{again::mix(seed)} {}
+
+  struct conflict {};
+  again::task<again::expected<int, conflict>> update() {
+    co_await message();
+    const int seen = version_;
+    co_await message();
+    co_await message();
+    ++writes_;
+    const bool done = seen == version_;
+    if (done) ++version_;
+    co_await message();
+    if (!done) co_return again::expected<int, conflict>{again::unexpect, conflict{}};
+    co_return seen;
+  }
+  int writes() const noexcept { return writes_; }
+
+ private:
+  again::sleep message() noexcept {
+    constexpr double two_pi = 6.283185307179586;
+    const double normal =
+        std::sqrt(-2 * std::log(1 - random_.draw())) * std::cos(two_pi * random_.draw());  // Box and Muller
+    return again::sleep_for(again::saturating_scale(std::chrono::milliseconds{1}, std::fabs(10 + 2 * normal)));
+  }
+  again::random_stream random_;
+  int version_ = 0;
+  int writes_ = 0;
+};
+
+inline contention compete(int clients, const named_backoff& how, int runs, std::uint64_t seed) {
+  contention sum;
+  for (int run = 0; run < runs; ++run) {
+    again::virtual_clock time;
+    again::run_loop loop{time, again::mix(seed + static_cast<std::uint64_t>(run))};
+    optimistic_row row{loop.seed()};
+    const again::policy p{.attempts = 1'000'000,
+                          .backoff = how.backoff,
+                          .jitter = how.jitter,
+                          .attempt_timeout = again::forever,
+                          .deadline = again::forever};
+    const auto client = [&]() -> again::task<> { (void)co_await again::retry(p, [&row] { return row.update(); }); };
+    const auto all = [&]() -> again::task<> {
+      again::scope clients_running{co_await again::get_context()};
+      for (int i = 0; i < clients; ++i) clients_running.spawn(client());
+      co_await clients_running.join();
+    };
+    again::sync_wait(loop, all());
+    sum.completion_time +=
+        std::chrono::duration<double, std::milli>(time.now() - again::virtual_clock::start).count() / runs;
+    sum.calls += static_cast<double>(row.writes()) / runs;
+  }
+  return sum;
+}
+
+}  // namespace lab

@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Makes docs/performance.md and its figures from what `./dev bench --json FILE` has written.
+
+    bench/tools/page.py bench/results/*.jsonl      the first file is shown in full, of the others the goals
+"""
+import json
+import os
+import sys
+from xml.sax.saxutils import escape
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FIGURES = os.path.join(ROOT, "docs", "figures")
+PAGE = os.path.join(ROOT, "docs", "performance.md")
+
+TOPICS = {  # in this order; what is said above each table
+    "await": "One `co_await` of a coroutine that gives a number and does nothing else. The *textbook task* knows no scheduler, no stop "
+             "and no exceptions, and takes its frame from the heap.",
+    "retry": "An operation that fails some times and then succeeds, at once. *Loop by hand* is a function that retries, in the same "
+             "coroutine type; *in the caller* is the loop written out where the result is used, which saves a frame and cannot be "
+             "reused. *Bounded* has jitter, an attempt timeout, a deadline and a stop token; its loop by hand looks at the clock and the token.",
+    "combinators": "Each around an operation that succeeds at once. What must know the time reads the clock, which is most of its cost: "
+                   "see *steady_clock::now, twice*.",
+    "timers": "Coroutines that wait at the same time on one thread, each for a random time below one second. *peak*: bytes of heap for "
+              "each at the worst moment.",
+    "http": "1 KiB over kept connections to an nginx with one worker on the same machine, whose processors client and server share. *cpu_us*: "
+            "the client's CPU time for one request; *krps*: thousand requests a second.",
+    "sink": "Events delivered through the sink, beside the same requests without it.",
+    "include-cost": "The compiler's CPU seconds for a file with nothing but the `#include`, without code generation.",
+    "binary-size": "Bytes of code and unwinding tables that one more use adds, each with an operation of its own type.",
+}
+COLUMNS = [("ns", "ns"), ("ns_least", "least"), ("allocations", "allocations"), ("bytes", "bytes"), ("instructions", "instructions"),
+           ("peak", "peak"), ("cpu_us", "cpu_us"), ("krps", "krps"), ("s", "s"), ("lines", "lines"), ("more_than_bare", "beyond a bare await")]
+PLOTTED = {"http": "cpu_us", "include-cost": "s", "binary-size": "bytes"}
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file if line.strip()]
+    topics = {}
+    for line in lines:
+        topics.setdefault(line["topic"], {"run": None, "case": [], "goal": [], "note": []})
+        if line["kind"] == "run":
+            topics[line["topic"]]["run"] = line
+        else:
+            topics[line["topic"]][line["kind"]].append(line)
+    return {t: topics[t] for t in list(TOPICS) + sorted(set(topics) - set(TOPICS)) if t in topics}
+
+
+def shown(value):
+    if value is None:
+        return ""
+    size = abs(value)
+    if size < 0.005:
+        return "0"
+    return f"{value:,.0f}".replace(",", " ") if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
+
+
+def groups(cases):
+    found = {}
+    for case in cases:
+        found.setdefault(case["group"], []).append(case)
+    return found
+
+
+def ours(who):
+    return who.startswith(("again", "retry", "timeout", "guard", "limit", "rate", "catching", "when_", "hedge", "fallback", "sink"))
+
+
+def table(cases):
+    columns = [(key, title) for key, title in COLUMNS if any(key in c for c in cases)]
+    lines = ["| | | " + " | ".join(title for _, title in columns) + " |", "|---|---|" + "--:|" * len(columns)]
+    for group, members in groups(cases).items():
+        for i, c in enumerate(members):
+            name = f"**{c['who']}**" if ours(c["who"]) else c["who"]
+            lines.append(f"| {group if i == 0 else ''} | {name} | " + " | ".join(shown(c.get(key)) for key, _ in columns) + " |")
+    return "\n".join(lines)
+
+
+def figure(topic, cases, metric):
+    """Bars, one group under the other, each group to its own scale: what is compared stands in one group."""
+    row, left, width, y = 20, 250, 330, 14
+    parts = []
+    for group, members in groups(cases).items():
+        members = [c for c in members if metric in c]
+        if not members:
+            continue
+        most = max(c[metric] for c in members) or 1
+        parts.append(f'<text x="8" y="{y + 4}" font-weight="bold">{escape(group)}</text>')
+        y += row
+        for c in members:
+            length = max(1, width * c[metric] / most)
+            color = "#1f77b4" if ours(c["who"]) else "#b0b0b0"
+            parts.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{escape(c["who"])}</text>')
+            parts.append(f'<rect x="{left}" y="{y - 7}" width="{length:.0f}" height="14" fill="{color}"/>')
+            parts.append(f'<text x="{left + length + 6:.0f}" y="{y + 4}">{shown(c[metric])}</text>')
+            y += row
+        y += 8
+    with open(os.path.join(FIGURES, f"bench-{topic}.svg"), "w", encoding="utf-8") as out:
+        out.write(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 660 {y}" width="660" height="{y}" '
+                  'font-family="sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(parts) + "\n</svg>\n")
+
+
+def goals(topics):
+    lines = ["| topic | what | measured | goal | |", "|---|---|--:|--:|---|"]
+    for topic, t in topics.items():
+        for g in t["goal"]:
+            sign = "≥" if g["at_least"] else "≤"
+            lines.append(f"| {topic} | {g['text']} | {shown(g['value'])} | {sign} {shown(g['limit'])} | {'met' if g['met'] else '**missed**'} |")
+    return "\n".join(lines)
+
+
+def peers_that_win(topics):
+    """Every case that is cheaper than the first of ours in its group, and not only by noise."""
+    lines = []
+    for topic, t in topics.items():
+        if topic == "combinators":
+            continue  # what is compared there are ours with one another
+        metric = PLOTTED.get(topic, "ns")
+        for group, members in groups(t["case"]).items():
+            mine = next((c for c in members if ours(c["who"]) and metric in c), None)
+            if mine is None:
+                continue
+            for c in members:
+                if not ours(c["who"]) and metric in c and c[metric] < 0.97 * mine[metric]:
+                    lines.append(f"- {topic}, {group}: *{c['who']}* takes {c[metric] / mine[metric]:.2f} of what *{mine['who']}* takes ({metric}).")
+    return "\n".join(lines) or "- None in this run."
+
+
+def machine(run):
+    return f"{run['cpu']}, {run['threads']} threads, {run['system']}; {run['compiler']}; {run['date'][:10]}"
+
+
+def main(paths):
+    runs = [read(p) for p in paths]
+    first = runs[0]
+    os.makedirs(FIGURES, exist_ok=True)
+    run = next(iter(first.values()))["run"]
+    text = [f"""# Performance
+
+What the library costs beside its peers and beside the same thing written by hand, measured side by side in one program. This page and
+its figures are made by `bench/tools/page.py` from the results in `bench/results`: {', '.join('`' + os.path.basename(p) + '`' for p in paths)}.
+
+Machine: {machine(run)}; `-O2 -DNDEBUG`.
+
+## How it is measured
+
+- The cases of a topic take turns in short rounds, so that what disturbs one disturbs its peers as well. Shown are the median and
+  the least of the rounds; ratios are taken round by round, and their median is compared with the goal. Digits change from run to run and
+  machine to machine; ratios far less.
+- *ns* is CPU time of the measuring thread for one turn (timers: of the process; http: wall time). Allocations and bytes are counted by
+  a replaced `operator new` in a run of its own. Instructions are the processor's own count where the kernel allows it, else callgrind's,
+  and so are exact.
+- Operations are not inlined into what awaits them: real ones are not either.
+
+To repeat it on a bare Debian 12 (other systems: see `./dev help`):
+
+```sh
+./dev bench --json bench/results/mine.jsonl      # everything, about eight minutes; --quick: under one
+./dev bench retry                                # one topic
+CXX=clang++-19 ./dev bench                       # in a fresh checkout: the compiler belongs to the build folder
+bench/tools/page.py bench/results/mine.jsonl     # this page from it
+```
+
+What must not get worse unseen is guarded by counts and not by times: `tests/cost` asserts allocations, sizes of frames and awaiters, and
+instructions under callgrind, in every test run with g++ 12.
+
+## Goals
+
+{goals(first)}
+"""]
+    for path, other in zip(paths[1:], runs[1:]):
+        text.append(f"### {os.path.basename(path)}: {machine(next(iter(other.values()))['run'])}\n\n{goals(other)}\n")
+    text.append(f"""## Where a peer wins
+
+{peers_that_win(first)}
+
+Why: what knows less can do less. The textbook task cannot be stopped and cannot throw; a loop written out in its caller needs no frame
+of its own; a client that reads its sockets on the loop's thread, as libcurl's multi interface and the one by hand over Boost.Asio do, needs no
+hop to a worker and back, which is the price of a blocking library beneath; and `retry` brings the machinery of waits, bounds, stops
+and traces into the program, which a loop of four lines does not have.
+""")
+    for topic, t in first.items():
+        metric = PLOTTED.get(topic, "ns")
+        figure(topic, t["case"], metric)
+        text.append(f"## {topic}\n\n{TOPICS.get(topic, '')}\n\n{table(t['case'])}\n\n![{topic}: {metric}](figures/bench-{topic}.svg)\n")
+    with open(PAGE, "w", encoding="utf-8") as out:
+        out.write("\n".join(text))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    main(sys.argv[1:])
