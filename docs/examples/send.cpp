@@ -167,8 +167,6 @@ int program(int argc, char** argv) {
   for (int i = 0; i < s.repeat; ++i) {
     again::inplace_stop_source stop;
     const outcome o = again::sync_wait(loop, bounded_call(client, s, url->target, stop), stop.get_token());
-    if (s.how.verbose && !o.ok)
-      fmt::print(stderr, "gave up: {}{}{}\n", *o.reason, o.detail.empty() ? "" : "; last error: ", o.detail);
     print(o);
     all = all && o.ok;
   }

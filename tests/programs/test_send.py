@@ -211,6 +211,24 @@ class Verbose(unittest.TestCase):
         self.assertRegex(second, r"^attempt 2: 200 in ")
 
 
+    def test_v_of_a_failure_is_one_line_per_attempt_as_well(self):
+        with Server([status(503)] * 2) as server:
+            run = Run("send", "GET", server.url(), "-v", "--no-wait", "--attempts", 2)
+        self.assertEqual(len(run.err.splitlines()), 2)
+        self.assertTrue(run.err.endswith(", stopped: attempts_exhausted\n"))
+
+
+class Redirects(unittest.TestCase):
+    def test_a_redirect_is_the_answer_unless_it_is_to_be_followed(self):
+        with Server([status(302, Location="/there"), OK]) as server:
+            run = Run("send", "GET", server.url("/here"))
+            self.assertEqual((run.code, run.json["status"]), (0, 302))
+        with Server([status(302, Location="/there"), OK]) as server:
+            run = Run("send", "GET", server.url("/here"), "--follow-redirects")
+        self.assertEqual((run.code, run.json["status"], run.json["body"], run.json["attempts"]), (0, 200, "fine", 1))
+        self.assertEqual([r["target"] for r in server.final["seen"]], ["/here", "/there"])
+
+
 class Usage(unittest.TestCase):
     def test_each_mistake_exits_2_names_the_flag_and_says_what_to_do(self):
         url = "http://127.0.0.1:9/"
