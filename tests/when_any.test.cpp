@@ -83,6 +83,19 @@ TEST_CASE("if the first to finish threw, that is rethrown; what a loser throws i
   CHECK_THROWS_AS(w.run(again::when_any(std::move(tasks))), std::runtime_error);
 }
 
+TEST_CASE("a sleep races as it is written") {
+  world w;
+  const auto body = [&]() -> task<std::size_t> {
+    auto late = co_await again::when_any(after(5s, 1), again::sleep_for(2s));
+    auto [n, slept] = co_await again::when_all(after(1s, 1), again::sleep_for(2s));
+    CHECK(slept);
+    auto early = co_await again::when_any(after(1s, 1), again::sleep_for(2s));
+    co_return 10 * late.index() + early.index() + static_cast<std::size_t>(n) - 1;
+  };
+  CHECK(w.run(body()) == 10);
+  CHECK(w.elapsed() == 2s + 2s + 1s);
+}
+
 TEST_CASE("a stop request from outside ends the race") {
   world w;
   again::inplace_stop_source stop;

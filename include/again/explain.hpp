@@ -9,9 +9,9 @@
 /// ```
 /// ```text
 /// attempt 1  at once
-/// attempt 2  after 0 ... 100 ms
-/// attempt 3  after 0 ... 200 ms
-/// attempt 4  after 0 ... 400 ms
+/// attempt 2  after 0 ms ... 100 ms
+/// attempt 3  after 0 ms ... 200 ms
+/// attempt 4  after 0 ms ... 400 ms
 /// each attempt at most 1 s; all of it at most 4 sends and 4.7 s
 /// ```
 #pragma once

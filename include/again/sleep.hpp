@@ -26,8 +26,9 @@ class [[nodiscard]] sleep : timer, work {
 
   explicit sleep(duration span) noexcept : span_{span} {}
   explicit sleep(time_point until) noexcept : until_{until} {}
-  sleep(const sleep&) = delete;
-  sleep& operator=(const sleep&) = delete;
+  /// Until it is awaited it may be moved, as into `when_any(ask(), sleep_for(1s))`.
+  sleep(sleep&& other) noexcept : timer{}, work{}, span_{other.span_}, until_{other.until_} {}
+  sleep& operator=(sleep&&) = delete;
   ~sleep() {
     if (context_ != nullptr) leave();
   }
