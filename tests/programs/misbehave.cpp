@@ -34,8 +34,12 @@ step step_of(const json& j) {
   s.wait = std::chrono::milliseconds{j.value("ms", 0)};
   s.interval = std::chrono::milliseconds{j.value("interval_ms", s.what == action::drip ? 10 : 0)};
   if (j.contains("content_length")) s.content_length = j.at("content_length").get<std::size_t>();
-  const json headers = j.value("headers", json::object());
-  for (const auto& [name, value] : headers.items()) s.headers.emplace_back(name, value.get<std::string>());
+  const json headers = j.value("headers", json::object());  // or an array of pairs, where a name comes twice
+  for (const auto& [name, value] : headers.items()) {
+    const bool pair = headers.is_array();
+    s.headers.emplace_back(pair ? value.at(0).get<std::string>() : name,
+                           (pair ? value.at(1) : value).get<std::string>());
+  }
   const std::string end = j.value("end", "close");
   s.end = end == "rst" || end == "reset" ? ending::reset : end == "keep" ? ending::keep : ending::close;
   if (j.contains("then")) {
