@@ -2,6 +2,7 @@
 // Requests of 1 KiB over kept connections to an nginx on the same machine: again over cpp-httplib beside bare cpp-httplib in as
 // many threads, libcurl, and Boost.Asio by hand. Client and server share the processors: compare CPU time before throughput.
 #include "harness.hpp"
+#include "nginx.hpp"
 
 #include <again/http.hpp>
 #include <again/retry.hpp>
@@ -10,12 +11,8 @@
 #include <again/task.hpp>
 #include <again/this_context.hpp>
 
-#include <atomic>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -35,92 +32,16 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 namespace {
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-constexpr std::size_t body_size = 1024;
-
-// ── the server: nginx with one worker, in a folder of its own ────────────────────────────────────────────────────────
-
-int free_port() {
-  const int s = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in a{};
-  a.sin_family = AF_INET;
-  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  ::bind(s, reinterpret_cast<sockaddr*>(&a), sizeof a);
-  socklen_t size = sizeof a;
-  ::getsockname(s, reinterpret_cast<sockaddr*>(&a), &size);
-  ::close(s);
-  return ntohs(a.sin_port);
-}
-
-class nginx {
- public:
-  nginx() {
-    char name[] = "/tmp/again-bench-XXXXXX";
-    if (::mkdtemp(name) == nullptr) return;
-    folder_ = name;
-    port_ = free_port();
-    std::ofstream{folder_ + "/quote"} << std::string(body_size, 'x');
-    std::ofstream{folder_ + "/nginx.conf"}
-        << "daemon off; pid " << folder_ << "/pid; worker_processes 1; error_log " << folder_ << "/error.log;\n"
-        << (::geteuid() == 0 ? "user root;\n" : "")
-        << "events { worker_connections 4096; }\nhttp { access_log off; keepalive_requests 100000000; "
-           "keepalive_timeout 3600;\n"
-        << "client_body_temp_path " << folder_ << "/t1; proxy_temp_path " << folder_ << "/t2; fastcgi_temp_path "
-        << folder_ << "/t3; uwsgi_temp_path " << folder_ << "/t4; scgi_temp_path " << folder_
-        << "/t5;\n open_file_cache max=16;\nserver { listen 127.0.0.1:" << port_ << " backlog=4096; root " << folder_
-        << "; } }\n";
-    child_ = ::fork();
-    if (child_ == 0) {
-      if (std::freopen("/dev/null", "w", stderr) == nullptr) std::_Exit(1);
-      ::execlp("nginx", "nginx", "-p", folder_.c_str(), "-c", (folder_ + "/nginx.conf").c_str(),
-               static_cast<char*>(nullptr));
-      ::execl("/usr/sbin/nginx", "nginx", "-p", folder_.c_str(), "-c", (folder_ + "/nginx.conf").c_str(),
-              static_cast<char*>(nullptr));
-      std::_Exit(127);
-    }
-    for (int i = 0; i < 100 && !up_; ++i) {
-      std::this_thread::sleep_for(20ms);
-      httplib::Client probe{"127.0.0.1", port_};
-      const auto answer = probe.Get("/quote");
-      up_ = answer && answer->status == 200 && answer->body.size() == body_size;
-    }
-  }
-  nginx(const nginx&) = delete;
-  nginx& operator=(const nginx&) = delete;
-  ~nginx() {
-    if (child_ > 0) {
-      ::kill(child_, SIGQUIT);
-      ::kill(child_, SIGTERM);
-      ::waitpid(child_, nullptr, 0);
-    }
-    if (!folder_.empty() && std::system(("rm -rf " + folder_).c_str()) != 0) return;
-  }
-  [[nodiscard]] bool up() const noexcept { return up_; }
-  [[nodiscard]] int port() const noexcept { return port_; }
-
- private:
-  std::string folder_;
-  int port_ = 0;
-  pid_t child_ = -1;
-  bool up_ = false;
-};
-
-[[noreturn]] void lost() {
-  std::fprintf(stderr, "http: a request failed\n");
-  std::abort();
-}
-
-// The share of the requests that one of `among` makes.
-std::size_t part(std::size_t n, std::size_t among, std::size_t which) { return n / among + (which < n % among); }
+using bench::body_size;
+using bench::lost;
+using bench::nginx;
+using bench::part;
+using bench::timed_requests;
 
 // ── bare cpp-httplib: a thread for each connection ───────────────────────────────────────────────────────────────────
 
@@ -316,18 +237,6 @@ int main(int argc, char** argv) {
   const std::size_t n = s.quick() ? 4'000 : 30'000;
 
   std::vector<std::unique_ptr<again::http::client>> clients;
-  // Wall time for the throughput, and the client's CPU time beside it.
-  const auto timed = [](auto f) {
-    return [f](std::size_t count, std::map<std::string, double>& own) {
-      const double cpu = bench::process_seconds();
-      const double start = bench::wall_seconds();
-      (*f)(count);
-      const double took = bench::wall_seconds() - start;
-      own["ns"] = 1e9 * took / static_cast<double>(count);
-      own["cpu_us"] = 1e6 * (bench::process_seconds() - cpu) / static_cast<double>(count);
-      own["krps"] = 1e-3 * static_cast<double>(count) / took;
-    };
-  };
   for (const std::size_t flights : {std::size_t{16}, std::size_t{64}}) {
     const std::string group = std::to_string(flights) + " in flight";
     clients.push_back(std::make_unique<again::http::client>(
@@ -338,16 +247,16 @@ int main(int argc, char** argv) {
       return std::make_shared<std::function<void(std::size_t)>>(
           [&api, flights, retried](std::size_t count) { again::sync_wait(in_flight(api, count, flights, retried)); });
     };
-    s.add_once(group, "cpp-httplib, threads", n, timed(std::make_shared<bare_httplib>(server.port(), flights)),
+    s.add_once(group, "cpp-httplib, threads", n, timed_requests(std::make_shared<bare_httplib>(server.port(), flights)),
                bench::timed_by::wall);
-    s.add_once(group, "again::retry", n, timed(ours(true)), bench::timed_by::wall);
-    s.add_once(group, "again without retry", n, timed(ours(false)), bench::timed_by::wall);
-    s.add_once(group, "libcurl easy, threads", n, timed(std::make_shared<curl_threads>(origin + "/quote", flights)),
-               bench::timed_by::wall);
+    s.add_once(group, "again::retry", n, timed_requests(ours(true)), bench::timed_by::wall);
+    s.add_once(group, "again without retry", n, timed_requests(ours(false)), bench::timed_by::wall);
+    s.add_once(group, "libcurl easy, threads", n,
+               timed_requests(std::make_shared<curl_threads>(origin + "/quote", flights)), bench::timed_by::wall);
     s.add_once(group, "libcurl multi, one thread", n,
-               timed(std::make_shared<curl_one_thread>(origin + "/quote", flights)), bench::timed_by::wall);
+               timed_requests(std::make_shared<curl_one_thread>(origin + "/quote", flights)), bench::timed_by::wall);
     s.add_once(group, "Boost.Asio by hand, one thread", n,
-               timed(std::make_shared<asio_by_hand>(server.port(), flights)), bench::timed_by::wall);
+               timed_requests(std::make_shared<asio_by_hand>(server.port(), flights)), bench::timed_by::wall);
 
     using goal = bench::suite::goal;
     s.add_goal(goal{.text = group + ": throughput / bare cpp-httplib",
