@@ -66,7 +66,8 @@ static_assert(fallible_operation<send_operation<scripted>>);
 const origin example{scheme::http, "example.com", 80};
 send_result broken(error_kind k, reach r) { return unexpected<send_failure>{send_failure{k, r, "as scripted"}}; }
 
-constexpr policy four{.attempts = 4, .backoff = constant(1ms), .jitter = jitter::none, .attempt_timeout = 5s, .deadline = 20s};
+constexpr policy four{
+    .attempts = 4, .backoff = constant(1ms), .jitter = jitter::none, .attempt_timeout = 5s, .deadline = 20s};
 
 template <class Op> auto retried(Op op) {
   virtual_clock pretend;
@@ -108,8 +109,9 @@ TEST_CASE("an accepted status is an answer, for that request alone") {
 TEST_CASE("a request that is not valid is not sent") {
   scripted through{{}};
   client_over api{through, example};
-  for (const request& bad : {request::get("no-slash"), request::get("/a b"), request::get("/").header("X", "a\r\nEvil: 1"), request{method{"GE T"}, "/"},
-                             request::get("/").header("Content-Length", "1")}) {
+  for (const request& bad :
+       {request::get("no-slash"), request::get("/a b"), request::get("/").header("X", "a\r\nEvil: 1"),
+        request{method{"GE T"}, "/"}, request::get("/").header("Content-Length", "1")}) {
     auto op = api.send(bad);
     const auto r = retried(op);
     REQUIRE(!r);
@@ -131,7 +133,8 @@ TEST_CASE("default headers go along unless the request has its own") {
   CHECK(through.sent[1].get("User-Agent") == "again");
 }
 
-TEST_CASE("the Idempotency-Key is made once per operation: the same for all attempts and copies, another for another send") {
+TEST_CASE(
+    "the Idempotency-Key is made once per operation: the same for all attempts and copies, another for another send") {
   scripted through{{response{503}, response{503}, response{200}, response{200}, response{200}}};
   client_over api{through, example};
   auto order = api.send(request::post("/orders").body("{}").idempotency_key_auto());
@@ -178,7 +181,8 @@ TEST_CASE("the rules of a client are those it was given") {
 }
 
 TEST_CASE("an answer that was cut short is in the error") {
-  scripted through{{unexpected<send_failure>{send_failure{error_kind::truncated, reach::answered, "cut", response{200, {}, "half"}}}}};
+  scripted through{{unexpected<send_failure>{
+      send_failure{error_kind::truncated, reach::answered, "cut", response{200, {}, "half"}}}}};
   client_over api{through, example};
   const auto r = sync_wait(api.get("/"));
   REQUIRE(!r);
@@ -202,7 +206,8 @@ TEST_CASE("the methods send what they say") {
 }
 
 TEST_CASE("a bad URL is refused with a reason: thrown, or returned") {
-  CHECK_THROWS_WITH_AS(client{"127.0.0.1:8080"}, "again::http::client: '127.0.0.1:8080': a URL begins with http:// or https:// (position 0)",
+  CHECK_THROWS_WITH_AS(client{"127.0.0.1:8080"},
+                       "again::http::client: '127.0.0.1:8080': a URL begins with http:// or https:// (position 0)",
                        std::invalid_argument);
   CHECK_THROWS_AS(client{"http://host/path"}, std::invalid_argument);
   const auto bad = client::open("ftp://x");
@@ -322,13 +327,18 @@ TEST_CASE("a redirect is an answer unless redirects are wished") {
   CHECK(server.requests_seen() == 1);
 }
 
-TEST_CASE("redirects are followed as RFC 9110 15.4 has it: 303 by GET, 301 and 302 of a POST too, 307 and 308 with the body") {
-  for (const auto& [status, method] : std::vector<std::pair<int, std::string>>{{301, "GET"}, {302, "GET"}, {303, "GET"}, {307, "POST"}, {308, "POST"}}) {
+TEST_CASE("redirects are followed as RFC 9110 15.4 has it: 303 by GET, 301 and 302 of a POST too, 307 and 308 with the "
+          "body") {
+  for (const auto& [status, method] : std::vector<std::pair<int, std::string>>{
+           {301, "GET"}, {302, "GET"}, {303, "GET"}, {307, "POST"}, {308, "POST"}}) {
     CAPTURE(status);
     const int s = status;
-    misbehaving_server server{[s](const seen_request& r, int) { return r.target == "/a/from" ? respond(s, {{"Location", "to?x"}}) : respond(200).body("here"); }};
+    misbehaving_server server{[s](const seen_request& r, int) {
+      return r.target == "/a/from" ? respond(s, {{"Location", "to?x"}}) : respond(200).body("here");
+    }};
     client api = following(server);
-    const auto r = sync_wait(api.send(request::post("/a/from").header("Content-Type", "text/plain").body("b").header("Authorization", "me")));
+    const auto r = sync_wait(api.send(
+        request::post("/a/from").header("Content-Type", "text/plain").body("b").header("Authorization", "me")));
     REQUIRE(r);
     CHECK(r->body == "here");
     CHECK(r->redirects == 1);
@@ -347,7 +357,8 @@ TEST_CASE("credentials do not go to another origin") {
   misbehaving_server other{{respond(200)}};
   misbehaving_server server{{respond(307, {{"Location", other.url("/x")}})}};
   client api = following(server);
-  REQUIRE(sync_wait(api.send(request::get("/").header("Authorization", "me").header("Cookie", "c").header("X-Mine", "1"))));
+  REQUIRE(
+      sync_wait(api.send(request::get("/").header("Authorization", "me").header("Cookie", "c").header("X-Mine", "1"))));
   const auto seen = other.request(0);
   CHECK(seen.header("Authorization") == nullptr);
   CHECK(seen.header("Cookie") == nullptr);
@@ -390,9 +401,23 @@ TEST_CASE("after a redirect the request has been seen, however far the last hop 
 }
 
 TEST_CASE("redirects start anew with each attempt, with the original request") {
-  scripted through{{response{302, {{"Location", "/b"}}}, response{503}, response{302, {{"Location", "/b"}}}, response{200}}};
+  scripted through{
+      {response{302, {{"Location", "/b"}}}, response{503}, response{302, {{"Location", "/b"}}}, response{200}}};
   client_over api{through, example, {.max_redirects = 1}};
   const auto r = retried(api.get("/a"));
   REQUIRE(r);
   CHECK(through.numbers == std::vector<int>{1, 1, 2, 2});
+}
+
+TEST_CASE("the bound on a whole attempt is one for all of its redirects") {
+  misbehaving_server server{[](const seen_request& r, int) {
+    return delay(70ms, r.target == "/" ? respond(302, {{"Location", "/there"}}) : respond(200));
+  }};
+  client_options options;
+  options.limits.total = 100ms;
+  options.max_redirects = 1;
+  client api{server.url(""), options};
+  const auto r = sync_wait(api.get("/"));
+  REQUIRE(!r);
+  CHECK(r.error().kind() == error_kind::timeout);
 }

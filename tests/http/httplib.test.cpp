@@ -48,7 +48,9 @@ server_options with_tls() {
   return o;
 }
 
-std::string kind_of(const send_result& r) { return r ? "response " + std::to_string(r->status) : std::string{name(r.error().kind)}; }
+std::string kind_of(const send_result& r) {
+  return r ? "response " + std::to_string(r->status) : std::string{name(r.error().kind)};
+}
 std::string reach_of(const send_result& r) { return std::string{name(r ? reach::answered : r.error().reach)}; }
 
 /// One attempt that somebody on another thread may stop.
@@ -138,20 +140,26 @@ TEST_CASE("every failure has its kind, and reach tells the truth") {
       {truncated("half", 8, ending::reset), request::get("/"), "truncated", "answered", 1},
       {truncated("half", 8, ending::keep), request::get("/"), "timeout", "answered", 1},
       {stall_body("half", 8), request::get("/"), "timeout", "answered", 1},
-      {raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), request::get("/"), "truncated", "answered", 1},
+      {raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), request::get("/"), "truncated",
+       "answered", 1},
       {raw("HTTP/1.1 200 OK\r\n\r\nhel", ending::reset), request::get("/"), "truncated", "answered", 1},
       {raw("HTTP/1.1 200 OK\r\n\r\nhel", ending::keep), request::get("/"), "timeout", "answered", 1},
       {raw("HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\nhello"), request::get("/"), "protocol", "answered", 1},
-      {raw("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"), request::get("/"), "protocol", "answered", 1},
-      {raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), request::get("/"), "protocol", "answered", 1},
+      {raw("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"), request::get("/"), "protocol",
+       "answered", 1},
+      {raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), request::get("/"), "protocol",
+       "answered", 1},
       {raw("HTTP/1.1 Omg What Is This?\r\nContent-Length: 0\r\n\r\n"), request::get("/"), "protocol", "answered", 1},
       {raw("HTTP/0.5 200 OK\r\nContent-Length: 0\r\n\r\n", ending::keep), request::get("/"), "protocol", "answered", 1},
       {garbage(), request::get("/"), "protocol", "answered", 1},
       {raw("no HTTP, but a line\r\n", ending::keep), request::get("/"), "protocol", "answered", 1},
-      {raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), request::get("/"), "protocol", "answered", 1},
+      {raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), request::get("/"),
+       "protocol", "answered", 1},
       {respond(200).body(std::string(60000, 'y')), request::get("/").max_body(1000), "too_large", "answered", 1},
-      {respond(200).body(std::string(60000, 'y')).in_chunks(), request::get("/").max_body(1000), "too_large", "answered", 1},
-      {respond(200).body(std::string(60000, 'y')).close_delimited(), request::get("/").max_body(1000), "too_large", "answered", 1},
+      {respond(200).body(std::string(60000, 'y')).in_chunks(), request::get("/").max_body(1000), "too_large",
+       "answered", 1},
+      {respond(200).body(std::string(60000, 'y')).close_delimited(), request::get("/").max_body(1000), "too_large",
+       "answered", 1},
       {stop_reading(), request::post("/").body(big), "timeout", "maybe_sent", 1},
       {early_response(413), request::put("/").body(big), "response 413", "answered", 1},
   };
@@ -200,7 +208,7 @@ TEST_CASE("answers that carry no body, or end with the connection, are answers")
       raw("HTTP/1.1 304 Not Modified\r\n\r\n", ending::keep),
       raw("HTTP/1.1 304 Not Modified\r\nContent-Length: 50\r\n\r\n", ending::keep),
       raw("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n", ending::keep),
-      raw("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"),
+      raw("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", ending::keep),
       respond(200).body("to the end").close_delimited(),
       raw("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"),
       respond(200).body("in pieces").in_chunks(),
@@ -231,7 +239,9 @@ TEST_CASE("a connection is used again") {
 }
 
 TEST_CASE("a connection is not used again after Connection: close in any case or list") {
-  misbehaving_server server{[](const seen_request&, int) { return respond(200, {{"Connection", "Foo, CLOSE"}}).body("x").and_then(afterwards::keep); }};
+  misbehaving_server server{[](const seen_request&, int) {
+    return respond(200, {{"Connection", "Foo, CLOSE"}}).body("x").and_then(afterwards::keep);
+  }};
   httplib_transport transport;
   for (int i = 0; i < 3; ++i) REQUIRE(sync_wait(transport.send(to(server, request::get("/")), 1)));
   CHECK(server.connections_seen() == 3);
@@ -242,7 +252,8 @@ TEST_CASE("what a server says on an idle connection is not taken for the answer 
     for (const afterwards what : {afterwards::close, afterwards::send_408_close, afterwards::send_extra_response}) {
       CAPTURE(tls);
       CAPTURE(static_cast<int>(what));
-      misbehaving_server server{{respond(200).body("first").and_then(what, 1ms), respond(200).body("second")}, tls ? with_tls() : server_options{}};
+      misbehaving_server server{{respond(200).body("first").and_then(what, 1ms), respond(200).body("second")},
+                                tls ? with_tls() : server_options{}};
       httplib_transport transport{trusting()};
       REQUIRE(sync_wait(transport.send(to(server, request::get("/1")), 1)));
       REQUIRE(server.wait_until([](const tally& t) { return t.idle_actions == 1; }));
@@ -320,7 +331,8 @@ TEST_CASE("https: certificates that cannot be read are a reason, not a crash, an
   CHECK(server.requests_seen() == 0);
 }
 
-TEST_CASE("no hidden sends: on a used TLS connection that closes after the write, the server sees one request per attempt") {
+TEST_CASE(
+    "no hidden sends: on a used TLS connection that closes after the write, the server sees one request per attempt") {
   std::vector<step> script;
   for (int i = 0; i < 10; ++i) {
     script.push_back(respond(200));
@@ -354,7 +366,8 @@ TEST_CASE("an attempt that is stopped ends at once, in every phase, and the serv
       {"waiting for the head, TLS", hang(), true, asked, 0, "maybe_sent"},
       {"in the body", stall_body("half", 8), false, asked, 0, "answered"},
       {"dripping", drip(std::string(2000, 'x'), 10ms), false, asked, 0, "answered"},
-      {"dripping to the end of the connection", drip(std::string(2000, 'x'), 10ms).close_delimited(), false, asked, 0, "answered"},
+      {"dripping to the end of the connection", drip(std::string(2000, 'x'), 10ms).close_delimited(), false, asked, 0,
+       "answered"},
   };
   for (const row& r : rows) {
     CAPTURE(r.phase);
@@ -411,8 +424,10 @@ TEST_CASE("a silent address is a connect timeout") {
 
 namespace {
 
-std::shared_ptr<const outgoing> to_name(const misbehaving_server& server, std::string host, request r, const limits& l = patient) {
-  return std::make_shared<const outgoing>(origin{scheme::http, std::move(host), static_cast<std::uint16_t>(server.port())}, std::move(r), l);
+std::shared_ptr<const outgoing> to_name(const misbehaving_server& server, std::string host, request r,
+                                        const limits& l = patient) {
+  return std::make_shared<const outgoing>(
+      origin{scheme::http, std::move(host), static_cast<std::uint16_t>(server.port())}, std::move(r), l);
 }
 
 /// A resolver that hangs until it is let go.
@@ -495,9 +510,12 @@ TEST_CASE("a name without an address is the error resolve") {
 TEST_CASE("several addresses: after one that failed, later attempts begin with one that worked") {
   misbehaving_server server{[](const seen_request&, int) { return respond(200, {{"Connection", "close"}}); }};
   httplib_options options;
-  options.resolve = [](const std::string&) { return std::vector<std::string>{"127.0.0.2", "127.0.0.1"}; };  // the first refuses
+  options.resolve = [](const std::string&) {
+    return std::vector<std::string>{"127.0.0.2", "127.0.0.1"};
+  };  // the first refuses
   httplib_transport transport{options};
-  for (int i = 1; i <= 3; ++i) CHECK(sync_wait(transport.send(to_name(server, "two.example", request::post("/").body("x")), i)));
+  for (int i = 1; i <= 3; ++i)
+    CHECK(sync_wait(transport.send(to_name(server, "two.example", request::post("/").body("x")), i)));
   CHECK(server.requests_seen() == 3);
 }
 
@@ -532,7 +550,8 @@ TEST_CASE("connections per origin are bounded; who waits gets one when it is fre
   options.max_connections = 2;
   httplib_transport transport{options};
   std::vector<std::unique_ptr<stoppable_send>> sends;
-  for (int i = 0; i < 8; ++i) sends.push_back(std::make_unique<stoppable_send>(transport, to(server, request::get("/"))));
+  for (int i = 0; i < 8; ++i)
+    sends.push_back(std::make_unique<stoppable_send>(transport, to(server, request::get("/"))));
   for (auto& s : sends) CHECK(kind_of(s->result()) == "response 200");
   CHECK(server.connections_seen() <= 2);
   CHECK(server.requests_seen() == 8);
@@ -544,7 +563,8 @@ TEST_CASE("destroying the transport ends what runs and what waits; each gets its
   options.workers = 2;
   auto transport = std::make_unique<httplib_transport>(options);
   std::vector<std::unique_ptr<stoppable_send>> sends;
-  for (int i = 0; i < 6; ++i) sends.push_back(std::make_unique<stoppable_send>(*transport, to(server, request::get("/"))));
+  for (int i = 0; i < 6; ++i)
+    sends.push_back(std::make_unique<stoppable_send>(*transport, to(server, request::get("/"))));
   REQUIRE(server.wait_until([](const tally& t) { return t.requests == 2; }));
   std::this_thread::sleep_for(20ms);  // until the other threads have handed theirs in
   transport.reset();
@@ -591,13 +611,15 @@ TEST_CASE("a body from a source is sent whole, with its length or in chunks; one
   httplib_transport transport;
   const std::string text(100000, 't');
   for (const bool known : {true, false}) {
-    const auto r = sync_wait(transport.send(to(server, request::put("/").body(body::one_shot(std::make_unique<source>(text, known, false)))), 1));
+    const auto r = sync_wait(transport.send(
+        to(server, request::put("/").body(body::one_shot(std::make_unique<source>(text, known, false)))), 1));
     CAPTURE(r ? "" : r.error().detail);
     CHECK(kind_of(r) == "response 200");
   }
   CHECK(server.request(0).body_bytes == text.size());
   CHECK(server.request(1).body_bytes == text.size());
-  const auto broken = sync_wait(transport.send(to(server, request::put("/").body(body::one_shot(std::make_unique<source>(text, false, true)))), 1));
+  const auto broken = sync_wait(transport.send(
+      to(server, request::put("/").body(body::one_shot(std::make_unique<source>(text, false, true)))), 1));
   REQUIRE(!broken);
   CHECK(kind_of(broken) == "invalid_request");
   CHECK(broken.error().detail == "the disk is gone");
@@ -633,7 +655,8 @@ TEST_CASE("a Unix-domain socket stands for every origin") {
   const auto closed = sync_wait(transport.send(what, 1));
   CHECK(kind_of(closed) == "closed");
   CHECK(reach_of(closed) == "maybe_sent");
-  const auto secure = sync_wait(transport.send(std::make_shared<const outgoing>(origin{scheme::https, "service", 443}, request::get("/"), patient), 1));
+  const auto secure = sync_wait(transport.send(
+      std::make_shared<const outgoing>(origin{scheme::https, "service", 443}, request::get("/"), patient), 1));
   CHECK(kind_of(secure) == "unsupported");
 }
 
@@ -642,14 +665,18 @@ TEST_CASE("a plain proxy is asked by absolute URL; https through it is refused w
   httplib_options options;
   options.proxy = proxy.url();
   httplib_transport transport{options};
-  const auto what = std::make_shared<const outgoing>(origin{scheme::http, "no.such.host.example", 8080}, request::get("/x?y"), patient);
+  const auto what = std::make_shared<const outgoing>(origin{scheme::http, "no.such.host.example", 8080},
+                                                     request::get("/x?y"), patient);
   const auto r = sync_wait(transport.send(what, 1));
   REQUIRE(r);
   CHECK(r->body == "by proxy");
   CHECK(proxy.request(0).target == "http://no.such.host.example:8080/x?y");
   CHECK(*proxy.request(0).header("Host") == "no.such.host.example:8080");
   if (!http::detail::connect_is_safe<>()) {
-    const auto secure = sync_wait(transport.send(std::make_shared<const outgoing>(origin{scheme::https, "no.such.host.example", 443}, request::get("/"), patient), 1));
+    const auto secure =
+        sync_wait(transport.send(std::make_shared<const outgoing>(origin{scheme::https, "no.such.host.example", 443},
+                                                                  request::get("/"), patient),
+                                 1));
     CHECK(kind_of(secure) == "unsupported");
     CHECK(reach_of(secure) == "not_sent");
   }
@@ -662,14 +689,15 @@ TEST_CASE("options that contradict themselves are refused with a reason") {
     try {
       httplib_transport t{o};
       return "fine";
-    } catch (const std::invalid_argument& e) {
-      return e.what();
-    }
+    } catch (const std::invalid_argument& e) { return e.what(); }
   };
   CHECK(refusal([](auto&) {}) == "fine");
   CHECK(refusal([](auto& o) { o.workers = 0; }) == "again: httplib_options: workers must be at least 1");
-  CHECK(refusal([](auto& o) { o.max_connections = 0; }) == "again: httplib_options: max_connections must be at least 1");
+  CHECK(refusal([](auto& o) { o.max_connections = 0; }) ==
+        "again: httplib_options: max_connections must be at least 1");
   CHECK(refusal([](auto& o) { o.proxy = "socks5://x"; }).starts_with("again: httplib_options: proxy: "));
-  CHECK(refusal([](auto& o) { o.unix_socket = std::string(200, 'x'); }) == "again: httplib_options: the path of unix_socket is too long");
-  CHECK(refusal([](auto& o) { o.keep_idle = 0s; }) == "again: httplib_options: keep_idle and keep_at_most must be positive");
+  CHECK(refusal([](auto& o) { o.unix_socket = std::string(200, 'x'); }) ==
+        "again: httplib_options: the path of unix_socket is too long");
+  CHECK(refusal([](auto& o) { o.keep_idle = 0s; }) ==
+        "again: httplib_options: keep_idle and keep_at_most must be positive");
 }

@@ -42,7 +42,9 @@ static_assert(!transport<without_number>);
 static_assert(!transport<int>);
 static_assert(!std::is_copy_constructible_v<outgoing> && !std::is_aggregate_v<send_failure>);
 
-outgoing with_body(http::body b) { return outgoing{origin{scheme::http, "example.com", 80}, request::post("/").body(std::move(b)), {}}; }
+outgoing with_body(http::body b) {
+  return outgoing{origin{scheme::http, "example.com", 80}, request::post("/").body(std::move(b)), {}};
+}
 
 }  // namespace
 

@@ -88,7 +88,8 @@ namespace detail {
 inline pool_settings settings_of(httplib_options&& o) {
   if (o.workers == 0) throw std::invalid_argument{"again: httplib_options: workers must be at least 1"};
   if (o.max_connections == 0) throw std::invalid_argument{"again: httplib_options: max_connections must be at least 1"};
-  if (o.resolver_threads == 0) throw std::invalid_argument{"again: httplib_options: resolver_threads must be at least 1"};
+  if (o.resolver_threads == 0)
+    throw std::invalid_argument{"again: httplib_options: resolver_threads must be at least 1"};
   if (o.keep_idle <= duration::zero() || o.keep_at_most <= duration::zero()) {
     throw std::invalid_argument{"again: httplib_options: keep_idle and keep_at_most must be positive"};
   }
@@ -110,7 +111,8 @@ inline pool_settings settings_of(httplib_options&& o) {
   if (!o.proxy.empty()) {
     const auto proxy = parse_origin(o.proxy);
     if (!proxy) throw std::invalid_argument{"again: httplib_options: proxy: " + proxy.error().text()};
-    if (proxy->scheme != scheme::http) throw std::invalid_argument{"again: httplib_options: proxy: only http:// proxies"};
+    if (proxy->scheme != scheme::http)
+      throw std::invalid_argument{"again: httplib_options: proxy: only http:// proxies"};
     s.via.proxy_host = proxy->host;
     s.via.proxy_port = proxy->port;
   }
@@ -121,7 +123,9 @@ inline pool_settings settings_of(httplib_options&& o) {
       return found;
     };
   } else {
-    const int family = o.family == address_family::ipv4 ? AF_INET : o.family == address_family::ipv6 ? AF_INET6 : AF_UNSPEC;
+    const int family = o.family == address_family::ipv4   ? AF_INET
+                       : o.family == address_family::ipv6 ? AF_INET6
+                                                          : AF_UNSPEC;
     s.look_up = [family](const std::string& host) { return look_up(host, family); };
   }
   return s;
@@ -138,7 +142,8 @@ inline const char* httplib_transport::refuses(const outgoing& what) const noexce
   if (what.origin.scheme == scheme::http) return nullptr;
   if (!detail::httplib_has_tls) return "https: this program's cpp-httplib was built without TLS";
   if (unix_) return "https over a Unix-domain socket";
-  if (proxy_ && !detail::connect_is_safe<>()) return "https through a proxy: this cpp-httplib can hang for ever where CONNECT is refused";
+  if (proxy_ && !detail::connect_is_safe<>())
+    return "https through a proxy: this cpp-httplib can hang for ever where CONNECT is refused";
   return nullptr;
 }
 

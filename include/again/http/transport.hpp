@@ -46,7 +46,8 @@ class outgoing {
   ~outgoing() = default;
 
   const http::origin origin;
-  const http::request request;  ///< `request.fields(number)` are the header fields; Host and framing are the transport's
+  const http::request
+      request;  ///< `request.fields(number)` are the header fields; Host and framing are the transport's
   const http::limits limits;
 
   /// The body for one attempt; give it back if nothing of it was read, so that an attempt that found no connection leaves

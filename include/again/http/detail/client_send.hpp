@@ -10,6 +10,7 @@
 #include <again/http/rules.hpp>
 #include <again/http/transport.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <memory>
 #include <new>
@@ -53,6 +54,7 @@ template <transport T> class [[nodiscard]] client_send {
       return true;
     }
     hop_ = what_;
+    if (what_->max_redirects > 0) began_ = ctx.scheduler->now();
     return go_on();
   }
   result_type take() {
@@ -120,7 +122,9 @@ template <transport T> class [[nodiscard]] client_send {
       auto next = redirected(hop_->request, hop_->origin, answer);
       if (next) {
         ++redirects_;
-        hop_ = std::make_shared<const outgoing>(std::move(next->origin), std::move(next->request), what_->limits);
+        http::limits left = what_->limits;  // the bound on the whole is one for all hops
+        if (left.total < forever) left.total = std::max(duration::zero(), left.total - (context_->scheduler->now() - began_));
+        hop_ = std::make_shared<const outgoing>(std::move(next->origin), std::move(next->request), left);
         return true;
       }
       why = next.error().reason();
@@ -141,6 +145,7 @@ template <transport T> class [[nodiscard]] client_send {
   const int number_;
   std::shared_ptr<const outgoing> hop_;
   int redirects_ = 0;
+  time_point began_{};  // where redirects are followed
   continuation then_;
   const context* context_ = nullptr;
   std::optional<result_type> result_;

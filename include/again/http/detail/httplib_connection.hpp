@@ -73,7 +73,8 @@ class httplib_connection {
   /// `content` may be null; `content_touched` says afterwards whether anything of it was read.
   send_result attempt(const outgoing& what, int number, const std::string& address, body::reader* content) {
     if (!client_ && !create()) {
-      return unexpected<send_failure>{send_failure{error_kind::tls_verify, reach::not_sent, "the certificates to trust could not be read"}};
+      return unexpected<send_failure>{
+          send_failure{error_kind::tls_verify, reach::not_sent, "the certificates to trust could not be read"}};
     }
     const bool reused = open();
     const duration connect_limit = at_least_a_millisecond(what.limits.connect);
@@ -103,7 +104,8 @@ class httplib_connection {
     if (says == httplib_says::success) {
       if (tls() && !watch_.is_secured()) {  // a proxy's answer to CONNECT, passed off as the origin's
         close();
-        return unexpected<send_failure>{send_failure{error_kind::refused, reach::not_sent, "the proxy refused the tunnel"}};
+        return unexpected<send_failure>{
+            send_failure{error_kind::refused, reach::not_sent, "the proxy refused the tunnel"}};
       }
       if (!x.seen.headers_complete) x.take_head(head);  // no body: our handler was not asked
     }
@@ -123,7 +125,8 @@ class httplib_connection {
  private:
   /// What the callbacks of one attempt work on.
   struct exchange {
-    exchange(const outgoing& w, body::reader* b, socket_watch& s) : what{w}, content{b}, socket{s}, max_body{w.request.max_body().value_or(w.limits.max_body)} {}
+    exchange(const outgoing& w, body::reader* b, socket_watch& s)
+        : what{w}, content{b}, socket{s}, max_body{w.request.max_body().value_or(w.limits.max_body)} {}
 
     bool take_head(const httplib::Response& head) {
       answer.status = head.status;
@@ -232,7 +235,9 @@ class httplib_connection {
       request.is_chunked_content_provider_ = true;
       request.headers.emplace("Transfer-Encoding", "chunked");
     }
-    request.content_provider_ = [&x, chunked = !size](std::size_t, std::size_t, httplib::DataSink& sink) { return x.give(sink, chunked); };
+    request.content_provider_ = [&x, chunked = !size](std::size_t, std::size_t, httplib::DataSink& sink) {
+      return x.give(sink, chunked);
+    };
     suppress_expect(request);
   }
 

@@ -7,7 +7,8 @@
 // With a compiled cpp-httplib (Debian's) its classes have other sizes without this definition: the program would link and
 // corrupt memory. Its pkg-config file and meson dependency bring the definition along.
 #if !defined(CPPHTTPLIB_OPENSSL_SUPPORT) && !defined(AGAIN_HTTPLIB_WITHOUT_TLS)
-#error "again/http: compile with the flags of `pkg-config --cflags cpp-httplib` (they define CPPHTTPLIB_OPENSSL_SUPPORT); only for a header-only cpp-httplib without TLS define AGAIN_HTTPLIB_WITHOUT_TLS"
+#error \
+    "again/http: compile with the flags of `pkg-config --cflags cpp-httplib` (they define CPPHTTPLIB_OPENSSL_SUPPORT); only for a header-only cpp-httplib without TLS define AGAIN_HTTPLIB_WITHOUT_TLS"
 #endif
 
 #include <again/expected.hpp>
@@ -36,15 +37,16 @@ constexpr bool at_least(const char* version, int major, int minor, int patch) no
   }
   return true;
 }
-static_assert(at_least(CPPHTTPLIB_VERSION, 0, 11, 3),
-              "again/http needs cpp-httplib 0.11.3 or newer: before, its hook for new sockets misses Unix-domain ones, and "
-              "what was sent could not be told from what was not");
+static_assert(
+    at_least(CPPHTTPLIB_VERSION, 0, 11, 3),
+    "again/http needs cpp-httplib 0.11.3 or newer: before, its hook for new sockets misses Unix-domain ones, and "
+    "what was sent could not be told from what was not");
 
 /// Our way of using a client: one connection kept open, nothing rewritten, nothing done behind our back.
 template <class Client> void tame(Client& client) {
   client.set_keep_alive(true);
   client.set_follow_location(false);
-  client.set_tcp_nodelay(true);   // head and body are two writes: 40 ms each without it
+  client.set_tcp_nodelay(true);  // head and body are two writes: 40 ms each without it
   client.set_decompress(false);
   client.set_compress(false);
   if constexpr (requires { client.set_path_encode(false); }) {  // 0.23

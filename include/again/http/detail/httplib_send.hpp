@@ -22,7 +22,8 @@ class [[nodiscard]] httplib_send {
  public:
   using result_type = send_result;
 
-  httplib_send(std::shared_ptr<send_pool> pool, std::shared_ptr<const outgoing> what, int number, const char* refusal) noexcept
+  httplib_send(std::shared_ptr<send_pool> pool, std::shared_ptr<const outgoing> what, int number,
+               const char* refusal) noexcept
       : pool_{std::move(pool)}, what_{std::move(what)}, number_{number}, refusal_{refusal} {}
   httplib_send(const httplib_send&) = delete;
   httplib_send& operator=(const httplib_send&) = delete;
@@ -49,15 +50,19 @@ class [[nodiscard]] httplib_send {
     job_->deliver_to(receiver_);
     ctx.scheduler->work_started();
     running_ = true;
-    bound_.fire = [](timer& t) noexcept { static_cast<own_timer&>(t).self->stop(error_kind::timeout, "no complete answer in time"); };
+    bound_.fire = [](timer& t) noexcept {
+      static_cast<own_timer&>(t).self->stop(error_kind::timeout, "no complete answer in time");
+    };
     bound_.self = this;
-    if (what_->limits.total < forever) ctx.scheduler->arm(bound_, saturating_add(ctx.scheduler->now(), what_->limits.total));
+    if (what_->limits.total < forever)
+      ctx.scheduler->arm(bound_, saturating_add(ctx.scheduler->now(), what_->limits.total));
     const auto admitted = pool_->submit(*job_);
     if (admitted != send_pool::admission::accepted) {
       job_->withdraw_receiver();
       leave_scheduler();
-      return admitted == send_pool::admission::closed ? fail(error_kind::cancelled, reach::not_sent, "the client was destroyed")
-                                                      : fail(error_kind::overloaded, reach::not_sent, "no worker is free, and the queue is full");
+      return admitted == send_pool::admission::closed
+                 ? fail(error_kind::cancelled, reach::not_sent, "the client was destroyed")
+                 : fail(error_kind::overloaded, reach::not_sent, "no worker is free, and the queue is full");
     }
     if (ctx.stop.stop_possible()) on_stop_.emplace(ctx.stop, stopper{this});
     return false;
@@ -78,7 +83,8 @@ class [[nodiscard]] httplib_send {
   };
 
   error_kind kind_of_stop() const noexcept {
-    if (context_->kind == deadline_kind::none || context_->scheduler->now() < context_->deadline) return error_kind::cancelled;
+    if (context_->kind == deadline_kind::none || context_->scheduler->now() < context_->deadline)
+      return error_kind::cancelled;
     return context_->kind == deadline_kind::attempt ? error_kind::timeout : error_kind::deadline;
   }
 

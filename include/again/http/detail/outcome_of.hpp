@@ -18,15 +18,16 @@ namespace again::inline AGAIN_ABI::http::detail {
 
 /// What our own callbacks saw.
 struct observed {
-  bool headers_complete = false;   ///< status and headers are known
-  bool chunked = false;            ///< framing of the body
-  bool until_close = false;        ///< the body ends with the connection: how that ended is all that tells whether it is whole
-  bool no_body = false;            ///< complete without a body: we stopped the library from waiting for one (304)
-  bool interim = false;            ///< a status below 200 that is not 100: the library would take what follows for its body
-  bool bad_framing = false;        ///< Content-Length or Transfer-Encoding that mean nothing
-  bool too_large = false;          ///< the body passes the limit
-  std::string body_failure;        ///< the request's own body could not be had
-  duration quiet{};                ///< since our callbacks saw something last
+  bool headers_complete = false;  ///< status and headers are known
+  bool chunked = false;           ///< framing of the body
+  bool until_close =
+      false;             ///< the body ends with the connection: how that ended is all that tells whether it is whole
+  bool no_body = false;  ///< complete without a body: we stopped the library from waiting for one (304)
+  bool interim = false;  ///< a status below 200 that is not 100: the library would take what follows for its body
+  bool bad_framing = false;  ///< Content-Length or Transfer-Encoding that mean nothing
+  bool too_large = false;    ///< the body passes the limit
+  std::string body_failure;  ///< the request's own body could not be had
+  duration quiet{};          ///< since our callbacks saw something last
 };
 
 struct diagnosis {
@@ -41,20 +42,23 @@ inline bool timed_out(duration quiet, duration limit) noexcept {
   return quiet >= limit - std::min<duration>(limit / 4, std::chrono::milliseconds{10});
 }
 
-inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_watch::report& socket, bool tls, duration connecting,
-                          duration connect_limit, duration idle_limit) {
+inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_watch::report& socket, bool tls,
+                          duration connecting, duration connect_limit, duration idle_limit) {
   const auto answered = seen.headers_complete ? reach::answered : socket.how_far;
   const auto failed = [](error_kind k, reach r, std::string text) { return diagnosis{false, k, r, std::move(text)}; };
 
   if (!seen.body_failure.empty()) return failed(error_kind::invalid_request, socket.how_far, seen.body_failure);
   if (seen.too_large) return failed(error_kind::too_large, reach::answered, "the body is larger than allowed");
-  if (seen.bad_framing) return failed(error_kind::protocol, reach::answered, "the answer's framing headers mean nothing");
+  if (seen.bad_framing)
+    return failed(error_kind::protocol, reach::answered, "the answer's framing headers mean nothing");
   if (seen.interim) {
-    return failed(error_kind::protocol, reach::answered, "an interim answer came first, and cpp-httplib cannot read past it");
+    return failed(error_kind::protocol, reach::answered,
+                  "an interim answer came first, and cpp-httplib cannot read past it");
   }
   // Some versions (0.14 to 0.18) take any end of the connection for the end of such a body.
   const bool in_order = !seen.until_close || socket.timed || (socket.peer_closed && !socket.reset);
-  if ((says == httplib_says::success && in_order) || seen.no_body) return diagnosis{true, error_kind::status, reach::answered, {}};
+  if ((says == httplib_says::success && in_order) || seen.no_body)
+    return diagnosis{true, error_kind::status, reach::answered, {}};
   if (socket.second_refused) {
     return failed(error_kind::closed, answered, "the connection was closed, and a hidden second send was refused");
   }
@@ -63,11 +67,13 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
     case httplib_says::no_connection:
       if (socket.sockets == 0) return failed(error_kind::refused, reach::not_sent, "no socket could be opened");
       return failed(error_kind::refused, reach::not_sent, "no connection");
-    case httplib_says::connect_timeout: return failed(error_kind::connect_timeout, reach::not_sent, "no connection in time");
+    case httplib_says::connect_timeout:
+      return failed(error_kind::connect_timeout, reach::not_sent, "no connection in time");
     case httplib_says::tls_certificates:
       return failed(error_kind::tls_verify, reach::not_sent, "the certificates to trust could not be read");
     case httplib_says::tls_verify:
-      return failed(error_kind::tls_verify, reach::not_sent, "the peer's certificate is not one we trust for this host");
+      return failed(error_kind::tls_verify, reach::not_sent,
+                    "the peer's certificate is not one we trust for this host");
     case httplib_says::tls:
       if (timed_out(connecting, connect_limit)) {
         return failed(error_kind::connect_timeout, reach::not_sent, "the TLS handshake did not finish in time");
@@ -80,7 +86,8 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
       socket.received ? std::min<duration>(seen.quiet, std::chrono::milliseconds{socket.quiet_ms}) : seen.quiet;
   const bool silence = timed_out(quiet, idle_limit);
   if (seen.headers_complete) {
-    if (socket.reset) return failed(error_kind::truncated, reach::answered, "the connection was reset inside the answer");
+    if (socket.reset)
+      return failed(error_kind::truncated, reach::answered, "the connection was reset inside the answer");
     if (silence) return failed(error_kind::timeout, reach::answered, "the answer stopped coming");
     if (seen.chunked && !socket.peer_closed && !socket.timed) {
       return failed(error_kind::protocol, reach::answered, "the answer's chunks are malformed");
@@ -88,7 +95,9 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
     return failed(error_kind::truncated, reach::answered, "the connection was closed inside the answer");
   }
   if (socket.reset) return failed(error_kind::reset, answered, "the connection was reset before an answer");
-  if (silence) return failed(error_kind::timeout, answered, says == httplib_says::write ? "the request could not be written in time" : "no answer in time");
+  if (silence)
+    return failed(error_kind::timeout, answered,
+                  says == httplib_says::write ? "the request could not be written in time" : "no answer in time");
   // Under TLS what came may be a record of the session itself; the end of the stream tells.
   if (socket.received && !(tls && socket.peer_closed)) {
     return failed(error_kind::protocol, answered, "the answer's head is not HTTP/1.1, or it was cut short");

@@ -68,7 +68,8 @@ class resolver {
  public:
   using look_up_function = std::function<resolved(const std::string& host)>;
 
-  resolver(look_up_function ask, std::size_t threads) : state_{std::make_shared<shared>(std::move(ask))}, limit_{threads} {}
+  resolver(look_up_function ask, std::size_t threads)
+      : state_{std::make_shared<shared>(std::move(ask))}, limit_{threads} {}
   resolver(const resolver&) = delete;
   resolver& operator=(const resolver&) = delete;
   ~resolver() {
@@ -90,13 +91,17 @@ class resolver {
     if (numeric_address(host)) return resolved{{host}, {}};
     const std::shared_ptr<lookup> l = ask(host);
     if (!l) return resolved{{}, "no thread to look it up"};
-    const cancel_switch::phase phase{stop, {[](void* self) noexcept {
-                                              lookup& waited = *static_cast<lookup*>(self);
-                                              { const std::lock_guard lock{waited.mutex}; ++waited.interruptions; }
-                                              waited.ready.notify_all();
-                                              return reach::not_sent;
-                                            },
-                                            l.get()}};
+    const cancel_switch::phase phase{stop,
+                                     {[](void* self) noexcept {
+                                        lookup& waited = *static_cast<lookup*>(self);
+                                        {
+                                          const std::lock_guard lock{waited.mutex};
+                                          ++waited.interruptions;
+                                        }
+                                        waited.ready.notify_all();
+                                        return reach::not_sent;
+                                      },
+                                      l.get()}};
     std::unique_lock lock{l->mutex};
     for (;;) {
       if (l->done) return l->answer;
@@ -130,7 +135,8 @@ class resolver {
     std::mutex mutex;
     std::condition_variable wake;
     std::deque<std::shared_ptr<lookup>> wanted;
-    std::map<std::string, std::shared_ptr<lookup>> running;  // and wanted: whoever comes later waits for the same answer
+    std::map<std::string, std::shared_ptr<lookup>>
+        running;  // and wanted: whoever comes later waits for the same answer
     std::vector<std::unique_ptr<thread>> threads;
     std::size_t idle = 0;
     bool closed = false;
@@ -171,9 +177,7 @@ class resolver {
       resolved answer;
       try {
         answer = state->ask(l->host);
-      } catch (const std::exception& e) {
-        answer.reason = e.what();
-      } catch (...) {
+      } catch (const std::exception& e) { answer.reason = e.what(); } catch (...) {
         answer.reason = "the resolver threw";
       }
       {

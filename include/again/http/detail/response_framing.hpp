@@ -51,7 +51,8 @@ inline framing framing_of(const headers& h) {
       } while (!rest.empty());
     }
   }
-  if (length && f.kind == framing::chunked) f.close = true;  // chunked wins, and the connection is not to be trusted (RFC 9112 6.3)
+  if (length && f.kind == framing::chunked)
+    f.close = true;  // chunked wins, and the connection is not to be trusted (RFC 9112 6.3)
   if (length && f.kind == framing::none) {
     f.kind = framing::length;
     f.length_value = *length;

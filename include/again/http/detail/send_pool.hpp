@@ -56,23 +56,29 @@ class send_pool {
     if (closed_) return admission::closed;
     lane& home = lane_of(j.what->origin);
     const bool must_wait = home.in_use >= settings_.connections;
-    const bool no_worker = idle_workers_ <= runnable_count_ && threads_.size() >= settings_.workers;
-    if ((must_wait || no_worker) && queued_ >= settings_.queue) return admission::overloaded;
-    if (idle_workers_ <= runnable_count_ && !must_wait && threads_.size() < settings_.workers) {
-      try {
-        threads_.emplace_back([this] { work(); });
-      } catch (const std::system_error&) {
-        if (threads_.empty()) return admission::overloaded;
-      }
-    }
+    const bool can_start = !must_wait && (idle_ != nullptr || workers_.size() < settings_.workers);
+    if (!can_start && queued_ >= settings_.queue) return admission::overloaded;
     j.hold();
     j.home = &home;
-    ++queued_;
     if (must_wait) {
       home.waiting.push_back(j);
       j.place = send_job::places::waiting;
-    } else {
-      make_runnable(j);
+      ++queued_;
+      return admission::accepted;
+    }
+    ++home.in_use;
+    if (idle_ != nullptr) {  // the one that worked last, whose cache is warm
+      worker& w = *std::exchange(idle_, idle_->next_idle);
+      begin(j);
+      lock.unlock();
+      w.tell(&j);
+    } else if (!start_worker(j)) {
+      if (workers_.empty()) {  // there are no threads to be had at all
+        --home.in_use;
+        j.release();
+        return admission::overloaded;
+      }
+      enqueue(j);
     }
     return admission::accepted;
   }
@@ -84,7 +90,6 @@ class send_pool {
       j.home->waiting.remove(j);
     } else if (j.place == send_job::places::runnable) {
       runnable_.remove(j);
-      --runnable_count_;
       leave_lane(*j.home);
     } else {
       return;
@@ -98,7 +103,7 @@ class send_pool {
   void shut_down() {
     std::unique_lock lock{mutex_};
     closed_ = true;
-    wake_.notify_all();
+    while (idle_ != nullptr) std::exchange(idle_, idle_->next_idle)->tell(nullptr);
     job_list refused;
     while (send_job* j = runnable_.first()) {
       runnable_.remove(*j);
@@ -111,7 +116,7 @@ class send_pool {
       }
     }
     for (send_job* j = refused.first(); j != nullptr; j = j->next) j->place = send_job::places::nowhere;
-    runnable_count_ = queued_ = 0;
+    queued_ = 0;
     lock.unlock();  // a job's lock is never taken inside ours
     while (send_job* j = refused.first()) {
       refused.remove(*j);
@@ -124,15 +129,16 @@ class send_pool {
       for (send_job* j = running_.first(); j != nullptr; j = j->next) j->stop.raise();
       left_.wait_for(lock, std::chrono::milliseconds{10});
     }
-    std::vector<std::thread> threads = std::move(threads_);
-    threads_.clear();
+    std::vector<std::unique_ptr<worker>> workers = std::move(workers_);
+    workers_.clear();
     std::vector<lane::connection> connections;
     for (auto& [where, l] : lanes_) l->take_all(connections);
     lock.unlock();
-    for (std::thread& t : threads) t.join();
+    for (const auto& w : workers) w->thread.join();
   }
 
  private:
+  struct worker;
   static send_result cancelled(reach r) {
     return unexpected<send_failure>{send_failure{error_kind::cancelled, r, "the client was destroyed"}};
   }
@@ -144,19 +150,39 @@ class send_pool {
     if (!l) l = std::make_unique<lane>(o);
     return *l;
   }
-  void make_runnable(send_job& j) {
-    ++j.home->in_use;
+  void begin(send_job& j) {
+    running_.push_back(j);
+    j.place = send_job::places::running;
+  }
+  /// For the next worker that is free: there is none that is idle while anything stands here.
+  void enqueue(send_job& j) {
     runnable_.push_back(j);
-    ++runnable_count_;
     j.place = send_job::places::runnable;
-    wake_.notify_one();
+    ++queued_;
+  }
+  bool start_worker(send_job& first) {
+    if (workers_.size() >= settings_.workers) return false;
+    workers_.push_back(std::make_unique<worker>());
+    worker& w = *workers_.back();
+    begin(first);
+    w.tell(&first);
+    try {
+      w.thread = std::thread{[this, &w] { work(w); }};
+    } catch (const std::system_error&) {
+      running_.remove(first);
+      workers_.pop_back();
+      return false;
+    }
+    return true;
   }
   void leave_lane(lane& l) {
     --l.in_use;
     send_job* const next = l.waiting.first();
     if (next == nullptr) return;
     l.waiting.remove(*next);
-    make_runnable(*next);
+    --queued_;
+    ++l.in_use;
+    enqueue(*next);  // whoever leaves is about to look there, or was waiting there
   }
   bool any_idle_connection() const {
     for (const auto& [where, l] : lanes_) {
@@ -175,43 +201,86 @@ class send_pool {
 
   // ── the workers ──
 
-  void work() {
+  /// Each has a place of its own to sleep, so that a job wakes just one, and nobody wakes into a lock that is held.
+  struct worker {
+    void tell(send_job* j) {
+      {
+        const std::lock_guard lock{mutex};
+        job = j;
+        told = true;
+      }
+      wake.notify_one();
+    }
+    /// False if nobody said anything in that time.
+    bool wait(duration at_most, send_job*& into) {
+      std::unique_lock lock{mutex};
+      const auto heard = [this] { return told; };
+      if (at_most < forever) {
+        if (!wake.wait_for(lock, at_most, heard)) return false;
+      } else {
+        wake.wait(lock, heard);
+      }
+      told = false;
+      into = job;
+      return true;
+    }
+    std::thread thread;
+    worker* next_idle = nullptr;  // under the pool's lock
+    bool begun = false;
+
+   private:
+    std::mutex mutex;
+    std::condition_variable wake;
+    send_job* job = nullptr;
+    bool told = false;
+  };
+
+  void work(worker& me) {
     // A write to a connection that the peer has reset must not kill the process; the library's own flags do not reach OpenSSL.
     ::sigset_t pipe;
     ::sigemptyset(&pipe);
     ::sigaddset(&pipe, SIGPIPE);
     ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
-    std::unique_lock lock{mutex_};
-    for (;;) {
-      ++idle_workers_;
-      while (runnable_.empty() && !closed_) {
-        if (any_idle_connection()) {
-          if (wake_.wait_for(lock, settings_.keep_idle) == std::cv_status::timeout) close_stale(lock);
-        } else {
-          wake_.wait(lock);
-        }
-      }
-      --idle_workers_;
-      if (closed_) return;
-      send_job& j = *runnable_.first();
-      runnable_.remove(j);
-      --runnable_count_;
-      --queued_;
-      running_.push_back(j);
-      j.place = send_job::places::running;
-      lane::connection c = j.home->take_idle();
-      lock.unlock();
-      make(j, c);
+    while (send_job* const j = next_job(me)) {
+      lane::connection c = connection_for(*j);
+      make(*j, c);
       c.reset();  // a connection that was not worth keeping
-      j.release();
-      lock.lock();
+      j->release();
     }
+  }
+
+  /// The first job is told; later ones are found in the queue, or told. Null: that was all.
+  send_job* next_job(worker& me) {
+    std::unique_lock lock{mutex_};
+    if (std::exchange(me.begun, true)) {
+      if (closed_) return nullptr;
+      if (send_job* const j = runnable_.first()) {
+        runnable_.remove(*j);
+        --queued_;
+        begin(*j);
+        return j;
+      }
+      me.next_idle = std::exchange(idle_, &me);
+    }
+    for (;;) {
+      const duration at_most = any_idle_connection() ? settings_.keep_idle : forever;
+      lock.unlock();
+      send_job* told = nullptr;
+      if (me.wait(at_most, told)) return told;
+      lock.lock();
+      close_stale(lock);
+    }
+  }
+  lane::connection connection_for(const send_job& j) {
+    const std::lock_guard lock{mutex_};
+    return j.home->take_idle();
   }
 
   void make(send_job& j, lane::connection& c) noexcept {
     const outgoing& what = *j.what;
     try {
-      if (c && (steady::now() - c->idle_since() >= settings_.keep_idle || steady::now() - c->opened_at() >= settings_.keep_at_most)) {
+      if (c && (steady::now() - c->idle_since() >= settings_.keep_idle ||
+                steady::now() - c->opened_at() >= settings_.keep_at_most)) {
         c->close();
       }
       if (!c) c = std::make_unique<httplib_connection>(what.origin, settings_.via, roots_);
@@ -219,7 +288,9 @@ class send_pool {
       if (!what.request.body().absent()) {
         auto opened = what.open_body();
         if (!opened) {
-          return conclude(j, c, unexpected<send_failure>{send_failure{error_kind::invalid_request, reach::not_sent, opened.error().reason()}});
+          return conclude(j, c,
+                          unexpected<send_failure>{
+                              send_failure{error_kind::invalid_request, reach::not_sent, opened.error().reason()}});
         }
         content.emplace(std::move(*opened));
       }
@@ -237,10 +308,13 @@ class send_pool {
     c->prepare();
     const std::string& name = settings_.via.host_to_resolve(what.origin);
     if (!c->open() && !name.empty()) {
-      resolved found = resolver_.resolve(name, steady::now() + std::min(what.limits.total, what.limits.connect), j.stop);
+      resolved found =
+          resolver_.resolve(name, steady::now() + std::min(what.limits.total, what.limits.connect), j.stop);
       if (found.addresses.empty()) {
         keep_unread(what, content);
-        return conclude(j, c, unexpected<send_failure>{send_failure{error_kind::resolve, reach::not_sent, "'" + name + "': " + found.reason}});
+        return conclude(j, c,
+                        unexpected<send_failure>{
+                            send_failure{error_kind::resolve, reach::not_sent, "'" + name + "': " + found.reason}});
       }
       addresses = std::move(found.addresses);
       const std::lock_guard lock{mutex_};
@@ -249,14 +323,16 @@ class send_pool {
     for (std::size_t i = 0; i < addresses.size(); ++i) {
       if (i > 0) c->prepare();
       const bool fresh = !c->open();
-      const cancel_switch::phase phase{j.stop, {[](void* watch) noexcept { return static_cast<socket_watch*>(watch)->interrupt(); }, &c->watch()}};
+      const cancel_switch::phase phase{
+          j.stop, {[](void* watch) noexcept { return static_cast<socket_watch*>(watch)->interrupt(); }, &c->watch()}};
       if (!phase.entered()) {
         keep_unread(what, content);
         return conclude(j, c, cancelled(reach::not_sent));
       }
       send_result r = c->attempt(what, j.number, addresses[i], content ? &*content : nullptr);
-      const bool no_connection = !r && r.error().reach == reach::not_sent &&
-                                 (r.error().kind == error_kind::refused || r.error().kind == error_kind::connect_timeout);
+      const bool no_connection =
+          !r && r.error().reach == reach::not_sent &&
+          (r.error().kind == error_kind::refused || r.error().kind == error_kind::connect_timeout);
       if (fresh && !addresses[i].empty()) {
         const std::lock_guard lock{mutex_};
         no_connection ? home.failed(addresses[i]) : home.worked(addresses[i]);
@@ -275,7 +351,8 @@ class send_pool {
 
   /// Puts the connection back, lets the next job begin, and only then delivers: whoever sends again at once finds the connection.
   void conclude(send_job& j, lane::connection& c, send_result r) noexcept {
-    if (j.stop.raised()) r = cancelled(r ? reach::answered : r.error().reach);  // what we cut off ourselves is no answer
+    if (j.stop.raised())
+      r = cancelled(r ? reach::answered : r.error().reach);  // what we cut off ourselves is no answer
     const bool open = c && c->open();
     const bool keep = open || (c && c->costly());
     j.deliver(std::move(r), [&] {
@@ -292,12 +369,13 @@ class send_pool {
   tls_roots roots_;
   resolver resolver_;
   std::mutex mutex_;
-  std::condition_variable wake_, left_;
+  std::condition_variable left_;
   std::map<origin, std::unique_ptr<lane>> lanes_;
   job_list runnable_, running_;
-  std::size_t runnable_count_ = 0, queued_ = 0, idle_workers_ = 0;
+  std::size_t queued_ = 0;  // in runnable_ and in the lanes
   bool closed_ = false;
-  std::vector<std::thread> threads_;
+  std::vector<std::unique_ptr<worker>> workers_;
+  worker* idle_ = nullptr;  // the last to fall asleep first
 };
 
 }  // namespace again::inline AGAIN_ABI::http::detail

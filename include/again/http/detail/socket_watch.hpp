@@ -39,7 +39,7 @@ class socket_watch {
     bool timed = false;           ///< nothing is known of FIN and RST: only the clock tells
     bool reset = false;
     bool peer_closed = false;
-    bool received = false;        ///< something came, which under TLS may be no more than a record of the session
+    bool received = false;  ///< something came, which under TLS may be no more than a record of the session
     std::uint32_t quiet_ms = 0;
   };
 

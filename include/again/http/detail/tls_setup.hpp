@@ -91,13 +91,14 @@ inline void report_to(SSL_CTX* context, socket_watch& watch) noexcept {
       BIO* const bio = SSL_get_rbio(ssl);
       if (bio == nullptr || BIO_get_callback_arg(bio) != nullptr) return;
       BIO_set_callback_arg(bio, reinterpret_cast<char*>(w));
-      BIO_set_callback_ex(bio, [](BIO* b, int operation, const char*, std::size_t, int, long, int result, std::size_t*) -> long {
-        const bool over = result <= 0 && BIO_should_retry(b) == 0;
-        auto& told = *reinterpret_cast<socket_watch*>(BIO_get_callback_arg(b));
-        if (operation == (BIO_CB_READ | BIO_CB_RETURN) && over) told.ended(result == 0);
-        if (operation == (BIO_CB_WRITE | BIO_CB_RETURN) && over) told.ended(false);
-        return result;
-      });
+      BIO_set_callback_ex(
+          bio, [](BIO* b, int operation, const char*, std::size_t, int, long, int result, std::size_t*) -> long {
+            const bool over = result <= 0 && BIO_should_retry(b) == 0;
+            auto& told = *reinterpret_cast<socket_watch*>(BIO_get_callback_arg(b));
+            if (operation == (BIO_CB_READ | BIO_CB_RETURN) && over) told.ended(result == 0);
+            if (operation == (BIO_CB_WRITE | BIO_CB_RETURN) && over) told.ended(false);
+            return result;
+          });
     }
     if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && (value & 0xff) == SSL_AD_CLOSE_NOTIFY) w->ended(true);
     if ((where & SSL_CB_HANDSHAKE_DONE) != 0) w->secured();
