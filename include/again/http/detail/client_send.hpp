@@ -123,7 +123,8 @@ template <transport T> class [[nodiscard]] client_send {
       if (next) {
         ++redirects_;
         http::limits left = what_->limits;  // the bound on the whole is one for all hops
-        if (left.total < forever) left.total = std::max(duration::zero(), left.total - (context_->scheduler->now() - began_));
+        if (left.total < forever)
+          left.total = std::max(duration::zero(), left.total - (context_->scheduler->now() - began_));
         hop_ = std::make_shared<const outgoing>(std::move(next->origin), std::move(next->request), left);
         return true;
       }
