@@ -234,7 +234,7 @@ int main(int argc, char** argv) {
   }
   curl_global_init(CURL_GLOBAL_DEFAULT);
   const std::string origin = "http://127.0.0.1:" + std::to_string(server.port());
-  const std::size_t n = s.quick() ? 4'000 : 30'000;
+  const std::size_t n = s.quick() ? 4'000 : 15'000;
 
   std::vector<std::unique_ptr<again::http::client>> clients;
   for (const std::size_t flights : {std::size_t{16}, std::size_t{64}}) {

@@ -99,7 +99,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   const std::string origin = "http://127.0.0.1:" + std::to_string(server.port());
-  const std::size_t n = s.quick() ? 4'000 : 30'000;
+  const std::size_t n = s.quick() ? 4'000 : 15'000;
   constexpr std::size_t flights = 64;
   const std::string group = "64 in flight, no faults";
 
