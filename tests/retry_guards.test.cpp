@@ -13,6 +13,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -395,4 +396,25 @@ TEST_CASE("hooks may come in any order") {
   CHECK(w.run(again::retry(steady(4), std::ref(p)).breaker(breaker).budget(budget).when(any).seed(1).observe(see)));
   CHECK(seen == 4);
   CHECK(budget.granted() == 2);
+}
+
+TEST_CASE("callers that were refused at the same time do not come back at the same time, nor too early") {
+  world w;
+  again::breaker shared{{.consecutive = 1, .open_for = 5s}};
+  std::vector<again::duration> waits;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    shared.trip(w.time.now());
+    const again::time_point tripped = w.time.now();
+    peer p{stopped};
+    p.gives(1);
+    again::policy spread = steady(4);
+    spread.jitter = again::jitter::full;
+    CHECK(w.run(again::retry(spread, std::ref(p)).breaker(shared).seed(seed)).value() == 1);
+    waits.push_back(p.calls()[0].began - tripped);
+    shared.close(w.time.now());
+  }
+  std::sort(waits.begin(), waits.end());
+  CHECK(waits.front() >= 5s);
+  CHECK(waits.back() <= 5100ms);
+  CHECK(std::adjacent_find(waits.begin(), waits.end()) == waits.end());
 }

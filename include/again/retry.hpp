@@ -85,7 +85,7 @@ template <fallible_operation Op, class Hooks = detail::retry_hooks<>,
   }
 
   /// A breaker shared with others (`<again/breaker.hpp>`), asked before each attempt. While it refuses, the retry waits until it
-  /// is worth asking again, if that fits before the deadline; else it ends with `breaker_open`. A refusal counts as an attempt
+  /// is worth asking again (and the policy's jitter longer), if that fits before the deadline; else it ends with `breaker_open`. A refusal counts as an attempt
   /// that was not sent, so that nobody waits for ever. `shared` outlives the retry.
   template <class Breaker> auto breaker(Breaker& shared) && {
     return rebuild(std::move(parts_.hooks).with_breaker(shared));

@@ -121,6 +121,14 @@ struct retry_settings {
   std::optional<std::uint64_t> seed{};
 };
 
+/// What jitter adds to the least delay after failed attempt `n`.
+inline duration random_part(const policy& p, int n, double draw) noexcept {
+  backoff_state apart{};
+  const duration least = delay_bounds(p.backoff, p.jitter, n).least;
+  const duration d = jittered_delay(p.backoff, p.jitter, n, draw, apart);
+  return d > least ? d - least : duration::zero();
+}
+
 /// The draw of the next wait's jitter; no seed is taken where it would not matter.
 inline double draw_for(const policy& p, const retry_settings& s, scheduler& home,
                        std::optional<random_stream>& random) {

@@ -159,12 +159,14 @@ template <class Op, class Hooks> class retry_run {
   }
 
   // Asks the breaker. False: refused; it is over, or waits until it is worth asking again. A refusal counts as an attempt.
+  // Above the time told, a wait has the policy's random part: all who were refused were told the same.
   bool may_send() noexcept {
     const time_point now = moment();
     if (guards_.admit(now)) return true;
-    const time_point at = guards_.ask_at();
-    const bool may_wait =
-        !(ctx_->repeated && !settings_.nested) && guards_.refusals() <= parts_.policy->attempts - attempt_no_;
+    const policy& p = parts_.policy;
+    const double u = draw_for(p, settings_, *ctx_->scheduler, rest_.random);
+    const time_point at = saturating_add(guards_.ask_at(), random_part(p, attempt_no_ + guards_.refusals() - 1, u));
+    const bool may_wait = !(ctx_->repeated && !settings_.nested) && guards_.refusals() <= p.attempts - attempt_no_;
     if (may_wait && at < rest_.deadline && at < ctx_->deadline) {
       begin_wait(at - now);
     } else {
