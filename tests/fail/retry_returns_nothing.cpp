@@ -3,4 +3,6 @@
 #include <again/retry.hpp>
 #include <again/task.hpp>
 
-again::task<> f() { auto r = co_await again::retry(again::policy{}, [] {}); }
+again::task<> f() {
+  auto r = co_await again::retry(again::policy{}, [] {});
+}
