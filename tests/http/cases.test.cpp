@@ -45,8 +45,9 @@ const std::map<std::string, std::string, std::less<>> gaps{};
 
 // ── the file's words as the server's and the library's ──
 
+/// Four times as long as the file says, timeouts and delays alike: what they decide stays the same on a machine that is busy.
 std::chrono::milliseconds milliseconds_of(const value& v) {
-  return std::chrono::milliseconds{static_cast<long>(v.number_or(0))};
+  return std::chrono::milliseconds{4 * static_cast<long>(v.number_or(0))};
 }
 
 header_list fields_of(const value& v) {

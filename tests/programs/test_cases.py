@@ -13,7 +13,17 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 with open(os.path.join(ROOT, "tests", "data", "http_cases.json"), encoding="utf-8") as cases_file:
     FILE = json.load(cases_file)
 
+SLOWLY = 4  # times as long as the file says, timeouts and delays alike: they decide the same on a machine that is busy
 PRESETS = {"rfc_strict": "rfc9110", "rfc": "rfc9110_refusals", "okhttp_503": "okhttp"}
+
+
+def slow(step):
+    step = dict(step)
+    if "ms" in step:
+        step["ms"] *= SLOWLY
+    if isinstance(step.get("then"), dict):
+        step["then"] = slow(step["then"])
+    return step
 
 
 def arguments(case, server):
@@ -24,7 +34,7 @@ def arguments(case, server):
              "--attempts", over.get("max_attempts", entry["max_attempts"]),
              "--deadline", f'{over["max_total_s"]}s' if "max_total_s" in over else "200h", "--cacert", server.authority]
     if any(step["do"] == "refuse" for step in case["server"]):
-        words += ["--base", "300ms"]  # real ones: the server has to notice that somebody found nobody
+        words += ["--base", "700ms"]  # real ones: the server has to notice that somebody found nobody
     else:
         words += ["--no-wait", "--base", f'{over.get("base_delay_ms", entry["base_delay_ms"])}ms']
     if "body_size" in case:
@@ -47,7 +57,7 @@ def arguments(case, server):
         words += ["-H", f"{name}: {value}"]
     for field, flag in (("attempt_timeout_ms", "--attempt-timeout"), ("cancel_after_ms", "--cancel-after")):
         if field in case:
-            words += [flag, f"{case[field]}ms"]
+            words += [flag, f"{SLOWLY * case[field]}ms"]
     if "repeat_call" in case:
         words += ["--repeat", case["repeat_call"]]
     return words
@@ -55,7 +65,7 @@ def arguments(case, server):
 
 class Cases(unittest.TestCase):
     def play(self, case):
-        with Server(case["server"], *(["--tls"] if case.get("scheme") == "https" else [])) as server:
+        with Server([slow(step) for step in case["server"]], *(["--tls"] if case.get("scheme") == "https" else [])) as server:
             run = Run(*arguments(case, server))
         warm = 1 if case.get("warmup") else 0
         seen, last, expected = server.final["requests"] - warm, run.lines[-1], case["expected_outcome"]
