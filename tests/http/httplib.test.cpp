@@ -10,7 +10,9 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <filesystem>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -588,6 +590,36 @@ TEST_CASE("an attempt whose awaiter is gone is ended, and its connection with it
   }
   CHECK(server.wait_until_no_connection());
   CHECK(sync_wait(transport.send(to(server, request::get("/")), 1)));
+}
+
+TEST_CASE("stopped at any moment, over plain and TLS: one result each, no descriptor and no connection left") {
+  const auto descriptors = [] {
+    return std::distance(std::filesystem::directory_iterator{"/proc/self/fd"}, std::filesystem::directory_iterator{});
+  };
+  const auto before = descriptors();
+  for (const bool tls : {false, true}) {
+    misbehaving_server server{
+        [](const seen_request&, int nth) {
+          return nth % 3 == 0 ? hang() : nth % 3 == 1 ? respond(200).body("whole") : drip(std::string(50, 'x'), 1ms);
+        },
+        tls ? with_tls() : server_options{}};
+    {
+      httplib_transport transport{trusting()};
+      random_stream moments{tls ? 1U : 2U};
+      int answers = 0, cancelled = 0;
+      for (int i = 0; i < 60; ++i) {
+        stoppable_send send{transport, to(server, request::get("/"))};
+        std::this_thread::sleep_for(std::chrono::microseconds{moments.bits() % 3000});
+        const auto r = send.stop();
+        answers += r ? 1 : 0;
+        cancelled += !r && r.error().kind == error_kind::cancelled ? 1 : 0;
+        if (r) CHECK((r->body == "whole" || r->body.size() == 50));
+      }
+      CHECK(answers + cancelled == 60);
+    }
+    CHECK(server.wait_until_no_connection());
+  }
+  CHECK(descriptors() <= before);
 }
 
 TEST_CASE("a body from a source is sent whole, with its length or in chunks; one that breaks off ends the attempt") {
