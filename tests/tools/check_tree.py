@@ -20,7 +20,8 @@ FLOORS = [
     "retry timeout adaptive_rate live_policy hedge fallback guard limit rate repeatable observe catching nested pipe resilient reconfigure chaos "
     "testing again",
     "http/message",  # and every other http/… that is not named below
-    "http/httplib http/client http/redirect http/resolve http/curl format metrics sink http",
+    "http/httplib http/client http/redirect http/resolve http/curl format metrics delivery dead_letters delivery_log "
+    "sink_options sink http",
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 HTTP_FLOOR = 4  # of every other header of http/
