@@ -155,8 +155,10 @@ TEST_CASE("every failure has its kind, and reach tells the truth") {
       {raw("HTTP/0.5 200 OK\r\nContent-Length: 0\r\n\r\n", ending::keep), request::get("/"), "protocol", "answered", 1},
       {garbage(), request::get("/"), "protocol", "answered", 1},
       {raw("no HTTP, but a line\r\n", ending::keep), request::get("/"), "protocol", "answered", 1},
-      {raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), request::get("/"),
-       "protocol", "answered", 1},
+      {raw("HTTP/1.1 101 Switching Protocols\r\n\r\n"), request::get("/"), "protocol", "answered", 1},
+      {raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 Nonsense\r\n\r\n"), request::get("/"), "protocol", "answered", 1},
+      {raw("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig", ending::reset), request::put("/").body(big),
+       "response 413", "answered", 1},
       {respond(200).body(std::string(60000, 'y')), request::get("/").max_body(1000), "too_large", "answered", 1},
       {respond(200).body(std::string(60000, 'y')).in_chunks(), request::get("/").max_body(1000), "too_large",
        "answered", 1},
@@ -215,6 +217,13 @@ TEST_CASE("answers that carry no body, or end with the connection, are answers")
       raw("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"),
       respond(200).body("in pieces").in_chunks(),
       slice(respond(200).body("in segments")),
+      raw("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n"
+          "Content-Length: 4\r\n\r\nlate",
+          ending::keep),
+      raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+          "2;x=y\r\nin\r\n3\r\none\r\n0\r\nTrailer: t\r\n\r\n",
+          ending::keep),
+      slice(raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\nto the end, too")),
   }};
   httplib_transport transport;
   const auto body = [&](request r) {
@@ -230,6 +239,9 @@ TEST_CASE("answers that carry no body, or end with the connection, are answers")
   CHECK(body(request::get("/")) == "response 200 ok");
   CHECK(body(request::get("/")) == "response 200 in pieces");
   CHECK(body(request::get("/")) == "response 200 in segments");
+  CHECK(body(request::get("/")) == "response 200 late");
+  CHECK(body(request::get("/")) == "response 200 inone");
+  CHECK(body(request::get("/")) == "response 200 to the end, too");
 }
 
 TEST_CASE("a connection is used again") {

@@ -3,9 +3,10 @@
 /// `httplib_transport`: the transport over cpp-httplib (0.11.3 and newer): pooled connections, blocking sends on bounded worker
 /// threads, cancellation and bounds that work in every phase.
 ///
-/// What cpp-httplib cannot do, and what is made of it here: an interim answer other than 100 is the error `protocol`; a body that
-/// ends with its connection is taken as whole wherever the connection ends in order; a status line of more than about
-/// 20,000 bytes crashes the process (versions before 0.53, std::regex). HTTP/1.1 only.
+/// What cpp-httplib cannot do, and what is made of it here: 101, and an interim answer to HEAD other than 100, are the error
+/// `protocol`; a body that ends with its connection is taken as whole where the connection ends in order; malformed chunks may
+/// look `truncated`; a status line of more than about 20,000 bytes crashes the process (versions before 0.53, std::regex).
+/// An answer after an interim one (103), and one that came before the request was written out, cost the connection. HTTP/1.1 only.
 #pragma once
 
 #include <again/http/detail/httplib_send.hpp>

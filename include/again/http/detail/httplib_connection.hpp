@@ -7,6 +7,7 @@
 #include <again/http/detail/httplib_library.hpp>
 #include <again/http/detail/outcome_of.hpp>
 #include <again/http/detail/response_framing.hpp>
+#include <again/http/detail/response_reader.hpp>
 #include <again/http/detail/socket_watch.hpp>
 #include <again/http/detail/tls_setup.hpp>
 #include <again/http/transport.hpp>
@@ -100,22 +101,25 @@ class httplib_connection {
     content_touched_ = x.done > 0;
     idle_since_ = now;
     if (!reused) opened_at_ = begun;
-    x.answer.url = url{what.origin, what.request.target()};
     if (says == httplib_says::success) {
       if (tls() && !watch_.is_secured()) {  // a proxy's answer to CONNECT, passed off as the origin's
         close();
         return unexpected<send_failure>{
             send_failure{error_kind::refused, reach::not_sent, "the proxy refused the tunnel"}};
       }
-      if (!x.seen.headers_complete) x.take_head(head);  // no body: our handler was not asked
+      if (!x.seen.headers_complete && !x.reader) x.take_head(head);  // no body: our handler was not asked
     }
+    if (says == httplib_says::write && !tls() && !x.seen.headers_complete) x.look_for_an_early_answer();
+    if (x.reader) x.take_from_reader(says == httplib_says::success);
     x.seen.quiet = now - x.progress;
-    const bool whole = says == httplib_says::success && !x.seen.interim && !x.seen.bad_framing && !x.seen.until_close;
+    const bool whole =
+        says == httplib_says::success && !x.seen.interim && !x.seen.bad_framing && !x.seen.until_close && !x.reader;
     diagnosis d{true, error_kind::status, reach::answered, {}};
     if (!whole) d = diagnose(says, x.seen, watch_.examine(), tls(), now - begun, connect_limit, idle_limit);
     if (!d.success || x.must_close || x.seen.no_body) close();
     if (!open()) watch_.release();
 
+    x.answer.url = url{what.origin, what.request.target()};
     if (d.success) return std::move(x.answer);
     send_failure failure{d.kind, d.reach, std::move(d.text)};
     if (x.seen.headers_complete) failure.partial = std::move(x.answer);
@@ -129,6 +133,13 @@ class httplib_connection {
         : what{w}, content{b}, socket{s}, max_body{w.request.max_body().value_or(w.limits.max_body)} {}
 
     bool take_head(const httplib::Response& head) {
+      if (head.status < 200 && head.status != 101 && what.request.method() != method::head && is_unframed(head)) {
+        // An interim answer: the library takes what follows, which is the final one, for its body.
+        progress = steady::now();
+        must_close = true;
+        reader.emplace(max_body);
+        return true;
+      }
       answer.status = head.status;
       answer.version = head.version.starts_with("HTTP/") ? head.version.substr(5) : head.version;
       answer.headers.reserve(head.headers.size());
@@ -149,12 +160,33 @@ class httplib_connection {
       }
       return !seen.interim && !seen.no_body && !seen.bad_framing && !seen.too_large;
     }
+    static bool is_unframed(const httplib::Response& head) {
+      return !head.has_header("Content-Length") && !head.has_header("Transfer-Encoding");
+    }
     bool take_body(const char* data, std::size_t n) {
       progress = steady::now();
+      if (reader) return reader->feed({data, n}) == response_reader::state::more;
       const std::size_t room = static_cast<std::size_t>(std::min<std::uint64_t>(n, max_body - answer.body.size()));
       answer.body.append(data, room);
       seen.too_large = room < n;
       return !seen.too_large;
+    }
+    /// A server may answer and close before the request is written out; what it said is still there.
+    void look_for_an_early_answer() {
+      std::array<char, 4096> buffer;
+      reader.emplace(max_body);
+      while (const std::size_t n = socket.read_rest(buffer)) {
+        if (reader->feed({buffer.data(), n}) != response_reader::state::more) break;
+      }
+      if (reader->feed({}) != response_reader::state::whole) reader.reset();
+    }
+    void take_from_reader(bool ended) {
+      const auto state = ended ? reader->end() : reader->feed({});
+      seen.headers_complete = reader->has_head();
+      seen.no_body = state == response_reader::state::whole;  // complete, by our own judgement
+      seen.bad_framing = state == response_reader::state::nonsense;
+      seen.too_large = state == response_reader::state::too_large;
+      answer = reader->take();
     }
     /// Writes the next part of the request's body. False: it cannot be had.
     bool give(httplib::DataSink& sink, bool chunked) {
@@ -182,6 +214,7 @@ class httplib_connection {
     socket_watch& socket;
     const std::uint64_t max_body;
     response answer;
+    std::optional<response_reader> reader;
     observed seen;
     bool must_close = false;
     std::uint64_t done = 0;

@@ -23,7 +23,7 @@ struct observed {
   bool until_close =
       false;             ///< the body ends with the connection: how that ended is all that tells whether it is whole
   bool no_body = false;  ///< complete without a body: we stopped the library from waiting for one (304)
-  bool interim = false;  ///< a status below 200 that is not 100: the library would take what follows for its body
+  bool interim = false;  ///< a status below 200 that we could not read past
   bool bad_framing = false;  ///< Content-Length or Transfer-Encoding that mean nothing
   bool too_large = false;    ///< the body passes the limit
   std::string body_failure;  ///< the request's own body could not be had
@@ -52,8 +52,7 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
   if (seen.bad_framing)
     return failed(error_kind::protocol, reach::answered, "the answer's framing headers mean nothing");
   if (seen.interim) {
-    return failed(error_kind::protocol, reach::answered,
-                  "an interim answer came first, and cpp-httplib cannot read past it");
+    return failed(error_kind::protocol, reach::answered, "an interim answer came that cpp-httplib cannot read past");
   }
   // Some versions (0.14 to 0.18) take any end of the connection for the end of such a body.
   const bool in_order = !seen.until_close || socket.timed || (socket.peer_closed && !socket.reset);

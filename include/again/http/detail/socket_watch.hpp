@@ -6,9 +6,10 @@
 #include <again/http/detail/tcp_state.hpp>
 #include <again/verdict.hpp>
 
-#include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <span>
 #include <utility>
 
 #include <fcntl.h>
@@ -103,6 +104,13 @@ class socket_watch {
     if (duplicate_ >= 0) ::shutdown(duplicate_, SHUT_RDWR);
   }
 
+  /// What arrived and was not read, after the library has closed its side; 0: nothing more. Plain connections.
+  std::size_t read_rest(std::span<char> into) noexcept {
+    const std::lock_guard lock{mutex_};
+    const auto n = duplicate_ < 0 ? -1 : ::recv(duplicate_, into.data(), into.size(), MSG_DONTWAIT);
+    return n > 0 ? static_cast<std::size_t>(n) : 0;
+  }
+
   /// The TLS handshake of this socket has finished.
   bool is_secured() noexcept {
     const std::lock_guard lock{mutex_};
@@ -138,9 +146,6 @@ class socket_watch {
     const std::lock_guard lock{mutex_};
     close_duplicate();
   }
-
-  /// The duplicate, or -1; the sending thread's.
-  int descriptor() const noexcept { return duplicate_; }
 
  private:
   reach how_far() const noexcept { return how_far(look_at(duplicate_)); }
