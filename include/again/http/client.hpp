@@ -58,6 +58,13 @@ template <transport T> class [[nodiscard]] send_operation {
     return again::detail::holding_awaiter<detail::client_send<T>>{std::in_place, *through_, what_, ++attempts_};
   }
 
+  /// May it be sent once more while the first send may still be acted upon? An idempotent method or an Idempotency-Key, and a
+  /// body that can be had again. What `hedge` asks.
+  bool repeatable() const noexcept {
+    const request_facts facts = what_->request.facts();
+    return facts.repeatable() && facts.replayable;
+  }
+
   /// What is sent, its Idempotency-Key included.
   const http::request& request() const noexcept { return what_->request; }
   const http::origin& origin() const noexcept { return what_->origin; }

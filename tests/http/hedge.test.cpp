@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+// Hedged sends over sockets: who is sent twice, and what becomes of the loser.
+#include <again/hedge.hpp>
+
+#include <again/http/client.hpp>
+#include <again/pipe.hpp>
+#include <again/sync_wait.hpp>
+
+#include "support/misbehaving_server.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <thread>
+
+using namespace again_test;
+using namespace std::chrono_literals;
+using again::http::client;
+using again::http::request;
+
+namespace {
+
+constexpr again::hedging soon{.delay = 30ms};
+
+step slow_answer() { return delay(300ms, respond(200)); }
+
+}  // namespace
+
+TEST_CASE("a silent server is asked once more; the loser's connection is closed, not kept") {
+  misbehaving_server server{{hang(), respond(200).body("second")}};
+  client api{server.url()};
+  const auto answer = again::sync_wait(again::hedge(soon, api.get("/quote")));
+  REQUIRE(answer);
+  CHECK(answer->body == "second");
+  CHECK(server.requests_seen() == 2);
+  bool closed = false;  // the server notices within its own time
+  for (int i = 0; i < 200 && !closed; ++i) {
+    closed = server.counts().open_connections <= 1;
+    if (!closed) std::this_thread::sleep_for(10ms);
+  }
+  CHECK(closed);
+}
+
+TEST_CASE("a POST without a key is never hedged, however slow the answer; with a key it is") {
+  SUBCASE("without") {
+    misbehaving_server server{{slow_answer(), slow_answer()}};
+    client api{server.url()};
+    auto order = api.post("/orders", again::http::body{"{}"});
+    CHECK_FALSE(order.repeatable());
+    CHECK(again::sync_wait(again::hedge(soon, order)));
+    CHECK(server.requests_seen() == 1);
+  }
+  SUBCASE("with") {
+    misbehaving_server server{{hang(), respond(200)}};
+    client api{server.url()};
+    auto order = api.send(request::post("/orders").body(again::http::body{"{}"}).idempotency_key_auto());
+    CHECK(order.repeatable());
+    CHECK(again::sync_wait(again::hedge(soon, order)));
+    CHECK(server.requests_seen() == 2);
+  }
+  SUBCASE("without, through a pipe of combinators") {
+    misbehaving_server server{{slow_answer(), slow_answer()}};
+    client api{server.url()};
+    again::breaker breaker;
+    auto op =
+        api.post("/orders", again::http::body{"{}"}) | again::timeout(5s) | again::guard(breaker) | again::hedge(soon);
+    CHECK(again::sync_wait(op));
+    CHECK(server.requests_seen() == 1);
+  }
+}
