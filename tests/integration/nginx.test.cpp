@@ -161,6 +161,7 @@ TEST_CASE("kept connections that nginx has closed meanwhile cost nobody anything
       }
     };
     std::vector<task<>> all;
+    all.reserve(50);
     for (int i = 0; i < 8; ++i) all.push_back(one(i));
     (void)sync_wait(loop, when_all(std::move(all)));
     CHECK(good == 32);
@@ -192,6 +193,7 @@ TEST_CASE(
     }
   };
   std::vector<task<>> all;
+  all.reserve(50);
   for (int i = 0; i < lanes; ++i) all.push_back(one(i));
   (void)sync_wait(loop, when_all(std::move(all)));
   peer.quit();
@@ -264,6 +266,7 @@ TEST_CASE("a restart in the middle of 2000 requests: one result each, nothing ap
     }
   };
   std::vector<task<>> all;
+  all.reserve(50);
   for (int i = 0; i < lanes; ++i) all.push_back(one());
   (void)sync_wait(loop, when_all(std::move(all)));
   operator_.join();

@@ -45,7 +45,7 @@ class value {
     return at == object().end() ? null : at->second;
   }
   bool contains(std::string_view name) const { return is_object() && object().find(name) != object().end(); }
-  std::string string_or(std::string otherwise) const { return is_string() ? string() : otherwise; }
+  std::string string_or(const std::string& otherwise) const { return is_string() ? string() : otherwise; }
   double number_or(double otherwise) const { return is_number() ? number() : otherwise; }
   bool boolean_or(bool otherwise) const { return is_bool() ? boolean() : otherwise; }
 

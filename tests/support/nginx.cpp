@@ -61,7 +61,7 @@ std::string contents(const std::filesystem::path& path) {
 
 }  // namespace
 
-nginx::nginx(std::string program, std::string http, std::string server) : program_{std::move(program)} {
+nginx::nginx(std::string program, const std::string& http, const std::string& server) : program_{std::move(program)} {
   std::string name = (std::filesystem::temp_directory_path() / "again-nginx-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error{"no temporary directory"};
   folder_ = name;

@@ -17,7 +17,7 @@ namespace again_test {
 class nginx {
  public:
   /// `program`: its path. `http`: what stands in the http block besides the servers; `server`: what stands in each server.
-  nginx(std::string program, std::string http, std::string server);
+  nginx(std::string program, const std::string& http, const std::string& server);
   ~nginx();
   nginx(const nginx&) = delete;
   nginx& operator=(const nginx&) = delete;
