@@ -156,7 +156,7 @@ Machine: {machine(run)}; `-O2 -DNDEBUG`.
 To repeat it on a bare Debian 12 (other systems: see `./dev help`):
 
 ```sh
-./dev bench --json bench/results/mine.jsonl      # everything, about eight minutes; --quick: under one
+./dev bench --json bench/results/mine.jsonl      # everything: some minutes; --quick: a first look
 ./dev bench retry                                # one topic
 CXX=clang++-19 ./dev bench                       # in a fresh checkout: the compiler belongs to the build folder
 bench/tools/page.py bench/results/mine.jsonl     # this page from it
@@ -183,7 +183,8 @@ and traces into the program, which a loop of four lines does not have.
     for topic, t in first.items():
         metric = PLOTTED.get(topic, "ns")
         figure(topic, t["case"], metric)
-        text.append(f"## {topic}\n\n{TOPICS.get(topic, '')}\n\n{table(t['case'])}\n\n![{topic}: {metric}](figures/bench-{topic}.svg)\n")
+        notes = "".join(f"\n- {n['text']}" for n in t["note"])
+        text.append(f"## {topic}\n\n{TOPICS.get(topic, '')}\n\n{table(t['case'])}\n{notes}\n\n![{topic}: {metric}](figures/bench-{topic}.svg)\n")
     with open(PAGE, "w", encoding="utf-8") as out:
         out.write("\n".join(text))
 
