@@ -1,21 +1,35 @@
 // SPDX-License-Identifier: MIT
-// deliver URL...: one JSON event per line in, one JSON result per event out.
-#include "delivery.hpp"
+// deliver URL...: one JSON event per line in, one JSON result per event out. A front for again::sink.
+#include "answers.hpp"
+#include "deliver_options.hpp"
+#include "event.hpp"
 #include "interrupts.hpp"
 #include "line_source.hpp"
+#include "outcome.hpp"
 #include "progress.hpp"
+#include "replay.hpp"
+#include "status_server.hpp"
+#include "stop_wait.hpp"
 
+#include <again/again.hpp>
+#include <again/dead_letters.hpp>
+#include <again/delivery_log.hpp>
 #include <again/explain.hpp>
 #include <again/format.hpp>
+#include <again/metrics.hpp>
+#include <again/sink.hpp>
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include <csignal>
@@ -26,75 +40,72 @@
 namespace {
 
 using namespace programs;
-namespace http = again::http;
-
-struct settings {
-  retry_options how;
-  std::vector<http::url> endpoints;
-  std::optional<std::string> input;
-  std::size_t parallel = 16;
-  std::size_t longest = std::size_t{1} << 20U;
-  again::duration grace = std::chrono::seconds{5};
-  bool no_key = false;
-  bool explain = false;
-};
-
-settings settings_of(int argc, char** argv) {
-  settings s;
-  options o{"deliver", "[options] URL...\n\nPOSTs each line of its input, one JSON event per line, and prints one JSON "
-                       "result per event.\n"
-                       "Several URLs take turns, also within the attempts for one event."};
-  s.how.add_to(o);
-  o.with("--input", "FILE", "read from it, not from stdin", [&s](std::string_view v) { s.input = v; });
-  o.with("--parallel", "N", "events under way at a time (16)",
-         [&s](std::string_view v) { s.parallel = number_in<std::size_t>(v, 1, 1024); });
-  o.with("--max-line", "SIZE", "of one event (1MiB)",
-         [&s](std::string_view v) { s.longest = static_cast<std::size_t>(std::max<std::uint64_t>(size_of(v), 2)); });
-  o.with("--grace", "D", "after Ctrl-C, for what is under way (5s)",
-         [&s](std::string_view v) { s.grace = duration_of(v); });
-  o.on("--no-key", "send no Idempotency-Key: then only what was not sent is sent again", s.no_key);
-  o.on("--explain", "print the schedule and its worst case, send nothing", s.explain);
-  const std::vector<std::string> urls = o.parse(argc, argv);
-  s.how.finish();
-  if (s.explain) return s;
-  if (urls.empty())
-    throw usage_error{"needs a URL to deliver to: deliver http://127.0.0.1:8080/events < events.jsonl; deliver --help "
-                      "tells the rest"};
-  for (const std::string& text : urls) {
-    auto url = http::parse_url(text);
-    if (!url) throw usage_error{fmt::format("URL '{}': {}", text, url.error())};
-    s.endpoints.push_back(*std::move(url));
-  }
-  http::request probe = http::request::post("/");
-  for (const auto& [name, value] : s.how.headers) probe.headers().add(name, value);
-  if (const auto bad = validate(probe)) throw usage_error{fmt::format("-H: {}", bad->text())};
-  return s;
-}
 
 /// Prints results, complains about lines, and keeps count. The loop's thread.
-class reporter {
+class reporter : public again::delivery_observer {
  public:
-  reporter(line_source& source, std::uint64_t total, bool verbose)
-      : source_{source}, progress_{total}, verbose_{verbose} {}
+  reporter(line_source& source, std::uint64_t total, const deliver_settings& s, again::dead_letter_file* dead,
+           answers* kept)
+      : source_{source}, progress_{total}, settings_{s}, dead_{dead}, answers_{kept} {
+    if (s.log) {
+      const auto write = [this](again::log_level, std::string_view line) { say(std::string{line} + '\n'); };
+      log_ = std::make_unique<again::delivery_log>(*s.log, write, s.log_level, s.log_keys);
+    }
+  }
 
   void refuse(std::size_t line, const std::string& why) {
     ++progress_.refused;
     say(fmt::format("deliver: line {}: not delivered: {}\n", line, why));
   }
-  void began(const event&) { ++progress_.running; }
-  void attempted(const event& e, const again::attempt_record& record) {
+  void began() { ++progress_.running; }
+  void attempted(const again::event& e, std::string_view endpoint, const again::attempt_record& record) override {
     if (record.attempt > 1) ++progress_.retries;
-    if (verbose_) say(fmt::format("{}: {}\n", e.id, record));
+    if (settings_.how.verbose) say(fmt::format("{}: {}\n", e.id, record));
+    if (log_) log_->attempted(e, endpoint, record);
     draw();
   }
-  void finished(const event& e, const outcome& o) {
-    if (progress_.running > 0 && o.attempts > 0) --progress_.running;
-    ++(o.ok ? progress_.delivered : progress_.failed);
+  void finished(const again::delivery& d) override {
+    if (log_) log_->finished(d);
+    if (answers_ != nullptr) answers_->keep(d);
+    if (d.dead_letter == again::dead_letter::lost)
+      say(fmt::format("deliver: {}: its dead letter is LOST: {}\n", d.event.id, dead_->problem()));
+  }
+  /// What the caller of the sink got.
+  void result(std::size_t line_number, again::delivery d) {
+    --progress_.running;
+    ++(d ? progress_.delivered : progress_.failed);
     json line;
-    line["id"] = e.id;
-    add_to(line, o);
-    line["line"] = e.line;
-    line["trace"] = to_json(o.trace);
+    line["id"] = d.event.id;
+    const bool several = settings_.endpoints.size() > 1;
+    std::vector<outcome> each;
+    json parts = json::array();
+    for (again::endpoint_outcome& o : d.outcomes) {
+      std::vector<again::attempt_record> trace;
+      for (std::size_t i = 0; i < o.trace.size(); ++i) trace.push_back(o.trace[i]);
+      each.push_back(outcome_of(std::move(o.result), std::move(trace), o.elapsed));
+      each.back().attempts = o.attempts;
+      json part;
+      part["endpoint"] = o.endpoint;
+      add_to(part, each.back());
+      part["trace"] = to_json(each.back().trace);
+      parts.push_back(std::move(part));
+    }
+    const auto first_failed = [&each]() -> const outcome* {
+      for (const outcome& o : each)
+        if (!o.ok) return &o;
+      return each.empty() ? nullptr : &each.front();
+    };
+    outcome whole = first_failed() != nullptr
+                        ? *first_failed()
+                        : not_sent(again::http::error_kind::cancelled,
+                                   d.not_begun.value_or(again::stop_reason::cancelled_before_start), {});
+    whole.attempts = 0;
+    for (const outcome& o : each) whole.attempts += o.attempts;
+    add_to(line, whole);
+    line["line"] = line_number;
+    line["trace"] = to_json(whole.trace);
+    if (several) line["endpoints"] = std::move(parts);
+    if (d.dead_letter != again::dead_letter::none) line["dead_letter"] = std::string{name(d.dead_letter)};
     write(one_line(line) + '\n');
     draw();
   }
@@ -118,9 +129,53 @@ class reporter {
 
   line_source& source_;
   progress progress_;
-  bool verbose_;
+  const deliver_settings& settings_;
+  again::dead_letter_file* dead_;
+  answers* answers_;
+  std::unique_ptr<again::delivery_log> log_;
   bool output_failed_ = false;
 };
+
+/// A line of input as what the sink takes, or why not.
+again::expected<again::event, std::string> event_of(input_line&& line, const deliver_settings& s) {
+  if (line.too_long) return again::unexpected<std::string>{fmt::format("oversized: more than {} bytes", s.longest)};
+  if (s.replay) {
+    auto e = parse_dead_letter(line.text);
+    if (!e) return e;
+    for (const std::string& name : e->only) {
+      const bool known = std::any_of(s.endpoints.begin(), s.endpoints.end(),
+                                     [&](const again::endpoint& at) { return shown_name(at) == name; });
+      if (!known) return again::unexpected<std::string>{fmt::format("no endpoint is called '{}'", name)};
+    }
+    return e;
+  }
+  auto parsed = parse_event(std::move(line.text), line.number);
+  if (!parsed) return again::unexpected<std::string>{std::move(parsed.error())};
+  again::event e{std::move(parsed->id), std::move(parsed->body)};
+  const bool typed = std::all_of(s.endpoints.begin(), s.endpoints.end(),
+                                 [](const again::endpoint& at) { return at.headers.contains("Content-Type"); });
+  if (!typed) e.headers.add("Content-Type", parsed->content_type);
+  e.key = std::move(parsed->key);
+  e.order_key = std::move(parsed->order_key);
+  return e;
+}
+
+/// Hands lines to the sink, one after another; each gets its result before the next is taken.
+again::task<> deliver_lines(line_source& source, again::sink& to, const deliver_settings& s, reporter& report) {
+  for (;;) {
+    auto line = co_await source.next();
+    if (!line) co_return;
+    const std::size_t number = line->number;
+    auto e = event_of(*std::move(line), s);
+    if (!e) {
+      report.refuse(number, e.error());
+      continue;
+    }
+    report.began();
+    again::delivery d = co_await to.deliver(*std::move(e));
+    report.result(number, std::move(d));
+  }
+}
 
 again::task<> redraw(reporter& report) {
   bool on = true;
@@ -130,13 +185,23 @@ again::task<> redraw(reporter& report) {
   }
 }
 
-again::task<> deliver_with_progress(line_source& source, delivery& to, const settings& s, reporter& report) {
+/// When the first signal comes: no more is taken in; what was accepted has until the second one, or the end of the grace period.
+again::task<> close_when_asked(again::sink& to, again::inplace_stop_token asked) {
+  const bool now = co_await stop_wait{asked};
+  if (now) co_await to.close(again::forever);
+}
+
+again::task<> run(line_source& source, again::sink& to, const deliver_settings& s, reporter& report,
+                  again::inplace_stop_token asked) {
   const again::context& here = co_await again::get_context();
-  again::scope beside{here};
+  again::scope workers{here}, beside{here};
   if (report.on_terminal() && !s.how.no_wait) beside.spawn(redraw(report));
-  co_await deliver_all(source, to, s.parallel, s.longest, report);
+  beside.spawn(close_when_asked(to, asked));
+  for (int i = 0; i < s.parallel + s.queue; ++i) workers.spawn(deliver_lines(source, to, s, report));
+  co_await workers.join();
   beside.request_stop();
   co_await beside.join();
+  co_await to.close(again::duration::zero());
 }
 
 class input_file {
@@ -144,9 +209,8 @@ class input_file {
   explicit input_file(const std::optional<std::string>& path) : opened_{path.has_value()} {
     if (opened_) fd_ = ::open(path->c_str(), O_RDONLY | O_CLOEXEC);
     if (fd_ < 0) throw usage_error{fmt::format("--input: cannot read {}: {}", *path, std::strerror(errno))};
-    struct stat about{};
-    if (::fstat(fd_, &about) == 0 && S_ISREG(about.st_mode)) size_ = static_cast<std::uint64_t>(about.st_size);
-    if (S_ISDIR(about.st_mode)) throw usage_error{fmt::format("--input: {} is a directory", path.value_or("stdin"))};
+    ::fstat(fd_, &about_);
+    if (S_ISDIR(about_.st_mode)) throw usage_error{fmt::format("--input: {} is a directory", path.value_or("stdin"))};
   }
   input_file(const input_file&) = delete;
   input_file& operator=(const input_file&) = delete;
@@ -154,38 +218,103 @@ class input_file {
     if (opened_) ::close(fd_);
   }
   int fd() const noexcept { return fd_; }
-  std::uint64_t size() const noexcept { return size_; }
+  std::uint64_t size() const noexcept {
+    return S_ISREG(about_.st_mode) ? static_cast<std::uint64_t>(about_.st_size) : 0;
+  }
+  bool is(const std::string& path) const noexcept {
+    struct stat other{};
+    return S_ISREG(about_.st_mode) && ::stat(path.c_str(), &other) == 0 && other.st_dev == about_.st_dev &&
+           other.st_ino == about_.st_ino;
+  }
 
  private:
   bool opened_;
   int fd_ = STDIN_FILENO;
-  std::uint64_t size_ = 0;
+  struct stat about_{};
+};
+
+std::unique_ptr<again::dead_letter_file> dead_letters(const deliver_settings& s, const input_file& input) {
+  if (!s.dead_letters) {
+    if (s.fsync) throw usage_error{"--fsync needs --dead-letters FILE"};
+    return nullptr;
+  }
+  if (input.is(*s.dead_letters))
+    throw usage_error{"--dead-letters: is the file that is read, which would never end; name another"};
+  try {
+    return std::make_unique<again::dead_letter_file>(*s.dead_letters,
+                                                     s.fsync ? again::durability::disk : again::durability::system);
+  } catch (const std::system_error& e) { throw usage_error{fmt::format("--dead-letters: {}", e.what())}; }
+}
+
+/// The pages that were asked for, served until this ends.
+class pages {
+ public:
+  pages(const deliver_settings& s, const again::sink& to, answers& kept) {
+    if (s.metrics) {
+      open("--metrics", *s.metrics, "/metrics", [&to](const status_server::parameter&) {
+        return status_server::page{200, again::metrics_page{}.add(to).text(),
+                                   std::string{again::metrics_page::content_type}};
+      });
+    }
+    if (s.exported) {
+      open("--export", *s.exported, "/export", [&kept](const status_server::parameter& get) {
+        answers::page p = kept.get(get("type"), get("pageNum"), get("pageSize"));
+        return status_server::page{p.status, std::move(p.body), "application/json"};
+      });
+    }
+  }
+
+ private:
+  template <class Make> void open(const char* flag, const std::string& where, const char* path, Make make) {
+    try {
+      auto& server = servers_.emplace_back(std::make_unique<status_server>(where));
+      server->serve(path, std::move(make));
+      const int port = server->start();
+      fmt::print(stderr, "deliver: {} is http://{}:{}{}\n", flag, server->host(), port, path);
+    } catch (const usage_error& e) { throw usage_error{fmt::format("{}: {}", flag, e.what())}; }
+  }
+  std::vector<std::unique_ptr<status_server>> servers_;
 };
 
 int program(int argc, char** argv) {
-  const settings s = settings_of(argc, argv);
+  const std::vector<std::string> words{argv + 1, argv + argc};
+  deliver_settings s{words};
   if (s.explain) {
     fmt::print("{}\n{}", s.how.policy, again::explain(s.how.policy));
     return 0;
   }
+  s.find_endpoints(words);
   const input_file input{s.input};
+  const std::unique_ptr<again::dead_letter_file> dead = dead_letters(s, input);
   std::signal(SIGPIPE, SIG_IGN);  // an output that nobody reads is noticed when it is written
 
   again::virtual_clock pretend{again::system_clocks().wall_now()};
   again::run_loop loop{s.how.no_wait ? static_cast<again::clock&>(pretend) : again::system_clocks(),
                        s.how.seed ? *s.how.seed : again::fresh_seed()};
-  again::inplace_stop_source cancel;
+  again::inplace_stop_source closing, cancel;
   hold_interrupts();
+  answers kept{s.kept_answers};
   line_source source{loop, input.fd(), s.longest};
+  reporter report{source, input.size(), s, dead.get(), s.exported ? &kept : nullptr};
+  again::sink_options bounds = s.sink_options();
+  bounds.dead_letters = dead.get();
+  bounds.observer = &report;
+  again::http::httplib_options transport;
+  transport.cacert = s.how.cacert;
+  again::sink to{s.endpoints, std::move(bounds), std::move(transport)};
+  const pages served{s, to, kept};
   const interrupts signals{
       std::chrono::duration_cast<std::chrono::milliseconds>(std::min<again::duration>(s.grace, std::chrono::hours{1})),
-      [&source] { source.close(); }, [&cancel] { cancel.request_stop(); }};
-  reporter report{source, input.size(), s.how.verbose};
-  delivery to{s.endpoints, s.how, s.parallel, !s.no_key};
-  again::sync_wait(loop, deliver_with_progress(source, to, s, report), cancel.get_token());
+      [&source, &closing] {
+        source.close();
+        closing.request_stop();
+      },
+      [&cancel] { cancel.request_stop(); }};
+  again::sync_wait(loop, run(source, to, s, report, closing.get_token()), cancel.get_token());
 
   const std::string problem = source.problem();
   if (!problem.empty()) fmt::print(stderr, "deliver: the input cannot be read: {}\n", problem);
+  if (to.dead_letters_lost() > 0) fmt::print(stderr, "deliver: {} dead letters LOST\n", to.dead_letters_lost());
   return report.all_delivered() && problem.empty() && !source.closed() ? 0 : 1;
 }
 

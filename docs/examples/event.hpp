@@ -18,7 +18,8 @@ namespace programs {
 struct event {
   std::size_t line = 0;
   std::string id;
-  std::string key;  ///< its Idempotency-Key: the same on every attempt, every endpoint and every run
+  std::string key;        ///< its Idempotency-Key: the same on every attempt, every endpoint and every run
+  std::string order_key;  ///< of a CloudEvent with the partitioning extension: its partitionkey
   std::string content_type;
   std::string body;  ///< the line as it came
 };
@@ -49,6 +50,7 @@ inline again::expected<event, std::string> parse_event(std::string&& line, std::
   };
   e.id = text("id");
   const std::string source = text("source");
+  e.order_key = text("partitionkey");
   if (parsed.contains("specversion")) {
     if (text("specversion") != "1.0")
       return refused{"unknown: only version 1.0 of CloudEvents is known, this is '" + text("specversion") + "'"};

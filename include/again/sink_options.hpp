@@ -31,6 +31,7 @@ struct endpoint {
   http::rules rules{};      ///< what is worth another attempt, of the attempts made here
   http::headers headers{};  ///< sent with events that have no field of that name
   http::limits limits{};
+  int max_redirects = 0;  ///< followed at most; 0: a redirect is the answer
   http::method method = http::method::post;
   /// Deliveries under way here at a time. 16: a slow endpoint holds this many of the sink's, no more.
   int in_flight = 16;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// misbehave SCRIPT [--tls] [--port N] [--key HEADER]: the misbehaving server as a program, for tests in other languages.
+// misbehave SCRIPT [--tls] [--port N] [--key HEADER] [--keep N]: the misbehaving server as a program, for tests in other languages.
 //
 // SCRIPT is a file with a JSON array of steps in the format of tests/data/http_cases.json, or an object that maps keys to
 // such arrays ("*" for the others), or `-` for none. The first line on stdout says where it listens. Each line on stdin is
@@ -66,7 +66,7 @@ std::vector<step> steps_of(const json& list) {
   return steps;
 }
 
-void say(const json& line) { std::cout << line.dump() << std::endl; }
+void say(const json& line) { std::cout << line.dump(-1, ' ', false, json::error_handler_t::replace) << std::endl; }
 
 json counts_of(const misbehaving_server& server) {
   const tally t = server.counts();
@@ -96,6 +96,8 @@ int serve(const std::vector<std::string>& words) {
       options.tls.emplace();
     else if (words[i] == "--port")
       options.port = std::stoi(value());
+    else if (words[i] == "--keep")  // requests remembered whole
+      options.kept_requests = std::stoul(value());
     else if (words[i] == "--key")
       options.key = [field = value()](const seen_request& r) {
         const std::string* const v = r.header(field);

@@ -25,7 +25,9 @@ template <http::transport T> class sink_place {
         policy{e.policy},
         gate{o.order == ordering::per_endpoint ? std::size_t{1} : static_cast<std::size_t>(e.in_flight)},
         numbers{counted},
-        client_{through, e.url.origin, {.limits = e.limits, .rules = e.rules, .headers = e.headers}},
+        client_{through,
+                e.url.origin,
+                {.limits = e.limits, .rules = e.rules, .headers = e.headers, .max_redirects = e.max_redirects}},
         target_{std::move(e.url.target)},
         method_{std::move(e.method)} {}
 

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// The last answers of endpoints, to be looked at or taken over HTTP: GET /export?type=peek|poll&pageNum=&pageSize=.
+#pragma once
+
+#include "options.hpp"
+#include "outcome.hpp"
+
+#include <again/delivery.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace programs {
+
+/// Any thread.
+class answers {
+ public:
+  static constexpr std::size_t longest_body = std::size_t{16} << 10U;  ///< bytes kept of each answer
+  static constexpr std::size_t largest_page = 1000;
+
+  /// Keeps the last `most` of them: older ones are forgotten.
+  explicit answers(std::size_t most) : most_{most} {}
+
+  void keep(const again::delivery& d) {
+    const auto now =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count();
+    for (const again::endpoint_outcome& o : d.outcomes) {
+      json j;
+      j["id"] = d.event.id;
+      j["endpoint"] = o.endpoint;
+      j["ok"] = o.result.has_value();
+      const again::http::error* const last = o.result ? nullptr : o.result.error().error();
+      const again::http::response* const answer = o.result ? &*o.result : last != nullptr ? last->response() : nullptr;
+      j["reason"] = o.result ? json(nullptr) : json(std::string{name(o.result.error().reason())});
+      j["status"] = or_null(answer != nullptr, answer != nullptr ? answer->status : 0);
+      j["content_type"] = answer != nullptr ? json(std::string{answer->headers.get("Content-Type")}) : json(nullptr);
+      j["body"] = answer != nullptr ? json(answer->body.substr(0, longest_body)) : json(nullptr);
+      j["body_bytes"] = answer != nullptr ? answer->body.size() : 0;
+      j["attempts"] = o.attempts;
+      j["at_ms"] = now;
+      std::string text = one_line(j);
+      const std::lock_guard lock{mutex_};
+      if (kept_.size() == most_) kept_.pop_front();
+      kept_.push_back(std::move(text));
+    }
+  }
+
+  struct page {
+    int status = 200;
+    std::string body;
+  };
+  /// What GET /export answers: 204 where there is nothing, 400 with a reason where a parameter is wrong. `poll` takes the items away.
+  page get(std::string_view type, std::string_view number, std::string_view size) {
+    const auto bad = [](std::string_view parameter, std::string_view why) {
+      json j;
+      j["error"] = std::string{parameter} + ": " + std::string{why};
+      return page{400, one_line(j)};
+    };
+    if (!type.empty() && type != "peek" && type != "poll") return bad("type", "neither peek nor poll");
+    const auto n = number.empty() ? 1 : whole_number<std::size_t>(number);
+    if (!n || *n < 1) return bad("pageNum", "not a whole number of at least 1");
+    const auto each = size.empty() ? 10 : whole_number<std::size_t>(size);
+    if (!each || *each < 1 || *each > largest_page) return bad("pageSize", "not a whole number from 1 to 1000");
+
+    const std::lock_guard lock{mutex_};
+    const std::size_t total = kept_.size();
+    if (*n - 1 > total / *each) return {204, {}};
+    const auto first = kept_.begin() + static_cast<std::ptrdiff_t>(std::min((*n - 1) * *each, total));
+    const auto last =
+        first + static_cast<std::ptrdiff_t>(std::min(*each, static_cast<std::size_t>(kept_.end() - first)));
+    if (first == last) return {204, {}};
+    std::string items;
+    for (auto item = first; item != last; ++item) items.append(items.empty() ? "" : ",").append(*item);
+    if (type == "poll") kept_.erase(first, last);
+    return {200,
+            fmt::format("{{\"pageNum\":{},\"pageSize\":{},\"total\":{},\"items\":[{}]}}", *n, *each, total, items)};
+  }
+
+ private:
+  std::size_t most_;
+  std::mutex mutex_;
+  std::deque<std::string> kept_;
+};
+
+}  // namespace programs

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+// The command line of `deliver`.
+#pragma once
+
+#include "retry_options.hpp"
+
+#include <again/delivery_log.hpp>
+#include <again/http.hpp>
+#include <again/sink_options.hpp>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace programs {
+
+struct deliver_settings {
+  retry_options how;
+  std::vector<again::endpoint> endpoints;
+  std::optional<std::string> input, endpoint_file, dead_letters, metrics, exported;
+  std::optional<again::log_format> log;
+  again::log_level log_level = again::log_level::info;
+  again::routing routing = again::routing::round_robin;
+  again::ordering order = again::ordering::none;
+  again::moving move_on = again::moving::unanswered;
+  int parallel = 16;
+  int endpoint_parallel = 0;  // 0: as parallel
+  int queue = 16;
+  std::size_t kept_answers = 1000;
+  std::size_t longest = std::size_t{1} << 20U;
+  again::duration grace = std::chrono::seconds{5};
+  bool no_key = false, explain = false, replay = false, fsync = false, log_keys = false;
+
+  explicit deliver_settings(std::vector<std::string> words) {
+    options o{"deliver", "[options] URL...\n\nPOSTs each line of its input, one JSON event per line, and prints one "
+                         "JSON result per event.\n"
+                         "Several URLs take turns; a retry goes to the next one where the last did not answer."};
+    how.add_to(o);
+    add_to(o);
+    std::vector<char*> argv;
+    std::string program = "deliver";
+    argv.push_back(program.data());
+    for (std::string& word : words) argv.push_back(word.data());
+    urls_ = o.parse(static_cast<int>(argv.size()), argv.data());
+    how.finish();
+  }
+
+  /// The endpoints, once it is known that somebody wants to send; `words` are those of the command line.
+  void find_endpoints(const std::vector<std::string>& words) {
+    for (const std::string& text : urls_) add_endpoint(text, "", *this);
+    if (endpoint_file) read_endpoints(words);
+    if (endpoints.empty()) {
+      throw usage_error{"needs a URL to deliver to: deliver http://127.0.0.1:8080/events < events.jsonl; deliver "
+                        "--help tells the rest"};
+    }
+    if (const auto wrong = again::validate(endpoints, sink_options())) throw usage_error{*wrong};
+  }
+
+  again::sink_options sink_options() const {
+    again::sink_options o;
+    o.routing = routing;
+    o.order = order;
+    o.move_on = move_on;
+    o.in_flight = parallel;
+    o.queue = queue;
+    o.idempotency_keys = !no_key;
+    return o;
+  }
+
+ private:
+  template <class T> static T one_of(std::string_view text,
+                                     std::initializer_list<std::pair<std::string_view, T>> known) {
+    std::string names;
+    for (const auto& [name, value] : known) {
+      if (name == text) return value;
+      names.append(names.empty() ? "" : ", ").append(name);
+    }
+    throw usage_error{fmt::format("'{}' is none of {}", text, names)};
+  }
+
+  void add_to(options& o) {
+    o.with("--input", "FILE", "read from it, not from stdin", [this](std::string_view v) { input = v; });
+    o.with("--parallel", "N", "events under way at a time (16)",
+           [this](std::string_view v) { parallel = number_in<int>(v, 1, 1024); });
+    o.with("--max-line", "SIZE", "of one event (1MiB)",
+           [this](std::string_view v) { longest = static_cast<std::size_t>(std::max<std::uint64_t>(size_of(v), 2)); });
+    o.with("--grace", "D", "after Ctrl-C, for what is under way (5s)",
+           [this](std::string_view v) { grace = duration_of(v); });
+    o.on("--no-key", "send no Idempotency-Key: then only what was not sent is sent again", no_key);
+    o.on("--explain", "print the schedule and its worst case, send nothing", explain);
+
+    o.heading("Where to");
+    o.with("--to", "WHOM", "any: one URL per event, in turns; all: every URL (any)", [this](std::string_view v) {
+      routing = one_of<again::routing>(v, {{"any", again::routing::round_robin}, {"all", again::routing::broadcast}});
+    });
+    o.with("--move-on", "WHEN", "to the next URL: unanswered, or after any failure (unanswered)",
+           [this](std::string_view v) {
+             move_on =
+                 one_of<again::moving>(v, {{"unanswered", again::moving::unanswered}, {"any", again::moving::any}});
+           });
+    o.with("--order", "OF", "none; endpoint or key: one after another at each URL, or of each partitionkey (none)",
+           [this](std::string_view v) {
+             order = one_of<again::ordering>(v, {{"none", again::ordering::none},
+                                                 {"endpoint", again::ordering::per_endpoint},
+                                                 {"key", again::ordering::per_key}});
+           });
+    o.with("--endpoint-parallel", "N", "events under way at one URL (as --parallel)",
+           [this](std::string_view v) { endpoint_parallel = number_in<int>(v, 1, 1024); });
+    o.with("--queue", "N", "events read ahead and waiting (16)",
+           [this](std::string_view v) { queue = number_in<int>(v, 0, 65536); });
+    o.with("--endpoints", "FILE", "more of them: a JSON array of objects with url, name, and flags as members",
+           [this](std::string_view v) { endpoint_file = v; });
+
+    o.heading("What is left of it");
+    o.with("--dead-letters", "FILE", "append what was not delivered, as JSON lines",
+           [this](std::string_view v) { dead_letters = v; });
+    o.on("--fsync", "each dead letter is on the disk before its result is printed", fsync);
+    o.on("--replay", "the input is a file of dead letters: send them again, with their keys", replay);
+    o.with("--metrics", "[ADDRESS:]PORT", "numbers for Prometheus, as GET /metrics",
+           [this](std::string_view v) { metrics = v; });
+    o.with("--export", "[ADDRESS:]PORT", "the last answers, as GET /export?type=peek|poll&pageNum=1&pageSize=10",
+           [this](std::string_view v) { exported = v; });
+    o.with("--export-keep", "N", "how many of them (1000)",
+           [this](std::string_view v) { kept_answers = number_in<std::size_t>(v, 1, 100'000); });
+    o.with("--log", "FORMAT", "a line per attempt and result on stderr: logfmt or json", [this](std::string_view v) {
+      log = one_of<again::log_format>(v, {{"logfmt", again::log_format::logfmt}, {"json", again::log_format::json}});
+    });
+    o.with("--log-level", "LEVEL", "info, warn or error (info)", [this](std::string_view v) {
+      log_level = one_of<again::log_level>(
+          v, {{"info", again::log_level::info}, {"warn", again::log_level::warn}, {"error", again::log_level::error}});
+    });
+    o.on("--log-keys", "and the Idempotency-Keys", log_keys);
+  }
+
+  void add_endpoint(const std::string& text, std::string name, const deliver_settings& by) {
+    auto url = again::http::parse_url(text);
+    if (!url) throw usage_error{fmt::format("URL '{}': {}", text, url.error().text())};
+    again::http::request probe = again::http::request::post("/");
+    for (const auto& [field, value] : by.how.headers) probe.headers().add(field, value);
+    if (const auto bad = validate(probe)) throw usage_error{fmt::format("-H: {}", bad->text())};
+    const again::http::client_options client = by.how.client_options();
+    again::endpoint e{.url = *std::move(url),
+                      .name = std::move(name),
+                      .policy = by.how.policy,
+                      .rules = client.rules,
+                      .headers = client.headers,
+                      .limits = client.limits};
+    e.max_redirects = client.max_redirects;
+    e.in_flight = by.endpoint_parallel > 0 ? by.endpoint_parallel : by.parallel;
+    endpoints.push_back(std::move(e));
+  }
+
+  // Members other than url and name are flags: {"attempts": 6, "H": "Authorization: x"} says --attempts 6 -H 'Authorization: x'.
+  void read_endpoints(const std::vector<std::string>& words) {
+    std::ifstream in{*endpoint_file};
+    if (!in) throw usage_error{fmt::format("--endpoints: cannot read {}", *endpoint_file)};
+    const auto list = nlohmann::json::parse(in, nullptr, false);
+    if (!list.is_array()) throw usage_error{fmt::format("--endpoints: {} is no JSON array", *endpoint_file)};
+    for (const auto& one : list) {
+      if (!one.is_object() || !one.contains("url") || !one["url"].is_string())
+        throw usage_error{"--endpoints: each one is an object with a url"};
+      std::vector<std::string> its = words;
+      for (const auto& [name, value] : one.items()) {
+        if (name == "url" || name == "name") continue;
+        static constexpr std::array global{"input", "endpoints",    "replay", "metrics",  "export", "help",
+                                           "h",     "dead-letters", "log",    "parallel", "queue",  "to"};
+        if (std::find(global.begin(), global.end(), name) != global.end())
+          throw usage_error{fmt::format("--endpoints: '{}' is not an endpoint's own", name)};
+        if (value.is_boolean() && !value.get<bool>()) continue;
+        its.push_back((name.size() == 1 ? "-" : "--") + name);
+        if (!value.is_boolean()) its.push_back(value.is_string() ? value.get<std::string>() : value.dump());
+      }
+      const std::string url = one["url"].get<std::string>();
+      try {
+        add_endpoint(url, one.value("name", std::string{}), deliver_settings{std::move(its)});
+      } catch (const usage_error& e) { throw usage_error{fmt::format("--endpoints: {}: {}", url, e.what())}; }
+    }
+  }
+
+  std::vector<std::string> urls_;
+};
+
+}  // namespace programs

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// Waiting for a stop request of somebody else's.
+#pragma once
+
+#include <again/awaitable.hpp>
+#include <again/stop_token.hpp>
+
+#include <atomic>
+#include <exception>
+#include <optional>
+
+namespace programs {
+
+/// `co_await stop_wait{token}`: true when `token` is asked to stop, false when the waiting coroutine itself is.
+class [[nodiscard]] stop_wait : again::work {
+ public:
+  using result_type = bool;
+  explicit stop_wait(again::inplace_stop_token token) noexcept : token_{token} {}
+  stop_wait(const stop_wait&) = delete;
+  stop_wait& operator=(const stop_wait&) = delete;
+  ~stop_wait() {
+    if (context_ != nullptr) leave();
+  }
+  auto operator co_await() && noexcept { return again::detail::startable_awaiter<stop_wait>{*this}; }
+
+  bool start(again::continuation k, const again::context& ctx) noexcept {
+    if (token_.stop_requested() || ctx.stop.stop_requested()) return true;
+    k_ = k;
+    context_ = &ctx;
+    this->run = [](again::work& w) noexcept {
+      auto& self = static_cast<stop_wait&>(w);
+      self.leave();
+      self.k_();
+    };
+    theirs_.emplace(token_, tell{this});
+    if (ctx.stop.stop_possible()) own_.emplace(ctx.stop, tell{this});
+    return false;
+  }
+  bool take() const noexcept { return token_.stop_requested(); }
+  static std::exception_ptr exception() noexcept { return nullptr; }
+
+ private:
+  struct tell {
+    stop_wait* self;
+    void operator()() const noexcept { self->post(); }
+  };
+  void post() noexcept {
+    if (!posted_.exchange(true)) context_->scheduler->post(*this);
+  }
+  void leave() noexcept {
+    theirs_.reset();
+    own_.reset();
+    context_->scheduler->forget(*this);
+    context_ = nullptr;
+  }
+
+  again::inplace_stop_token token_;
+  again::continuation k_;
+  const again::context* context_ = nullptr;
+  std::atomic<bool> posted_{false};
+  std::optional<again::inplace_stop_callback<tell>> theirs_, own_;
+};
+
+}  // namespace programs

@@ -1,0 +1,371 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""`deliver` as the sink's front: dead letters and replay, endpoints, order, signals, metrics, export, logs."""
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import Run, Server, main, program  # noqa: E402
+
+OK = {"do": "respond", "status": 202}
+NO = {"do": "respond", "status": 422}
+BUSY = {"do": "respond", "status": 503}
+FAULTS = [{"do": "close"}, {"do": "reset"}, BUSY, {"do": "truncated", "content_length": 9, "body": "x"}, {"do": "respond", "status": 500},
+          {"do": "garbage"}, {"do": "hang", "ms": 3000}, {"do": "stall_body", "body": "x", "content_length": 5, "ms": 3000}, {"do": "respond", "status": 429}, NO]
+
+
+def event(number, **more):
+    return {"specversion": "1.0", "id": f"e{number}", "source": "/test", "type": "test.event", "data": {"n": number}, **more}
+
+
+def lines(*events):
+    return "".join(json.dumps(e) + "\n" for e in events).encode()
+
+
+def wait_for(holds, seconds=20):
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            raise AssertionError("it did not happen in time")
+        time.sleep(0.01)
+
+
+class Service:
+    """A running `deliver` that reads from a pipe; `ports` from what it says on stderr."""
+
+    def __init__(self, *arguments):
+        self.child = subprocess.Popen([program("deliver"), *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.ports, self.complaints, self.results = {}, [], []
+        self.threads = [threading.Thread(target=self.hear), threading.Thread(target=self.listen)]
+        for t in self.threads:
+            t.start()
+        wanted = sum(a in ("--metrics", "--export") for a in arguments)
+        wait_for(lambda: len(self.ports) == wanted or self.child.poll() is not None)
+
+    def hear(self):
+        for line in self.child.stderr:
+            text = line.decode().rstrip("\n")
+            found = re.fullmatch(r"deliver: --(metrics|export) is (http://\S+)", text)
+            if found:
+                self.ports[found[1]] = found[2]
+            else:
+                self.complaints.append(text)
+
+    def listen(self):
+        for line in self.child.stdout:
+            self.results.append(json.loads(line))
+
+    def give(self, *events):
+        self.child.stdin.write(lines(*events))
+        self.child.stdin.flush()
+
+    def end(self, by=None):
+        if by is None:
+            self.child.stdin.close()
+        else:
+            self.child.send_signal(by)
+        self.code = self.child.wait(timeout=60)
+        for t in self.threads:
+            t.join()
+        with contextlib.suppress(BrokenPipeError):
+            self.child.stdin.close()
+        self.child.stdout.close(), self.child.stderr.close()
+        return self.code
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.child.poll() is None:
+            self.end()
+
+
+def curl(url, *arguments):
+    """(status, content type, body)"""
+    done = subprocess.run(["curl", "-sS", "-w", "\n%{http_code} %{content_type}", *arguments, url], stdout=subprocess.PIPE, timeout=20, check=True)
+    body, _, last = done.stdout.decode().rpartition("\n")
+    status, _, kind = last.partition(" ")
+    return int(status), kind, body
+
+
+def samples(text):
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if not line.startswith("#")}
+
+
+class Endpoints(unittest.TestCase):
+    def test_a_retry_goes_past_a_dead_endpoint_and_stays_with_one_that_answers(self):
+        with Server({"*": [OK]}) as good, Server({"*": [OK]}) as other:
+            run = Run("deliver", "http://127.0.0.1:9/", good.url(), other.url(), "--base", "1ms", stdin=lines(*map(event, range(30))))
+        self.assertEqual(run.code, 0, run.err)
+        self.assertEqual(good.final["requests"] + other.final["requests"], 30)
+        self.assertEqual(sum(r["attempts"] for r in run.lines), 40, "ten went to the dead one first")
+        with Server({"*": [BUSY]}) as busy, Server({"*": [OK]}) as good:
+            run = Run("deliver", busy.url(), good.url(), "--no-wait", "--parallel", 1, "--queue", 0, stdin=lines(event(0)))
+        self.assertEqual((run.code, run.json["attempts"], busy.final["requests"], good.final["requests"]), (1, 4, 4, 0))
+
+    def test_to_all_has_one_result_with_the_outcome_of_each(self):
+        with Server({"*": [NO]}) as never, Server([BUSY, {"do": "close"}, OK]) as later, Server({"*": [OK]}) as now:
+            run = Run("deliver", "--to", "all", never.url("/a"), later.url("/b"), now.url("/c"), "--no-wait", stdin=lines(event(1)))
+        result = run.json
+        self.assertEqual((run.code, result["ok"], result["reason"], result["status"], result["attempts"]), (1, False, "permanent", 422, 5))
+        self.assertEqual([(e["endpoint"], e["ok"], e["attempts"]) for e in result["endpoints"]],
+                         [(never.url("/a"), False, 1), (later.url("/b"), True, 3), (now.url("/c"), True, 1)])
+        self.assertEqual([s.final["requests"] for s in (never, later, now)], [1, 3, 1])
+        keys = {r["headers"]["Idempotency-Key"] for s in (never, later, now) for r in s.final["seen"]}
+        self.assertEqual(keys, {'"/test#e1"'})
+
+    def test_each_endpoint_of_a_file_has_its_own_flags(self):
+        with Server({"*": [BUSY]}) as one, Server({"*": [BUSY]}) as two, tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump([{"url": one.url(), "name": "patient", "attempts": 6, "H": "Authorization: Bearer x"},
+                       {"url": two.url(), "name": "strict", "rules": "none"}], file)
+            file.flush()
+            run = Run("deliver", "--endpoints", file.name, "--to", "all", "--no-wait", "-H", "X-All: 1", stdin=lines(event(1)))
+        self.assertEqual([(e["endpoint"], e["attempts"]) for e in run.json["endpoints"]], [("patient", 6), ("strict", 1)])
+        self.assertEqual(one.final["seen"][0]["headers"]["Authorization"], "Bearer x")
+        self.assertNotIn("Authorization", two.final["seen"][0]["headers"])
+        self.assertEqual(two.final["seen"][0]["headers"]["X-All"], "1")
+
+    def test_order_by_key_and_by_endpoint(self):
+        with Server({'"/test#e0"': [{"do": "delay", "ms": 100, "then": BUSY}, OK], "*": [OK]}, "--key", "Idempotency-Key") as server:
+            run = Run("deliver", server.url(), "--order", "key", "--base", "1ms", stdin=lines(*[event(i, partitionkey="k") for i in range(5)], event(5, partitionkey="o")))
+            self.assertEqual(run.code, 0, run.err)
+            self.assertEqual([r["id"] for r in run.lines if r["id"] != "e5"], [f"e{i}" for i in range(5)])
+            run = Run("deliver", server.url(), "--order", "endpoint", stdin=lines(*[event(i) for i in range(10, 40)]))
+        self.assertEqual([r["id"] for r in run.lines], [f"e{i}" for i in range(10, 40)])
+
+
+class DeadLetters(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.dead = os.path.join(self.folder.name, "dead.jsonl")
+
+    def test_replay_sends_each_once_with_the_same_key_and_body(self):
+        given = [event(i) for i in range(20)]
+        with Server({f'"/test#e{i}"': [NO] for i in range(0, 20, 2)} | {"*": [OK]}, "--key", "Idempotency-Key") as server:
+            first = Run("deliver", server.url("/in"), "--dead-letters", self.dead, "--fsync", stdin=lines(*given))
+        self.assertEqual(first.code, 1)
+        self.assertEqual({r["id"] for r in first.lines if r.get("dead_letter") == "written"}, {f"e{i}" for i in range(0, 20, 2)})
+        with open(self.dead) as file:
+            self.assertEqual(len(file.readlines()), 10)
+        with Server({"*": [OK]}) as server:
+            again = Run("deliver", server.url("/in"), "--input", self.dead, "--replay")
+        self.assertEqual(again.code, 0, again.err)
+        sent = {r["headers"]["Idempotency-Key"]: r for r in server.final["seen"]}
+        self.assertEqual(server.final["requests"], 10)
+        self.assertEqual(set(sent), {f'"/test#e{i}"' for i in range(0, 20, 2)})
+        for i in range(0, 20, 2):
+            self.assertEqual(json.loads(sent[f'"/test#e{i}"']["body"]), given[i])
+            self.assertEqual(sent[f'"/test#e{i}"']["headers"]["Content-Type"], "application/cloudevents+json")
+
+    def test_a_key_made_by_us_is_kept_as_well(self):
+        with Server({"*": [NO]}) as server:
+            Run("deliver", server.url(), "--dead-letters", self.dead, stdin=b'{"hello":1}\n')
+        with Server({"*": [OK]}) as later:
+            self.assertEqual(Run("deliver", later.url(), "--replay", "--input", self.dead).code, 0)
+        (made,) = server.final["seen"]
+        (kept,) = later.final["seen"]
+        self.assertEqual(made["headers"]["Idempotency-Key"], kept["headers"]["Idempotency-Key"])
+
+    def test_a_broadcast_is_replayed_to_those_that_did_not_take_it(self):
+        with Server([NO, OK]) as never, Server({"*": [OK]}) as good:
+            urls = [never.url("/a"), good.url("/b")]
+            self.assertEqual(Run("deliver", "--to", "all", *urls, "--dead-letters", self.dead, stdin=lines(event(1))).code, 1)
+            self.assertEqual(Run("deliver", "--to", "all", *urls, "--replay", "--input", self.dead).code, 0)
+            gone = Run("deliver", good.url("/b"), "--replay", "--input", self.dead)
+        self.assertEqual((never.final["requests"], good.final["requests"]), (2, 1))
+        self.assertEqual(gone.code, 1)
+        self.assertIn("line 1: not delivered: no endpoint is called", gone.err)
+
+    def test_a_full_disk_is_loud_counted_and_no_success(self):
+        with Server({"*": [NO]}) as server:
+            with Service(server.url(), "--dead-letters", "/dev/full", "--metrics", 0) as service:
+                service.give(*map(event, range(3)))
+                wait_for(lambda: len(service.results) == 3)
+                numbers = samples(curl(service.ports["metrics"])[2])
+                self.assertEqual(service.end(), 1)
+        self.assertEqual([r["dead_letter"] for r in service.results], ["lost"] * 3)
+        self.assertEqual(numbers['again_sink_dead_letters_total{result="lost"}'], 3)
+        self.assertEqual(sum("its dead letter is LOST: /dev/full: No space left on device" in c for c in service.complaints), 3)
+        self.assertIn("deliver: 3 dead letters LOST", service.complaints)
+
+    def test_a_file_that_cannot_be_written_is_refused_before_anything_is_sent(self):
+        with Server({"*": [OK]}) as server:
+            for path, why in ((self.folder.name, "Is a directory"), ("/nowhere/dead.jsonl", "No such file or directory")):
+                run = Run("deliver", server.url(), "--dead-letters", path, stdin=lines(event(1)))
+                self.assertEqual((run.code, run.out), (2, ""))
+                self.assertIn(f"--dead-letters: cannot write {path}: {why}", run.err)
+            with open(self.dead, "wb"):
+                pass
+            run = Run("deliver", server.url(), "--dead-letters", self.dead, "--input", self.dead, "--replay")
+            self.assertEqual(run.code, 2)
+            self.assertIn("--dead-letters: is the file that is read", run.err)
+        self.assertEqual(server.final["requests"], 0)
+
+    def test_damaged_dead_letters_are_named_by_line_and_the_others_sent(self):
+        with open(self.dead, "w") as file:
+            file.write('{"id":"1","body":"a","headers":[],"only":[]}\n{"half":\n{"id":"2"}\n{"id":"3","body":{"base64":"//4="}}\n'
+                       '{"id":"4","body":{"base64":"/"}}\n{"id":"5","body":"x","headers":[["a"]]}\n')
+        with Server({"*": [OK]}) as server:
+            run = Run("deliver", server.url(), "--replay", "--input", self.dead)
+        self.assertEqual(run.code, 1)
+        self.assertEqual(sorted(r["id"] for r in run.lines), ["1", "3"])
+        self.assertEqual([int(c.split(":")[1].split()[1]) for c in sorted(run.err.splitlines())], [2, 3, 5, 6])
+
+
+class Signals(unittest.TestCase):
+    def test_every_event_that_was_read_has_a_result_and_a_place_when_it_is_told_to_end(self):
+        for what in (signal.SIGINT, signal.SIGTERM):
+            with tempfile.TemporaryDirectory() as folder, Server({'"/test#e0"': [{"do": "delay", "ms": 300, "then": OK}], "*": [{"do": "hang"}]}, "--key", "Idempotency-Key") as server:
+                dead = os.path.join(folder, "dead.jsonl")
+                service = Service(server.url(), "--parallel", 2, "--queue", 3, "--grace", "1s", "--dead-letters", dead)
+                service.give(*map(event, range(12)))
+                wait_for(lambda: server.counts()["requests"] >= 2)
+                start = time.monotonic()
+                self.assertEqual(service.end(what), 1)
+                self.assertLess(time.monotonic() - start, 15)
+                with open(dead) as file:
+                    written = [json.loads(line)["id"] for line in file]
+            ids = [r["id"] for r in service.results]
+            self.assertEqual(len(ids), len(set(ids)))
+            self.assertEqual(set(ids), {f"e{i}" for i in range(12)})
+            self.assertTrue(next(r for r in service.results if r["id"] == "e0")["ok"], "what finishes in time is let finish")
+            self.assertEqual(sorted(written), sorted(r["id"] for r in service.results if not r["ok"]))
+
+
+class Watched(unittest.TestCase):
+    def test_metrics_agree_with_results_and_the_server_and_pass_promtool(self):
+        script = {f'"/test#e{i}"': [FAULTS[i % 5], OK] for i in range(20)} | {'"/test#e20"': [NO], "*": [OK]}
+        with Server(script, "--key", "Idempotency-Key") as server:
+            with Service(server.url("/in?token=hidden"), "--metrics", 0, "--base", "1ms", "--attempt-timeout", "5s") as service:
+                service.give(*map(event, range(40)))
+                wait_for(lambda: len(service.results) == 40)
+                status, kind, text = curl(service.ports["metrics"])
+                self.assertEqual((status, kind), (200, "text/plain; version=0.0.4; charset=utf-8"))
+                numbers = samples(text)
+                for path, expected in (("/", 404), ("/metrics/x", 404)):
+                    self.assertEqual(curl(service.ports["metrics"].replace("/metrics", path))[0], expected)
+                self.assertEqual(curl(service.ports["metrics"], "-X", "POST", "-d", "x")[0], 404)
+                busy = Run("deliver", server.url(), "--metrics", service.ports["metrics"].split(":")[2].split("/")[0])
+                self.assertEqual(busy.code, 2)
+                self.assertIn("--metrics: cannot listen on 127.0.0.1:", busy.err)
+                self.assertEqual(service.end(), 1)
+        self.assertEqual(numbers["again_sink_events_accepted_total"], 40)
+        self.assertEqual(numbers["again_sink_events_delivered_total"], 39)
+        self.assertEqual(numbers['again_sink_events_failed_total{reason="permanent"}'], 1)
+        attempts = sum(v for k, v in numbers.items() if k.startswith("again_sink_attempts_total"))
+        self.assertEqual(attempts, server.final["requests"])
+        self.assertEqual(attempts, sum(r["attempts"] for r in service.results))
+        self.assertEqual(sum(v for k, v in numbers.items() if k.startswith("again_sink_retries_total")), 20)
+        self.assertEqual(numbers["again_sink_events_in_flight"], 0)
+        self.assertNotIn("hidden", text)
+        if shutil.which("promtool"):
+            subprocess.run(["promtool", "check", "metrics"], input=text.encode(), check=True, timeout=60)
+
+    def test_export_shows_and_takes_the_last_answers_and_says_what_is_wrong(self):
+        with Server({"*": [{"do": "respond", "status": 200, "body": "thanks"}]}) as server:
+            with Service(server.url(), "--export", 0, "--export-keep", 25, "--parallel", 1, "--queue", 0) as service:
+                at = service.ports["export"]
+                self.assertEqual(curl(at)[0], 204)
+                service.give(*map(event, range(30)))
+                wait_for(lambda: len(service.results) == 30)
+                status, kind, body = curl(at + "?type=peek&pageNum=3&pageSize=10")
+                page = json.loads(body)
+                self.assertEqual((status, kind, page["total"], page["pageNum"], page["pageSize"]), (200, "application/json", 25, 3, 10))
+                self.assertEqual([i["id"] for i in page["items"]], [f"e{n}" for n in range(25, 30)], "the oldest five are forgotten")
+                self.assertEqual((page["items"][0]["body"], page["items"][0]["status"], page["items"][0]["ok"]), ("thanks", 200, True))
+                self.assertEqual(curl(at + "?pageNum=4")[0], 204)
+                taken = [i["id"] for _ in range(3) for i in json.loads(curl(at + "?type=poll&pageSize=10")[2])["items"]]
+                self.assertEqual(taken, [f"e{n}" for n in range(5, 30)])
+                self.assertEqual(curl(at + "?type=poll")[0], 204)
+                for query, said in (("type=steal", "type: neither peek nor poll"), ("pageNum=0", "pageNum: not a whole number of at least 1"),
+                                    ("pageNum=x", "pageNum: "), ("pageSize=0", "pageSize: "), ("pageSize=1001", "pageSize: not a whole number from 1 to 1000"),
+                                    ("pageSize=-1", "pageSize: "), ("pageNum=18446744073709551616", "pageNum: ")):
+                    status, _, body = curl(at + "?" + query)
+                    self.assertEqual(status, 400, query)
+                    self.assertIn(said, json.loads(body)["error"])
+                self.assertEqual(curl(at + "?pageNum=18446744073709551615&pageSize=1000")[0], 204)
+                self.assertEqual(service.end(), 0)
+
+    def test_log_lines_for_attempts_and_results_rise_in_level_and_keep_secrets(self):
+        secret = ["-H", "Authorization: Bearer s3cret", "-H", "Cookie: s3cret"]
+        for form in ("logfmt", "json"):
+            with Server([BUSY, BUSY, OK, NO]) as server:
+                run = Run("deliver", server.url("/in?token=s3cret"), "--log", form, *secret, "--no-wait", "--parallel", 1, "--queue", 0, stdin=lines(event(1), event(2)))
+            found = [json.loads(x) if form == "json" else dict(re.findall(r'(\w+)=("[^"]*"|\S+)', x)) for x in run.err.splitlines()]
+            self.assertEqual([(x["level"], x["msg"]) for x in found],
+                             [("warn", "attempt"), ("warn", "attempt"), ("info", "attempt"), ("info", "delivered"), ("error", "attempt"), ("error", "failed")])
+            self.assertNotIn("s3cret", run.err)
+            self.assertNotIn("/test#e1", run.err, "the key")
+        with Server({"*": [NO]}) as server:
+            run = Run("deliver", server.url(), "--log", "json", "--log-level", "error", "--log-keys", stdin=lines(event(1)))
+        self.assertEqual([json.loads(x)["msg"] for x in run.err.splitlines()], ["attempt", "failed"])
+        self.assertIn("/test#e1", run.err)
+
+
+class Long(unittest.TestCase):
+    """AGAIN_EVENTS=100000 makes it the long test."""
+
+    def test_one_result_per_event_through_faults_and_a_restart_and_nothing_is_left_over(self):
+        n = int(os.environ.get("AGAIN_EVENTS", "10000"))
+        slow = bool(os.environ.get("ASAN_OPTIONS") or os.environ.get("TSAN_OPTIONS"))
+        script = {"*": [OK]} | {f'"/test#e{i}"': [FAULTS[i // 5 % len(FAULTS)], OK] for i in range(0, n, 5)}
+        with contextlib.ExitStack() as stack:
+            servers = [stack.enter_context(Server(script, "--key", "Idempotency-Key", "--keep", "0")) for _ in range(3)]
+            service = stack.enter_context(Service(*(s.url("/in") for s in servers), "--metrics", 0, "--parallel", 32, "--queue", 64, "--attempts", 20,
+                                                  "--attempt-timeout", "10s" if slow else "400ms", "--deadline", "10m", "--base", "5ms", "--cap", "100ms"))
+            feeder = threading.Thread(target=lambda: [service.give(*(event(i) for i in range(at, min(at + 500, n)))) for at in range(0, n, 500)])
+            feeder.start()
+
+            def used():
+                with open(f"/proc/{service.child.pid}/status") as file:
+                    rss = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+                return rss, len(os.listdir(f"/proc/{service.child.pid}/fd"))
+
+            wait_for(lambda: len(service.results) >= n // 5, 600)
+            early, before = used()
+            servers[1].counts("stop")
+            wait_for(lambda: len(service.results) >= n // 5 * 2, 600)
+            servers[1].counts("start")
+            wait_for(lambda: len(service.results) == n, 1200)
+            feeder.join()
+            late, after = used()
+            numbers = samples(curl(service.ports["metrics"])[2])
+            seconds = numbers["again_sink_delivery_duration_seconds_sum"] / n
+            self.assertIn(service.end(), (0, 1))
+        ids = [r["id"] for r in service.results]
+        self.assertEqual((len(ids), len(set(ids))), (n, n))
+        delivered = sum(r["ok"] for r in service.results)
+        self.assertEqual(numbers["again_sink_events_accepted_total"], n)
+        self.assertEqual(numbers["again_sink_events_delivered_total"], delivered)
+        failed = {k: v for k, v in numbers.items() if k.startswith("again_sink_events_failed_total") and v}
+        self.assertEqual(delivered + sum(failed.values()), n)
+        self.assertEqual((numbers["again_sink_events_in_flight"], numbers["again_sink_queue_length"]), (0, 0))
+        by = {}
+        for k, v in numbers.items():
+            found = re.fullmatch(r'again_sink_attempts_total\{endpoint="[^"]*",outcome="(\w+)"\}', k)
+            if found:
+                by[found[1]] = by.get(found[1], 0) + int(v)
+        attempts, seen = sum(by.values()), sum(s.final["requests"] for s in servers)
+        self.assertEqual(attempts, sum(r["attempts"] for r in service.results))
+        # What never left is no request; of what was on its way when the endpoint was killed (32 at most), it may have seen nothing.
+        self.assertLessEqual(seen, attempts - by["not_sent"])
+        self.assertLessEqual(attempts - by["not_sent"] - seen, 32)
+        self.assertLessEqual(after, before + 8, "descriptors")
+        if not slow:
+            self.assertLess(late - early, 8 * 1024, "KiB of memory between a fifth and all of the events")
+        print(f"\n{n} events: {delivered} delivered, failed {failed}, attempts {attempts} {by}, requests seen {seen}, "
+              f"RSS {early} KiB at a fifth and {late} KiB at the end, descriptors {before} and {after}, mean {seconds * 1000:.1f} ms")
+
+
+main()
