@@ -140,6 +140,8 @@ inline httplib_transport::httplib_transport(httplib_options options)
       pool_{std::make_shared<detail::send_pool>(detail::settings_of(std::move(options)))} {}
 
 inline const char* httplib_transport::refuses(const outgoing& what) const noexcept {
+  if (detail::httplib_rewrites_queries && !detail::survives_rewriting(what.request.target()))
+    return "this cpp-httplib (0.29 to 0.48) would send another query than this one";
   if (what.origin.scheme == scheme::http) return nullptr;
   if (!detail::httplib_has_tls) return "https: this program's cpp-httplib was built without TLS";
   if (unix_) return "https over a Unix-domain socket";

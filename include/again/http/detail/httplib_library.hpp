@@ -16,8 +16,10 @@
 #include <httplib.h>
 
 #include <concepts>
+#include <cstddef>
 #include <initializer_list>
 #include <string>
+#include <string_view>
 
 namespace again::inline AGAIN_ABI::http::detail {
 
@@ -41,6 +43,46 @@ static_assert(
     at_least(CPPHTTPLIB_VERSION, 0, 11, 3),
     "again/http needs cpp-httplib 0.11.3 or newer: before, its hook for new sockets misses Unix-domain ones, and "
     "what was sent could not be told from what was not");
+
+/// From 0.29 to 0.48 a query is decoded and encoded anew, also with path encoding off.
+inline constexpr bool httplib_rewrites_queries =
+    at_least(CPPHTTPLIB_VERSION, 0, 29, 0) && !at_least(CPPHTTPLIB_VERSION, 0, 49, 0);
+
+/// Does the query of `target` come out of that as it went in? No for a lone '?', a name that is empty, a second '=', an
+/// encoded octet that needs no code (%20, which becomes '+', too) or has one in lower case.
+constexpr bool survives_rewriting(std::string_view target) noexcept {
+  const auto mark = target.find('?');
+  if (mark == std::string_view::npos) return true;
+  constexpr std::string_view plain = "-._~!$'()*,;:@/?";
+  const auto as_is = [&](int c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+           plain.find(static_cast<char>(c)) != std::string_view::npos;
+  };
+  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  bool named = false, valued = false;
+  for (std::size_t i = mark + 1; i < target.size(); ++i) {
+    const char c = target[i];
+    if (c == '&' || c == '=') {
+      if (!named || (c == '=' && valued)) return false;
+      valued = c == '=';
+      named = valued;
+      continue;
+    }
+    named = true;
+    if (c == '%') {
+      if (i + 2 >= target.size() || digit(target[i + 1]) < 0 || digit(target[i + 2]) < 0) return false;
+      const int octet = 16 * digit(target[i + 1]) + digit(target[i + 2]);
+      if (as_is(octet) || octet == ' ') return false;
+      i += 2;
+    } else if (c != '+' && !as_is(c)) {
+      return false;
+    }
+  }
+  return named;
+}
+static_assert(survives_rewriting("/a") && survives_rewriting("/a?b") && survives_rewriting("/a?b=&c=d+e%26/?x"));
+static_assert(!survives_rewriting("/a?") && !survives_rewriting("/a?b=c%20d") && !survives_rewriting("/a?b=%2f") &&
+              !survives_rewriting("/a?b==c") && !survives_rewriting("/a?=b") && !survives_rewriting("/a?b&&c"));
 
 /// Our way of using a client: one connection kept open, nothing rewritten, nothing done behind our back.
 template <class Client> void tame(Client& client) {
