@@ -468,7 +468,7 @@ void suite::write_json() const {
       << "\",\"quick\":" << (quick_ ? "true" : "false") << "}\n";
   for (const one& c : cases_) {
     out << head << "\"kind\":\"case\",\"group\":\"" << escaped(c.group) << "\",\"who\":\"" << escaped(c.who)
-        << "\",\"n\":" << c.n << ",\"rounds\":" << (c.series.empty() ? 0 : c.series.begin()->second.size());
+        << "\",\"n\":" << c.n << ",\"rounds\":" << (c.series.contains("ns") ? c.series.at("ns").size() : 1);
     for (const auto& [metric, series] : c.series) {
       out << ",\"" << escaped(metric) << "\":" << number(quantile(series, 0.5));
       if (series.size() > 1) {
