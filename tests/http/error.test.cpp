@@ -100,3 +100,13 @@ TEST_CASE("a transport of one's own may bring its own verdict") {
   CHECK(e.verdict().kind == disposition::transient);
   CHECK(e.text() == "overloaded: 16 requests wait (not_sent)");
 }
+
+TEST_CASE("redirects that were followed before it are counted, and told") {
+  error e{rules{}, get, error_kind::reset, reach::answered};
+  CHECK(e.redirects() == 0);
+  e.redirects(1);
+  CHECK(e.text() == "reset (answered, after 1 redirect)");
+  e.redirects(2);
+  CHECK(e.redirects() == 2);
+  CHECK(e.text() == "reset (answered, after 2 redirects)");
+}
