@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Every command of docs/sink.md is run, in order and in one shell, and prints what the page shows.
+
+    test_tutorial.py PAGE BIN...
+
+In what the page shows `#` is any number, `…` anything, and a line that is `…` alone any lines.
+"""
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import FOLDERS, Server, main, program  # noqa: E402
+
+PAGE = sys.argv.pop(1)
+MARK = "=== block"
+OK = {"do": "respond", "status": 200}
+
+
+def blocks(text):
+    """(commands, what they print) of each ```sh block and the ```text block after it."""
+    found, pattern = [], re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+    for kind, body in pattern.findall(text):
+        if kind == "sh":
+            found.append([body, None])
+        elif kind == "text" and found and found[-1][1] is None:
+            found[-1][1] = body
+    return found
+
+
+def as_pattern(shown):
+    lines = []
+    for line in shown.splitlines():
+        if line == "…":
+            lines.append(r"(?:.*\n)*?")
+        else:
+            lines.append(re.escape(line).replace(r"\#", r"\d+(?:\.\d+)?").replace("…", ".*") + r"\n")
+    return "".join(lines)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Tutorial(unittest.TestCase):
+    def test_every_command_prints_what_the_page_shows(self):
+        with open(PAGE, encoding="utf-8") as file:
+            found = blocks(file.read())
+        self.assertGreaterEqual(len(found), 9)
+        script = "set -o pipefail\nset -m\n" + "".join(f"echo '{MARK} {i}'\n{commands}" for i, (commands, _) in enumerate(found))
+        busy, strict = [{"do": "respond", "status": 503}] * 2, [{"do": "respond", "status": 422}] * 8
+        with tempfile.TemporaryDirectory() as folder, Server({"/busy": busy + [OK], "/strict": strict + [OK], "*": [OK]}) as server:
+            tools = os.path.join(folder, "bin")
+            os.mkdir(tools)
+            for name in ("deliver", "sample-sink"):
+                os.symlink(os.path.abspath(program(name)), os.path.join(tools, name))
+            if not shutil.which("promtool"):
+                os.symlink("/bin/true", os.path.join(tools, "promtool"))
+            for theirs, ours in (("8080", server.port), ("9464", free_port()), ("9465", free_port())):
+                script = script.replace(f":{theirs}", f":{ours}").replace(f" {theirs} ", f" {ours} ")
+            run = subprocess.run(["bash", "-c", script], cwd=folder, env={**os.environ, "PATH": tools + ":" + os.environ["PATH"]}, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, timeout=120)
+        printed = re.split(rf"^{MARK} \d+\n", run.stdout.decode(), flags=re.M)[1:]
+        self.assertEqual(len(printed), len(found), run.stderr.decode())
+        for (commands, shown), text in zip(found, printed):
+            self.assertIsNotNone(shown, commands)
+            self.assertRegex(text, "^" + as_pattern(shown) + r"\Z", commands + run.stderr.decode())
+
+
+main()
