@@ -22,7 +22,7 @@ template <class E> failure<merged_error_t<E>> not_sent(stop_reason why, duration
 /// One attempt failed with `e`. A failure from further inside is passed on as it is.
 template <class E> failure<merged_error_t<E>> sent_once(E&& e, const verdict& v, const context& ctx, duration elapsed) {
   if constexpr (merged_error<E>::nested) {
-    return std::move(e);
+    return std::forward<E>(e);
   } else {
     typename failure<E>::report r;
     switch (v.kind) {
@@ -44,7 +44,7 @@ template <class E> failure<merged_error_t<E>> sent_once(E&& e, const verdict& v,
     one.code = v.code;
     one.name = v.name;
     r.trace.push(one);
-    r.error.emplace(std::move(e));
+    r.error.emplace(std::forward<E>(e));
     return failure<E>{std::move(r)};
   }
 }
