@@ -111,9 +111,7 @@ TEST_CASE("its exceptions reach the coroutine of another library") {
         throw std::runtime_error{"thrown"};
         co_return 0;
       });
-    } catch (const std::runtime_error& e) {
-      co_return e.what();
-    }
+    } catch (const std::runtime_error& e) { co_return e.what(); }
     co_return "not thrown";
   };
   CHECK(finish(w, theirs()) == "thrown");
@@ -130,7 +128,7 @@ TEST_CASE("a std::future-style coroutine with no loop at all is run on the defau
     });
     const bool elsewhere = std::this_thread::get_id() != before;
     if (!co_await again::sleep_for(1ms)) co_return -1;
-    co_return elsewhere && result ? *result : -2;
+    co_return elsewhere&& result ? *result : -2;
   };
   CHECK(theirs().get() == 7);
   CHECK(sends == 3);

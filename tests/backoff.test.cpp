@@ -135,7 +135,8 @@ TEST_CASE("Polly V2: random draws have the published medians, the published maxi
   for (std::size_t i = 0; i < count; ++i) {
     backoff_state state;
     for (std::size_t n = 0; n < delays.size(); ++n) {
-      const duration d = again::jittered_delay(again::polly_v2(1s, forever), jitter::none, static_cast<int>(n) + 1, random.draw(), state);
+      const duration d = again::jittered_delay(again::polly_v2(1s, forever), jitter::none, static_cast<int>(n) + 1,
+                                               random.draw(), state);
       REQUIRE(d >= 0s);
       delays[n].push_back(seconds(d));
     }
@@ -218,7 +219,8 @@ TEST_CASE("no kind, attempt or draw overflows, goes negative, passes the cap, or
   again::random_stream random{23};
   for (const backoff& b : kinds) {
     for (const jitter j : {jitter::none, jitter::full, jitter::equal, jitter::proportional(1)}) {
-      for (const int n : {std::numeric_limits<int>::min(), 0, 1, 2, 3, 64, 1000, 1002, 1'000'000, std::numeric_limits<int>::max()}) {
+      for (const int n :
+           {std::numeric_limits<int>::min(), 0, 1, 2, 3, 64, 1000, 1002, 1'000'000, std::numeric_limits<int>::max()}) {
         const duration nominal = again::nominal_delay(b, n);
         REQUIRE((nominal >= 0ns && nominal <= b.cap));
         const delay_range bounds = again::delay_bounds(b, j, n);

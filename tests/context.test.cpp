@@ -18,7 +18,8 @@ struct not_const {
 }  // namespace
 
 static_assert(again::context_provider<knows>);
-static_assert(!again::context_provider<returns_something_else> && !again::context_provider<not_const> && !again::context_provider<int>);
+static_assert(!again::context_provider<returns_something_else> && !again::context_provider<not_const> &&
+              !again::context_provider<int>);
 static_assert(std::is_trivially_copyable_v<again::context>);
 
 TEST_CASE("a context of nobody has no stop, no deadline, and is not repeated") {

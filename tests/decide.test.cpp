@@ -23,7 +23,8 @@ using again::wait_by;
 
 namespace {
 
-constexpr policy steady{.attempts = 4, .backoff = again::exponential(1s, 20s), .jitter = jitter::none, .deadline = 1min};
+constexpr policy steady{
+    .attempts = 4, .backoff = again::exponential(1s, 20s), .jitter = jitter::none, .deadline = 1min};
 
 verdict asks_for(duration delay) {
   verdict v;
@@ -33,7 +34,8 @@ verdict asks_for(duration delay) {
 
 }  // namespace
 
-static_assert(decide(steady, progress{}, verdict{}, 0.5).again && decide(steady, progress{}, verdict{}, 0.5).wait == 1s);
+static_assert(decide(steady, progress{}, verdict{}, 0.5).again &&
+              decide(steady, progress{}, verdict{}, 0.5).wait == 1s);
 
 TEST_CASE("a transient failure is tried again after the backoff's delay") {
   for (int n = 1; n < 4; ++n) {

@@ -20,7 +20,8 @@ using again_test::trouble;
 
 static_assert(sizeof(failure<std::string>) == sizeof(void*));
 static_assert(std::is_nothrow_move_constructible_v<failure<std::string>>);
-static_assert(std::is_same_v<again::merged_error_t<failure<int>>, int> && std::is_same_v<again::merged_error_t<int>, int>);
+static_assert(std::is_same_v<again::merged_error_t<failure<int>>, int> &&
+              std::is_same_v<again::merged_error_t<int>, int>);
 static_assert(std::is_trivially_copyable_v<attempt_record>);
 
 namespace {
@@ -79,7 +80,8 @@ TEST_CASE("copies are deep, moves leave only an empty shell") {
 TEST_CASE("to a retry around it, a failure that gave up counting means what its last error means") {
   CHECK(stopped(stop_reason::attempts_exhausted).verdict().kind == disposition::transient);
   CHECK(stopped(stop_reason::nested_limit).verdict().kind == disposition::transient);
-  CHECK(stopped(stop_reason::attempts_exhausted, disposition::not_replayable).verdict().kind == disposition::not_replayable);
+  CHECK(stopped(stop_reason::attempts_exhausted, disposition::not_replayable).verdict().kind ==
+        disposition::not_replayable);
   CHECK(stopped(stop_reason::deadline_too_near).verdict().kind == disposition::transient);
   CHECK(stopped(stop_reason::deadline_reached, disposition::aborted).verdict().kind == disposition::transient);
 }

@@ -63,7 +63,9 @@ task<outcome> send(counted c, std::string name) {
   co_return static_cast<int>(name.size() + (c.text.empty() ? 100 : 0));
 }
 task<std::vector<int>> numbers() { co_return std::vector<int>{1, 2, 3}; }
-task<std::pair<int, std::string>> pair() { co_return std::pair<int, std::string>{4, "a string that is long enough for the heap"}; }
+task<std::pair<int, std::string>> pair() {
+  co_return std::pair<int, std::string>{4, "a string that is long enough for the heap"};
+}
 task<bool> yes() { co_return true; }
 
 task<outcome> returned() { co_return co_await send(counted{}, "returned"); }
@@ -77,7 +79,8 @@ TEST_CASE("policies written in place, functions with arguments, requests made in
   const auto body = [&]() -> task<int> {
     service s;
     int sum = 0;
-    auto a = co_await retry({.attempts = 4, .backoff = again::exponential(1s, 2s)}, [&] { return s.ask(counted{}, "one"); });
+    auto a =
+        co_await retry({.attempts = 4, .backoff = again::exponential(1s, 2s)}, [&] { return s.ask(counted{}, "one"); });
     sum += *a;
     auto b = co_await retry(quick, &service::ask, std::ref(s), counted{}, std::string{"three"});
     sum += *b;
@@ -118,7 +121,8 @@ TEST_CASE("combinators inside each other, by value and in place") {
   world w;
   const auto body = [&]() -> task<int> {
     int sum = 0;
-    auto [a, b] = co_await again::when_all(retry(quick, get("one")), retry(quick, send, counted{}, std::string{"three"}));
+    auto [a, b] =
+        co_await again::when_all(retry(quick, get("one")), retry(quick, send, counted{}, std::string{"three"}));
     sum += *a + *b;
     auto c = co_await again::timeout(1min, retry(quick, retry(quick, get("three"))));
     sum += *c;
@@ -156,7 +160,8 @@ TEST_CASE("co_await in statements: range-for, conditions, structured bindings, c
 TEST_CASE("failures, moved out of the awaited expression or looked at in place") {
   world w;
   const auto bad = []() -> task<again::expected<int, std::string>> {
-    co_return again::expected<int, std::string>{again::unexpect, "an error text that is long enough to live on the heap"};
+    co_return again::expected<int, std::string>{again::unexpect,
+                                                "an error text that is long enough to live on the heap"};
   };
   const auto body = [&]() -> task<std::string> {
     auto result = co_await retry(quick, bad);

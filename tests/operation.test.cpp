@@ -31,9 +31,7 @@ task<> throws_nothing_else() {
 std::string text_of(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
-  } catch (const std::exception& e) {
-    return e.what();
-  } catch (int n) {
+  } catch (const std::exception& e) { return e.what(); } catch (int n) {
     return std::to_string(n);
   }
 }
@@ -82,10 +80,10 @@ TEST_CASE("a caught operation can be retried, and gives the last exception") {
   world w;
   int sends = 0;
   const auto result = w.run(again::retry(quick, again::catching([&]() -> task<int> {
-    ++sends;
-    throw std::runtime_error{"attempt " + std::to_string(sends)};
-    co_return 0;
-  })));
+                                           ++sends;
+                                           throw std::runtime_error{"attempt " + std::to_string(sends)};
+                                           co_return 0;
+                                         })));
   REQUIRE_FALSE(result.has_value());
   CHECK(sends == 3);
   CHECK(text_of(*result.error().error()) == "attempt 3");

@@ -15,7 +15,8 @@ using again::policy_rule;
 
 static_assert(std::is_trivially_copyable_v<policy> && std::is_aggregate_v<policy>);
 static_assert(std::is_trivially_copyable_v<again::checked_policy>);
-constexpr auto polite = again::checked({.attempts = 4, .backoff = again::exponential(100ms, 2s), .attempt_timeout = 1s, .deadline = 5s});
+constexpr auto polite =
+    again::checked({.attempts = 4, .backoff = again::exponential(100ms, 2s), .attempt_timeout = 1s, .deadline = 5s});
 static_assert(polite->attempts == 4 && polite->jitter == again::jitter::full);
 
 namespace {
@@ -43,10 +44,13 @@ TEST_CASE("every rule is told by its name when it is broken, and not a moment be
   CHECK(broken([](policy& p) { p.attempts = 0; }) == "attempts_must_be_at_least_1");
   CHECK(broken([](policy& p) { p.attempts = -1; }) == "attempts_must_be_at_least_1");
   CHECK(broken([](policy& p) { p.attempts = 1; }).empty());
-  CHECK(broken([](policy& p) { p.attempts = again::unlimited, p.deadline = again::forever; }) == "unlimited_attempts_need_a_deadline");
+  CHECK(broken([](policy& p) { p.attempts = again::unlimited, p.deadline = again::forever; }) ==
+        "unlimited_attempts_need_a_deadline");
   CHECK(broken([](policy& p) { p.attempts = again::unlimited; }).empty());
-  CHECK(broken([](policy& p) { p.attempts = again::unlimited, p.backoff = again::constant(0s); }) == "unlimited_attempts_need_a_backoff");
-  CHECK(broken([](policy& p) { p.attempts = again::unlimited, p.backoff = again::fixed(1s, 0s); }) == "unlimited_attempts_need_a_backoff");
+  CHECK(broken([](policy& p) { p.attempts = again::unlimited, p.backoff = again::constant(0s); }) ==
+        "unlimited_attempts_need_a_backoff");
+  CHECK(broken([](policy& p) { p.attempts = again::unlimited, p.backoff = again::fixed(1s, 0s); }) ==
+        "unlimited_attempts_need_a_backoff");
   CHECK(broken([](policy& p) { p.backoff = again::constant(-1ns); }) == "backoff_must_not_be_negative");
   CHECK(broken([](policy& p) { p.backoff = again::fixed(1s, -1s); }) == "backoff_must_not_be_negative");
   CHECK(broken([](policy& p) { p.backoff = again::exponential(1s, -1s); }) == "backoff_must_not_be_negative");
@@ -58,9 +62,12 @@ TEST_CASE("every rule is told by its name when it is broken, and not a moment be
   CHECK(broken([](policy& p) { p.backoff = again::exponential(1s, 2s, std::numeric_limits<double>::infinity()); }) ==
         "backoff_factor_must_be_at_least_1");
   CHECK(broken([](policy& p) { p.backoff = again::exponential(1s, 2s, 1); }).empty());
-  CHECK(broken([](policy& p) { p.backoff = again::fixed(1s), p.backoff.series_size = 0; }) == "backoff_series_must_not_be_empty");
-  CHECK(broken([](policy& p) { p.backoff = again::fixed(1s), p.backoff.series_size = 9; }) == "backoff_series_must_not_be_empty");
-  CHECK(broken([](policy& p) { p.jitter = again::jitter::proportional(1.01); }) == "jitter_share_must_be_between_0_and_1");
+  CHECK(broken([](policy& p) { p.backoff = again::fixed(1s), p.backoff.series_size = 0; }) ==
+        "backoff_series_must_not_be_empty");
+  CHECK(broken([](policy& p) { p.backoff = again::fixed(1s), p.backoff.series_size = 9; }) ==
+        "backoff_series_must_not_be_empty");
+  CHECK(broken([](policy& p) { p.jitter = again::jitter::proportional(1.01); }) ==
+        "jitter_share_must_be_between_0_and_1");
   CHECK(broken([](policy& p) { p.jitter = again::jitter::proportional(std::numeric_limits<double>::quiet_NaN()); }) ==
         "jitter_share_must_be_between_0_and_1");
   CHECK(broken([](policy& p) { p.jitter = again::jitter::proportional(1); }).empty());
@@ -77,7 +84,8 @@ TEST_CASE("every rule is told by its name when it is broken, and not a moment be
 TEST_CASE("the rules have different names") {
   std::set<std::string> names;
   int count = 0;
-  while (again::name(static_cast<policy_rule>(count)) != "unknown") names.emplace(again::name(static_cast<policy_rule>(count++)));
+  while (again::name(static_cast<policy_rule>(count)) != "unknown")
+    names.emplace(again::name(static_cast<policy_rule>(count++)));
   CHECK(count == static_cast<int>(policy_rule::server_delay_max_must_not_be_negative) + 1);
   CHECK(names.size() == static_cast<std::size_t>(count));
 }
@@ -85,7 +93,8 @@ TEST_CASE("the rules have different names") {
 TEST_CASE("a nonsense policy of run time is refused with the rule's name") {
   policy p;
   p.attempts = 0;
-  CHECK_THROWS_WITH_AS((void)again::checked_policy{p}, "again::policy: attempts_must_be_at_least_1", std::invalid_argument);
+  CHECK_THROWS_WITH_AS((void)again::checked_policy{p}, "again::policy: attempts_must_be_at_least_1",
+                       std::invalid_argument);
 }
 
 TEST_CASE("the automatic bound on an attempt is 10 s, or the deadline where that is less") {

@@ -21,6 +21,7 @@ using namespace std::chrono_literals;
 using again::attempt_record;
 using again::disposition;
 using again::duration;
+using again::expected;
 using again::jitter;
 using again::policy;
 using again::retry;
@@ -31,7 +32,6 @@ using again_test::fail;
 using again_test::outcome;
 using again_test::trouble;
 using again_test::world;
-using again::expected;
 
 namespace {
 
@@ -105,8 +105,10 @@ TEST_CASE("a failure that is not retried reaches the caller too") {
     disposition kind;
     stop_reason reason;
   };
-  for (const row r : {row{disposition::permanent, stop_reason::permanent}, row{disposition::not_replayable, stop_reason::not_replayable},
-                      row{disposition::forbidden, stop_reason::server_forbade}, row{disposition::aborted, stop_reason::cancelled_in_attempt}}) {
+  for (const row r : {row{disposition::permanent, stop_reason::permanent},
+                      row{disposition::not_replayable, stop_reason::not_replayable},
+                      row{disposition::forbidden, stop_reason::server_forbade},
+                      row{disposition::aborted, stop_reason::cancelled_in_attempt}}) {
     world w;
     const fails op{1'000'000, r.kind};
     const auto result = w.run(retry(steady, op));
@@ -169,7 +171,8 @@ TEST_CASE("cancellation in the first attempt gives that attempt's own error") {
   CHECK(w.elapsed() == 2s);
 }
 
-TEST_CASE("an attempt that makes an ordinary error of being stopped is cancelled all the same, also if it was the last") {
+TEST_CASE(
+    "an attempt that makes an ordinary error of being stopped is cancelled all the same, also if it was the last") {
   for (const int attempts : {1, 4}) {
     world w;
     policy p = steady;
@@ -407,8 +410,11 @@ TEST_CASE("a predicate decides what is worth another attempt, but never makes th
     t.repeatable = false;
     co_return outcome{again::unexpect, t};
   };
-  CHECK(w.run(retry(steady, unrepeatable).when([](const trouble&) { return true; })).error().reason() == stop_reason::not_replayable);
-  const auto whole = w.run(retry(steady, fails{}).when([](const trouble& t) { return again::verdict{.kind = t.number < 2 ? disposition::transient : disposition::forbidden}; }));
+  CHECK(w.run(retry(steady, unrepeatable).when([](const trouble&) { return true; })).error().reason() ==
+        stop_reason::not_replayable);
+  const auto whole = w.run(retry(steady, fails{}).when([](const trouble& t) {
+    return again::verdict{.kind = t.number < 2 ? disposition::transient : disposition::forbidden};
+  }));
   CHECK(whole.error().reason() == stop_reason::server_forbade);
   CHECK(whole.error().attempts() == 2);
 }
@@ -464,9 +470,7 @@ TEST_CASE("an exception ends the retry and is rethrown: from an attempt, from ma
   const auto text = [&](auto op) -> std::string {
     try {
       (void)w.run(std::move(op));
-    } catch (const std::runtime_error& e) {
-      return e.what();
-    }
+    } catch (const std::runtime_error& e) { return e.what(); }
     return "none";
   };
   int sends = 0;
@@ -487,14 +491,17 @@ TEST_CASE("an exception ends the retry and is rethrown: from an attempt, from ma
           if (++sends == 2) throw std::runtime_error{"making"};
           return op();
         })) == "making");
-  CHECK(text(retry(steady, fails{}).when([](const trouble&) -> bool { throw std::runtime_error{"predicate"}; })) == "predicate");
+  CHECK(text(retry(steady, fails{}).when([](const trouble&) -> bool { throw std::runtime_error{"predicate"}; })) ==
+        "predicate");
   CHECK(text(retry(steady, fails{}).observe([](const attempt_record& r) {
           if (r.attempt == 2) throw std::runtime_error{"observer"};
         })) == "observer");
-  CHECK(text(retry(steady, fails{1}).observe([](const attempt_record&) { throw std::runtime_error{"of success"}; })) == "of success");
+  CHECK(text(retry(steady, fails{1}).observe([](const attempt_record&) { throw std::runtime_error{"of success"}; })) ==
+        "of success");
   policy unbounded = steady;
   unbounded.deadline = unbounded.attempt_timeout = again::forever;
-  CHECK(text(retry(unbounded, fails{}).when([](const trouble&) -> bool { throw std::runtime_error{"unbounded"}; })) == "unbounded");
+  CHECK(text(retry(unbounded, fails{}).when([](const trouble&) -> bool { throw std::runtime_error{"unbounded"}; })) ==
+        "unbounded");
   CHECK(text(retry(unbounded, []() -> task<outcome> { throw std::runtime_error{"not made"}; })) == "not made");
   CHECK(w.loop.timers() == 0);
 }
@@ -506,7 +513,9 @@ TEST_CASE("values and errors may be nothing, or only movable") {
     co_return expected<void, trouble>{};
   };
   CHECK(w.run(retry(steady, nothing)).has_value());
-  const auto movable = []() -> task<expected<std::unique_ptr<int>, std::unique_ptr<int>>> { co_return std::make_unique<int>(7); };
+  const auto movable = []() -> task<expected<std::unique_ptr<int>, std::unique_ptr<int>>> {
+    co_return std::make_unique<int>(7);
+  };
   CHECK(**w.run(retry(steady, movable)) == 7);
   const auto bad = []() -> task<expected<int, std::unique_ptr<int>>> {
     co_return expected<int, std::unique_ptr<int>>{again::unexpect, std::make_unique<int>(8)};
@@ -544,7 +553,8 @@ TEST_CASE("a seed gives the same waits again; without one no two retries have th
     std::vector<std::vector<duration>> all(2);
     const auto both = [&]() -> task<> {
       const auto see = [&](std::size_t i) { return [&all, i](const attempt_record& r) { all[i].push_back(r.wait); }; };
-      (void)co_await again::when_all(decorate(retry(p, fails{}), 1U).observe(see(0)), decorate(retry(p, fails{}), 2U).observe(see(1)));
+      (void)co_await again::when_all(decorate(retry(p, fails{}), 1U).observe(see(0)),
+                                     decorate(retry(p, fails{}), 2U).observe(see(1)));
     };
     w.run(both());
     return all;
@@ -563,7 +573,8 @@ TEST_CASE("a seed gives the same waits again; without one no two retries have th
   again::virtual_clock time;
   again::run_loop one{time};
   again::run_loop two{time};
-  CHECK(again::sync_wait(one, retry(p, fails{})).error().elapsed() != again::sync_wait(two, retry(p, fails{})).error().elapsed());
+  CHECK(again::sync_wait(one, retry(p, fails{})).error().elapsed() !=
+        again::sync_wait(two, retry(p, fails{})).error().elapsed());
 }
 
 TEST_CASE("the farthest that any attempt got is kept, and not_sent proves that the peer saw nothing") {
@@ -576,6 +587,10 @@ TEST_CASE("the farthest that any attempt got is kept, and not_sent proves that t
     };
   };
   using again::reach;
-  CHECK(w.run(retry(steady, at({reach::not_sent, reach::not_sent, reach::not_sent, reach::not_sent}))).error().reach() == reach::not_sent);
-  CHECK(w.run(retry(steady, at({reach::not_sent, reach::maybe_sent, reach::not_sent, reach::not_sent}))).error().reach() == reach::maybe_sent);
+  CHECK(
+      w.run(retry(steady, at({reach::not_sent, reach::not_sent, reach::not_sent, reach::not_sent}))).error().reach() ==
+      reach::not_sent);
+  CHECK(w.run(retry(steady, at({reach::not_sent, reach::maybe_sent, reach::not_sent, reach::not_sent})))
+            .error()
+            .reach() == reach::maybe_sent);
 }

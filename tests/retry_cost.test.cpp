@@ -26,7 +26,8 @@ using again_test::world;
 namespace {
 
 constexpr int million = 1'000'000;
-constexpr policy endless{.attempts = million, .backoff = again::constant(0s), .attempt_timeout = again::forever, .deadline = again::forever};
+constexpr policy endless{
+    .attempts = million, .backoff = again::constant(0s), .attempt_timeout = again::forever, .deadline = again::forever};
 constexpr policy bounded{.attempts = million, .backoff = again::constant(0s), .attempt_timeout = 1s, .deadline = 1h};
 
 struct measured {
@@ -106,7 +107,9 @@ TEST_CASE("a first-try success allocates nothing, with and without bounds, at on
   CHECK(allocations_of(w, [&]() -> task<> { (void)co_await retry(policy{}, later); }) == 0);
   CHECK(allocations_of(w, [&]() -> task<> { (void)co_await again::timeout(1s, later); }) == 0);
   int seen = 0;
-  CHECK(allocations_of(w, [&]() -> task<> { (void)co_await retry(policy{}, later).observe([&](const again::attempt_record&) { ++seen; }); }) == 0);
+  CHECK(allocations_of(w, [&]() -> task<> {
+          (void)co_await retry(policy{}, later).observe([&](const again::attempt_record&) { ++seen; });
+        }) == 0);
   CHECK(seen == 103);
 }
 

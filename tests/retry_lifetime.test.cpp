@@ -38,8 +38,16 @@ using again_test::world;
 
 namespace {
 
-constexpr policy steady{.attempts = 4, .backoff = again::constant(1s), .jitter = again::jitter::none, .attempt_timeout = 3s, .deadline = 1h};
-constexpr policy unbounded{.attempts = 4, .backoff = again::constant(1s), .jitter = again::jitter::none, .attempt_timeout = again::forever, .deadline = again::forever};
+constexpr policy steady{.attempts = 4,
+                        .backoff = again::constant(1s),
+                        .jitter = again::jitter::none,
+                        .attempt_timeout = 3s,
+                        .deadline = 1h};
+constexpr policy unbounded{.attempts = 4,
+                           .backoff = again::constant(1s),
+                           .jitter = again::jitter::none,
+                           .attempt_timeout = again::forever,
+                           .deadline = again::forever};
 
 task<outcome> slow_failure() {
   const bool slept = co_await again::sleep_for(1s);
@@ -123,7 +131,11 @@ TEST_CASE("a stop from another thread at any moment ends it with a result, and o
     again::inplace_stop_source stop;
     std::atomic<bool> started{false};
     int results = 0;
-    const policy fast{.attempts = again::unlimited, .backoff = again::constant(10us), .jitter = again::jitter::full, .attempt_timeout = 1s, .deadline = 1h};
+    const policy fast{.attempts = again::unlimited,
+                      .backoff = again::constant(10us),
+                      .jitter = again::jitter::full,
+                      .attempt_timeout = 1s,
+                      .deadline = 1h};
     const auto op = [&]() -> task<outcome> {
       started = true;
       const bool slept = co_await again::sleep_for(10us);
@@ -173,9 +185,7 @@ TEST_CASE("on another loop: failures and exceptions come back, on the same loop 
     bool threw = false;
     try {
       (void)co_await retry(fast, []() -> task<outcome> { throw std::runtime_error{"far"}; }).on(far.loop);
-    } catch (const std::runtime_error&) {
-      threw = true;
-    }
+    } catch (const std::runtime_error&) { threw = true; }
     CHECK(threw);
   };
   again::sync_wait(body());

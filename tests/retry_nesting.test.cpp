@@ -28,7 +28,11 @@ using again_test::world;
 
 namespace {
 
-constexpr policy four{.attempts = 4, .backoff = again::constant(1s), .jitter = again::jitter::none, .attempt_timeout = again::forever, .deadline = 1h};
+constexpr policy four{.attempts = 4,
+                      .backoff = again::constant(1s),
+                      .jitter = again::jitter::none,
+                      .attempt_timeout = again::forever,
+                      .deadline = 1h};
 using merged = again::expected<int, again::failure<trouble>>;
 
 }  // namespace
@@ -70,7 +74,8 @@ TEST_CASE("the same through coroutines: the attempt number travels with the cont
   const auto result = w.run(retry(four, two));
   CHECK(sends == 7);
   CHECK(result.error().attempts() == 7);
-  CHECK(inner_reasons == std::vector<stop_reason>{stop_reason::attempts_exhausted, stop_reason::nested_limit, stop_reason::nested_limit, stop_reason::nested_limit});
+  CHECK(inner_reasons == std::vector<stop_reason>{stop_reason::attempts_exhausted, stop_reason::nested_limit,
+                                                  stop_reason::nested_limit, stop_reason::nested_limit});
 }
 
 TEST_CASE("allowed to, an inner retry multiplies: 64 sends") {
@@ -192,7 +197,8 @@ TEST_CASE("an outer observer sees its own attempts, the trace all sends") {
   int sends = 0;
   std::vector<int> outer;
   const auto send = [&]() -> task<outcome> { co_return fail(++sends); };
-  const auto result = w.run(retry(four, retry(four, send)).observe([&](const again::attempt_record& r) { outer.push_back(r.attempt); }));
+  const auto result = w.run(
+      retry(four, retry(four, send)).observe([&](const again::attempt_record& r) { outer.push_back(r.attempt); }));
   CHECK(outer == std::vector<int>{1, 2, 3, 4});
   CHECK(result.error().trace().size() == 7);
 }

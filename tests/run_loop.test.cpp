@@ -17,8 +17,8 @@
 #include <vector>
 
 using namespace std::chrono_literals;
-using again_test::ring;
 using again_test::call;
+using again_test::ring;
 using again_test::world;
 
 namespace {
@@ -42,8 +42,11 @@ TEST_CASE("a million timers: half of them taken back, the rest fire in the order
   for (std::size_t i = 0; i < count; ++i) {
     timers[i].number = i;
     timers[i].fired = &fired;
-    timers[i].fire = [](again::timer& t) noexcept { static_cast<numbered&>(t).fired->push_back(static_cast<numbered&>(t).number); };
-    when[i] = w.time.now() + again::duration{1 + static_cast<again::duration::rep>(random.bits() % 100'000)};  // many ties
+    timers[i].fire = [](again::timer& t) noexcept {
+      static_cast<numbered&>(t).fired->push_back(static_cast<numbered&>(t).number);
+    };
+    when[i] =
+        w.time.now() + again::duration{1 + static_cast<again::duration::rep>(random.bits() % 100'000)};  // many ties
     loop.arm(timers[i], when[i]);
   }
   CHECK(loop.timers() == count);

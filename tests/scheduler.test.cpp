@@ -97,9 +97,12 @@ TEST_CASE("randomness is asked for when the first wait needs it, once, and never
 TEST_CASE("without a bound in time and without observers the clock is not read") {
   again_test::world w;
   counting_scheduler own{w.loop};
-  const again::policy unbounded{.attempts = 3, .backoff = again::constant(0s), .attempt_timeout = again::forever, .deadline = again::forever};
+  const again::policy unbounded{
+      .attempts = 3, .backoff = again::constant(0s), .attempt_timeout = again::forever, .deadline = again::forever};
   int sends = 0;
-  auto op = again::retry(unbounded, [&]() -> again::task<again_test::outcome> { co_return ++sends < 3 ? again_test::fail(1) : again_test::outcome{1}; });
+  auto op = again::retry(unbounded, [&]() -> again::task<again_test::outcome> {
+    co_return ++sends < 3 ? again_test::fail(1) : again_test::outcome{1};
+  });
   CHECK(run_on(w, own, op()).has_value());
   CHECK(sends == 3);
   CHECK(own.clock_reads == 0);

@@ -197,8 +197,7 @@ TEST_CASE("what throws while it is spawned is not spawned") {
     try {
       s.spawn(throws_when_moved{});
       FAIL("spawned");
-    } catch (const std::runtime_error&) {
-    }
+    } catch (const std::runtime_error&) {}
     CHECK(s.size() == 0);
     if (!again::detail::recycle_frames) CHECK(again_test::live_blocks() == live);
     co_await s.join();

@@ -106,7 +106,8 @@ policy random_policy(again::random_stream& random) {
 
 }  // namespace
 
-TEST_CASE("an hour's outage for a thousand clients runs twice with identical traces from one seed, and otherwise from another") {
+TEST_CASE("an hour's outage for a thousand clients runs twice with identical traces from one seed, and otherwise from "
+          "another") {
   outage first{1};
   first.run();
   CHECK(first.time.now() >= again::virtual_clock::start + 2h);
@@ -152,7 +153,8 @@ TEST_CASE("no run of any policy makes more sends or takes longer than its worst 
     REQUIRE(f.elapsed() == time.now() - again::virtual_clock::start);
     REQUIRE(f.elapsed() <= p.deadline);
     at_most_sends += sends == worst.sends;
-    stopped_by_time += f.reason() == again::stop_reason::deadline_reached || f.reason() == again::stop_reason::deadline_too_near;
+    stopped_by_time +=
+        f.reason() == again::stop_reason::deadline_reached || f.reason() == again::stop_reason::deadline_too_near;
     // Each wait lies in the range that explain prints for it.
     for (std::size_t i = 0; i + 1 < f.trace().size(); ++i) {
       const again::attempt_record& r = f.trace()[i];

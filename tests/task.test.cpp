@@ -76,7 +76,10 @@ TEST_CASE("a task gives values, references, nothing, and what can only be moved"
 TEST_CASE("a task is lazy: one that is never awaited never runs, and its parameters die with it") {
   int mark = 0;
   {
-    auto never = [](std::unique_ptr<leaves_mark>) -> task<> { FAIL("ran"); co_return; };
+    auto never = [](std::unique_ptr<leaves_mark>) -> task<> {
+      FAIL("ran");
+      co_return;
+    };
     auto t = never(std::make_unique<leaves_mark>(mark));
     CHECK(mark == 0);
   }
@@ -88,9 +91,7 @@ TEST_CASE("an exception that leaves a task is thrown where it is awaited") {
   const auto outer = []() -> task<std::string> {
     try {
       co_return std::to_string(co_await thrower());
-    } catch (const std::runtime_error& e) {
-      co_return e.what();
-    }
+    } catch (const std::runtime_error& e) { co_return e.what(); }
   };
   CHECK(again::sync_wait(outer()) == "thrown");
 }

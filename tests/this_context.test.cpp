@@ -39,7 +39,11 @@ TEST_CASE("an attempt sees its own timeout, the nearest deadline, and whether it
     seen.push_back(co_await again::get_context());
     co_return again_test::fail(1);
   };
-  const again::policy p{.attempts = 3, .backoff = again::constant(3s), .jitter = again::jitter::none, .attempt_timeout = 2s, .deadline = 7s};
+  const again::policy p{.attempts = 3,
+                        .backoff = again::constant(3s),
+                        .jitter = again::jitter::none,
+                        .attempt_timeout = 2s,
+                        .deadline = 7s};
   CHECK_FALSE(w.run(again::retry(p, op)).has_value());
   REQUIRE(seen.size() == 3);
   const again::time_point start = again::virtual_clock::start;

@@ -55,7 +55,8 @@ TEST_CASE("an error in time is the operation's own") {
   const auto plain = w.run(again::timeout(2s, []() -> task<outcome> { co_return again_test::fail(3); }));
   CHECK(plain.error().reason() == stop_reason::attempts_exhausted);
   CHECK(plain.error().error()->number == 3);
-  const auto permanent = w.run(again::timeout(2s, []() -> task<outcome> { co_return again_test::fail(4, again::disposition::permanent); }));
+  const auto permanent = w.run(
+      again::timeout(2s, []() -> task<outcome> { co_return again_test::fail(4, again::disposition::permanent); }));
   CHECK(permanent.error().reason() == stop_reason::permanent);
 }
 
@@ -78,7 +79,8 @@ TEST_CASE("around a retry the failure is the retry's, with its reason, its sends
     t.server_delay = 2h;
     co_return outcome{again::unexpect, t};
   };
-  CHECK(w.run(again::timeout(1min, again::retry(p, asks_too_much))).error().reason() == stop_reason::server_delay_too_long);
+  CHECK(w.run(again::timeout(1min, again::retry(p, asks_too_much))).error().reason() ==
+        stop_reason::server_delay_too_long);
   again::policy slow = p;
   slow.deadline = again::forever;
   slow.backoff = again::constant(1s);
@@ -120,5 +122,6 @@ TEST_CASE("a retry around a timeout tries again") {
 
 TEST_CASE("an exception passes through") {
   world w;
-  CHECK_THROWS_AS(w.run(again::timeout(1s, []() -> task<outcome> { throw std::runtime_error{"thrown"}; })), std::runtime_error);
+  CHECK_THROWS_AS(w.run(again::timeout(1s, []() -> task<outcome> { throw std::runtime_error{"thrown"}; })),
+                  std::runtime_error);
 }

@@ -29,7 +29,8 @@ TEST_CASE("the verdict of an error is its member's, else its namespace's, else t
   CHECK(again::verdict_of(theirs::speaking{}).code == 404);
   CHECK(again::verdict_of(theirs::foreign{}).kind == again::disposition::forbidden);
   CHECK(again::verdict_of(theirs::both{}).code == 1);
-  for (const again::verdict& v : {again::verdict_of(theirs::silent{}), again::verdict_of(3), again::verdict_of(theirs::other_verdict{})}) {
+  for (const again::verdict& v :
+       {again::verdict_of(theirs::silent{}), again::verdict_of(3), again::verdict_of(theirs::other_verdict{})}) {
     CHECK(v.kind == again::disposition::transient);
     CHECK(v.reach == again::reach::maybe_sent);
     CHECK(v.repeatable);

@@ -81,7 +81,8 @@ TEST_CASE("an expected with an error is a result like any other and stops nobody
 TEST_CASE("the first exception stops the others, which are awaited before it is rethrown") {
   world w;
   bool slept = true;
-  CHECK_THROWS_WITH_AS(w.run(again::when_all(sleeps(slept), throws_after(1s), throws_after(2s))), "thrown", std::runtime_error);
+  CHECK_THROWS_WITH_AS(w.run(again::when_all(sleeps(slept), throws_after(1s), throws_after(2s))), "thrown",
+                       std::runtime_error);
   CHECK_FALSE(slept);
   CHECK(w.elapsed() == 1s);
   std::vector<task<int>> tasks;

@@ -65,7 +65,9 @@ constexpr backoff fibonacci(duration base, duration cap) noexcept {
 template <std::convertible_to<duration>... D>
   requires(sizeof...(D) >= 1 && sizeof...(D) <= backoff::series_capacity)
 constexpr backoff fixed(D... delays) noexcept {
-  return {.kind = backoff::kinds::fixed, .series_size = static_cast<std::int8_t>(sizeof...(D)), .series = {duration{delays}...}};
+  return {.kind = backoff::kinds::fixed,
+          .series_size = static_cast<std::int8_t>(sizeof...(D)),
+          .series = {duration{delays}...}};
 }
 constexpr backoff decorrelated(duration base, duration cap) noexcept {
   return {.kind = backoff::kinds::decorrelated, .base = base, .cap = cap};
@@ -75,7 +77,9 @@ constexpr backoff polly_v2(duration median_first, duration cap) noexcept {
 }
 
 /// False: every delay is zero, whatever the attempt and the draw.
-constexpr bool waits(const backoff& b) noexcept { return b.base != duration::zero() || b.kind == backoff::kinds::fixed; }
+constexpr bool waits(const backoff& b) noexcept {
+  return b.base != duration::zero() || b.kind == backoff::kinds::fixed;
+}
 
 /// The delay before jitter after failed attempt `n` (from 1); for the random kinds the middle of what they give.
 constexpr duration nominal_delay(const backoff& b, int n) noexcept {
@@ -154,7 +158,8 @@ constexpr duration jittered_delay(const backoff& b, jitter j, int n, double draw
     const double next = detail::polly_curve(n - 1 + u);
     duration d = detail::polly_delay(b.base, state.carry, next);
     state.carry = next;
-    if (d >= b.cap) d = delay_range{b.cap / 2, b.cap}.at(u);  // above the cap: spread under it, instead of heaped upon it
+    if (d >= b.cap)
+      d = delay_range{b.cap / 2, b.cap}.at(u);  // above the cap: spread under it, instead of heaped upon it
     return b.first_at_once && n == 1 ? duration::zero() : d;
   }
   return spread(j, nominal_delay(b, n), b.cap).at(u);

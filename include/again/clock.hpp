@@ -54,7 +54,9 @@ class clock {
   clock& operator=(const clock&) = delete;
   virtual ~clock() = default;
 
-  virtual time_point now() const noexcept { return std::chrono::time_point_cast<duration>(std::chrono::steady_clock::now()); }
+  virtual time_point now() const noexcept {
+    return std::chrono::time_point_cast<duration>(std::chrono::steady_clock::now());
+  }
   virtual wall_time wall_now() const noexcept {
     return std::chrono::time_point_cast<duration>(std::chrono::system_clock::now());
   }

@@ -25,9 +25,9 @@ enum class deadline_kind : std::uint8_t {
 struct context {
   again::scheduler* scheduler = nullptr;
   inplace_stop_token stop{};
-  time_point deadline = never;                ///< the nearest bound, on the scheduler's clock; it arrives as a stop request
+  time_point deadline = never;  ///< the nearest bound, on the scheduler's clock; it arrives as a stop request
   deadline_kind kind = deadline_kind::none;  ///< what `deadline` is
-  bool repeated = false;                      ///< inside a repeated attempt: a retry in here makes a single one
+  bool repeated = false;                     ///< inside a repeated attempt: a retry in here makes a single one
 };
 
 /// A promise that knows its context: every coroutine type can take part by a member `const context* context() const noexcept`.

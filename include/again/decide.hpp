@@ -39,10 +39,10 @@ struct progress {
 
 struct decision {
   bool again = false;
-  duration wait{};                                  ///< before the next attempt; when `again`
-  wait_by by = wait_by::none;                       ///< who asked for it
+  duration wait{};                                     ///< before the next attempt; when `again`
+  wait_by by = wait_by::none;                          ///< who asked for it
   stop_reason stop = stop_reason::attempts_exhausted;  ///< when not `again`
-  backoff_state state{};                            ///< for the next `progress`
+  backoff_state state{};                               ///< for the next `progress`
 
   friend constexpr bool operator==(const decision&, const decision&) = default;
 };
@@ -62,7 +62,8 @@ constexpr decision decide(const policy& p, const progress& at, const verdict& v,
   return detail::decide_with_waits(p, at, v, draw);
 }
 
-constexpr decision detail::decide_with_waits(const policy& p, const progress& at, const verdict& v, double draw) noexcept {
+constexpr decision detail::decide_with_waits(const policy& p, const progress& at, const verdict& v,
+                                             double draw) noexcept {
   const auto stop = [&](stop_reason why) { return decision{.again = false, .stop = why, .state = at.state}; };
   switch (v.kind) {
     case disposition::permanent: return stop(stop_reason::permanent);

@@ -18,7 +18,8 @@
 #include <tl/expected.hpp>
 #define AGAIN_ABI with_tl_expected
 #else
-#error "again needs std::expected (compile with -std=c++23) or tl::expected (install libexpected-dev, or put tl/expected.hpp on the include path)"
+#error \
+    "again needs std::expected (compile with -std=c++23) or tl::expected (install libexpected-dev, or put tl/expected.hpp on the include path)"
 #endif
 
 namespace again::inline AGAIN_ABI {

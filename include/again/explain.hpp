@@ -50,7 +50,8 @@ constexpr cost_bound worst_case(const policy& p) noexcept {
     }
   }
   bound.sends = fast.attempt;
-  if (p.backoff.kind == backoff::kinds::polly_v2) {  // its waits depend on each other: any of them may be next to nothing
+  if (p.backoff.kind ==
+      backoff::kinds::polly_v2) {  // its waits depend on each other: any of them may be next to nothing
     bound.sends = p.attempts <= most ? p.attempts : unlimited;
   }
 
@@ -78,7 +79,8 @@ inline std::string to_string(duration d) {
     double size;
     const char* name;
   };
-  static constexpr std::array<unit, 6> units{{{3.6e12, " h"}, {6e10, " min"}, {1e9, " s"}, {1e6, " ms"}, {1e3, " us"}, {1, " ns"}}};
+  static constexpr std::array<unit, 6> units{
+      {{3.6e12, " h"}, {6e10, " min"}, {1e9, " s"}, {1e6, " ms"}, {1e3, " us"}, {1, " ns"}}};
   const double ns = static_cast<double>(d.count());
   const double size = ns < 0 ? -ns : ns;
   unit u = units[3];

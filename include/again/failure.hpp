@@ -21,19 +21,19 @@ namespace again::inline AGAIN_ABI {
 
 /// One attempt, as observers see it and as the trace keeps it. Trivially copyable; `name` has static storage.
 struct attempt_record {
-  int attempt = 0;                ///< from 1
-  bool ok = false;                ///< it gave a value
-  bool last = false;              ///< nothing comes after it
-  bool timed_out = false;         ///< `attempt_timeout` or `deadline` cut it short
-  again::reach reach{};           ///< how far it got; of a failed one
-  disposition kind{};             ///< what its error said; of a failed one
-  wait_by by = wait_by::none;     ///< who asked for `wait`
-  stop_reason stop{};             ///< why it ended there; when `last` and not `ok`
-  int code = 0;                   ///< HTTP status, or 0
-  std::string_view name{};        ///< one word for the error; empty when `ok` or unknown
-  duration began{-1};             ///< since the start of the first attempt; negative: nothing asked for a clock
-  duration took{-1};              ///< its own time; negative: nothing asked for a clock
-  duration wait{};                ///< decided wait before the next attempt
+  int attempt = 0;             ///< from 1
+  bool ok = false;             ///< it gave a value
+  bool last = false;           ///< nothing comes after it
+  bool timed_out = false;      ///< `attempt_timeout` or `deadline` cut it short
+  again::reach reach{};        ///< how far it got; of a failed one
+  disposition kind{};          ///< what its error said; of a failed one
+  wait_by by = wait_by::none;  ///< who asked for `wait`
+  stop_reason stop{};          ///< why it ended there; when `last` and not `ok`
+  int code = 0;                ///< HTTP status, or 0
+  std::string_view name{};     ///< one word for the error; empty when `ok` or unknown
+  duration began{-1};          ///< since the start of the first attempt; negative: nothing asked for a clock
+  duration took{-1};           ///< its own time; negative: nothing asked for a clock
+  duration wait{};             ///< decided wait before the next attempt
 
   /// OpenTelemetry's `http.request.resend_count` (semantic conventions 1.23): absent on the first send, then 1, 2, …
   constexpr std::optional<int> resend_count() const noexcept {
@@ -56,7 +56,9 @@ class attempt_trace {
   constexpr void skip(std::size_t n) noexcept { count_ += n; }
   constexpr std::size_t size() const noexcept { return count_ < capacity ? count_ : capacity; }
   constexpr std::size_t dropped() const noexcept { return count_ - size(); }  ///< earlier attempts no longer kept
-  constexpr const attempt_record& operator[](std::size_t i) const noexcept { return records_[(dropped() + i) % capacity].record; }
+  constexpr const attempt_record& operator[](std::size_t i) const noexcept {
+    return records_[(dropped() + i) % capacity].record;
+  }
 
  private:
   union slot {  // no constructor runs for records that are never written
@@ -115,7 +117,8 @@ template <class E> class [[nodiscard]] failure {
       case stop_reason::nested_limit: break;
       case stop_reason::deadline_reached:
       case stop_reason::deadline_too_near:
-        if (v.kind == disposition::aborted) v.kind = v.repeatable ? disposition::transient : disposition::not_replayable;
+        if (v.kind == disposition::aborted)
+          v.kind = v.repeatable ? disposition::transient : disposition::not_replayable;
         break;
       case stop_reason::not_replayable: v.kind = disposition::not_replayable; break;
       case stop_reason::server_forbade: v.kind = disposition::forbidden; break;

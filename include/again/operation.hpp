@@ -40,9 +40,11 @@ namespace detail {
 template <class F, class... Args> class bound_operation {
  public:
   template <class G, class... A>
-  explicit bound_operation(std::in_place_t, G&& f, A&&... args) : f_(std::forward<G>(f)), args_(std::forward<A>(args)...) {}
+  explicit bound_operation(std::in_place_t, G&& f, A&&... args)
+      : f_(std::forward<G>(f)), args_(std::forward<A>(args)...) {}
   decltype(auto) operator()() {
-    return std::apply([this](const Args&... args) -> decltype(auto) { return std::invoke(f_, unwrap(args)...); }, args_);
+    return std::apply([this](const Args&... args) -> decltype(auto) { return std::invoke(f_, unwrap(args)...); },
+                      args_);
   }
 
  private:
@@ -103,9 +105,10 @@ template <operation Op> class [[nodiscard]] catching_operation {
 template <class Op>
   requires operation<std::decay_t<Op>>
 auto catching(Op&& op) {
-  static_assert(!expected_result<operation_result_t<std::decay_t<Op>>>,
-                "again::catching: this operation already gives an expected; throw or return errors, not both: await it in "
-                "a coroutine of your own that does one of the two");
+  static_assert(
+      !expected_result<operation_result_t<std::decay_t<Op>>>,
+      "again::catching: this operation already gives an expected; throw or return errors, not both: await it in "
+      "a coroutine of your own that does one of the two");
   return catching_operation<std::decay_t<Op>>{std::forward<Op>(op)};
 }
 

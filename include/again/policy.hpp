@@ -46,8 +46,9 @@ struct policy {
   int attempts = 4;  ///< sends in all, the first included
   again::backoff backoff = exponential(std::chrono::milliseconds{100}, std::chrono::seconds{10});
   again::jitter jitter = again::jitter::full;
-  duration attempt_timeout = automatic;        ///< bound on one attempt; `forever`: none
-  duration deadline = std::chrono::seconds{30};  ///< bound on everything, from the start of the first attempt; `forever`: none
+  duration attempt_timeout = automatic;  ///< bound on one attempt; `forever`: none
+  duration deadline =
+      std::chrono::seconds{30};  ///< bound on everything, from the start of the first attempt; `forever`: none
   duration server_delay_max = std::chrono::hours{1};
   over_max server_delay_over = over_max::stop;
 
@@ -104,7 +105,8 @@ constexpr std::optional<policy_rule> validate(const policy& p) noexcept {
   if (p.deadline <= duration::zero()) return policy_rule::deadline_must_be_positive;
   if (p.attempts == unlimited && p.deadline == forever) return policy_rule::unlimited_attempts_need_a_deadline;
   if (series) {
-    if (b.series_size < 1 || b.series_size > again::backoff::series_capacity) return policy_rule::backoff_series_must_not_be_empty;
+    if (b.series_size < 1 || b.series_size > again::backoff::series_capacity)
+      return policy_rule::backoff_series_must_not_be_empty;
     for (int i = 0; i < b.series_size; ++i) {
       if (b.series[static_cast<std::size_t>(i)] < duration::zero()) return policy_rule::backoff_must_not_be_negative;
     }
@@ -149,7 +151,8 @@ void server_delay_max_must_not_be_negative();
 /// From a run-time policy: throws `std::invalid_argument` naming the broken rule (use `validate` to ask without throwing).
 class checked_policy {
  public:
-  constexpr checked_policy(const policy& p) : policy_{p} {  // implicit: a policy may stand wherever a checked one is asked for
+  constexpr checked_policy(const policy& p)
+      : policy_{p} {  // implicit: a policy may stand wherever a checked one is asked for
     if (const auto rule = validate(p)) throw std::invalid_argument{"again::policy: " + std::string{name(*rule)}};
   }
   constexpr operator const policy&() const noexcept { return policy_; }
@@ -172,13 +175,17 @@ consteval checked_policy checked(policy p) {
       case policy_rule::backoff_base_must_not_exceed_cap: broken_policy::backoff_base_must_not_exceed_cap(); break;
       case policy_rule::backoff_factor_must_be_at_least_1: broken_policy::backoff_factor_must_be_at_least_1(); break;
       case policy_rule::backoff_series_must_not_be_empty: broken_policy::backoff_series_must_not_be_empty(); break;
-      case policy_rule::jitter_share_must_be_between_0_and_1: broken_policy::jitter_share_must_be_between_0_and_1(); break;
+      case policy_rule::jitter_share_must_be_between_0_and_1:
+        broken_policy::jitter_share_must_be_between_0_and_1();
+        break;
       case policy_rule::attempt_timeout_must_be_positive: broken_policy::attempt_timeout_must_be_positive(); break;
       case policy_rule::attempt_timeout_must_not_exceed_deadline:
         broken_policy::attempt_timeout_must_not_exceed_deadline();
         break;
       case policy_rule::deadline_must_be_positive: broken_policy::deadline_must_be_positive(); break;
-      case policy_rule::server_delay_max_must_not_be_negative: broken_policy::server_delay_max_must_not_be_negative(); break;
+      case policy_rule::server_delay_max_must_not_be_negative:
+        broken_policy::server_delay_max_must_not_be_negative();
+        break;
     }
   }
   return checked_policy{p};

@@ -58,7 +58,8 @@ inline std::uint64_t fresh_seed() noexcept {
 #else
     seed = static_cast<std::uint64_t>(std::chrono::high_resolution_clock::now().time_since_epoch().count());
 #endif
-    return mix(seed ^ static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(&seed)));  // no entropy: at least differ by thread
+    return mix(seed ^ static_cast<std::uint64_t>(
+                          reinterpret_cast<std::uintptr_t>(&seed)));  // no entropy: at least differ by thread
   }()};
   return seeds.bits();
 }

@@ -78,9 +78,7 @@ class run_loop final : public scheduler {
   // scheduler
   time_point now() const noexcept override { return clock_.now(); }
   wall_time wall_now() const noexcept override { return clock_.wall_now(); }
-  bool here() const noexcept override {
-    return detail::running_context == &root();
-  }
+  bool here() const noexcept override { return detail::running_context == &root(); }
   void post(work& w) noexcept override {
     if (here()) {
       local_.push(w, work::places::local);

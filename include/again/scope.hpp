@@ -119,7 +119,8 @@ class scope {
 
   static const context& running() {
     if (detail::running_context == nullptr) {
-      throw std::logic_error{"again::scope: no loop is running on this thread; give it a context: scope{co_await again::get_context()}"};
+      throw std::logic_error{
+          "again::scope: no loop is running on this thread; give it a context: scope{co_await again::get_context()}"};
     }
     return *detail::running_context;
   }

@@ -40,7 +40,8 @@ class [[nodiscard]] sleep : timer, work {
       return true;
     }
     const time_point now = ctx.scheduler->now();
-    if (until_ == never && span_ != forever) until_ = saturating_add(now, span_ > duration::zero() ? span_ : duration::zero());
+    if (until_ == never && span_ != forever)
+      until_ = saturating_add(now, span_ > duration::zero() ? span_ : duration::zero());
     if (until_ <= now) return true;
     k_ = k;
     context_ = &ctx;

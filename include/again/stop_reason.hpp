@@ -14,20 +14,20 @@
 namespace again::inline AGAIN_ABI {
 
 enum class stop_reason : std::uint8_t {
-  attempts_exhausted,     ///< the last attempt that the policy allows has failed
-  permanent,              ///< the error says that another attempt would fail as well
-  not_replayable,         ///< the request may have been acted upon (or its body is spent): unsafe to send again
-  deadline_reached,       ///< the deadline passed, in an attempt or before the first one
-  deadline_too_near,      ///< the next wait would not end before the deadline, so it was not begun
-  server_delay_too_long,  ///< the server asked for a longer wait than the policy or the rules allow
-  server_forbade,         ///< the server asked not to be asked again
-  budget_exhausted,       ///< the shared retry budget had no token left
-  breaker_open,           ///< the circuit breaker refused the send
-  overloaded,             ///< no slot, and no room in the queue for one
-  nested_limit,           ///< inside a repeated attempt of an outer retry only one attempt is made
-  cancelled_before_start, ///< stop was requested before the first attempt: nothing was sent
-  cancelled_in_attempt,   ///< stop was requested while an attempt was running
-  cancelled_in_delay,     ///< stop was requested while waiting for the next attempt
+  attempts_exhausted,      ///< the last attempt that the policy allows has failed
+  permanent,               ///< the error says that another attempt would fail as well
+  not_replayable,          ///< the request may have been acted upon (or its body is spent): unsafe to send again
+  deadline_reached,        ///< the deadline passed, in an attempt or before the first one
+  deadline_too_near,       ///< the next wait would not end before the deadline, so it was not begun
+  server_delay_too_long,   ///< the server asked for a longer wait than the policy or the rules allow
+  server_forbade,          ///< the server asked not to be asked again
+  budget_exhausted,        ///< the shared retry budget had no token left
+  breaker_open,            ///< the circuit breaker refused the send
+  overloaded,              ///< no slot, and no room in the queue for one
+  nested_limit,            ///< inside a repeated attempt of an outer retry only one attempt is made
+  cancelled_before_start,  ///< stop was requested before the first attempt: nothing was sent
+  cancelled_in_attempt,    ///< stop was requested while an attempt was running
+  cancelled_in_delay,      ///< stop was requested while waiting for the next attempt
 };
 
 /// The enumerator's name, as written above; static storage, never empty.

@@ -31,8 +31,8 @@ inline const void* this_thread_mark() noexcept {
 struct stop_callback_node {
   void (*run)(stop_callback_node&) noexcept = nullptr;
   stop_callback_node* next = nullptr;
-  stop_callback_node** link = nullptr;   // where it is hooked in; null: not in the list
-  bool* destroyed_inside = nullptr;      // set while it runs; told when it is destroyed by its own callback
+  stop_callback_node** link = nullptr;  // where it is hooked in; null: not in the list
+  bool* destroyed_inside = nullptr;     // set while it runs; told when it is destroyed by its own callback
   std::atomic<bool> finished{false};
 };
 
@@ -61,7 +61,9 @@ class inplace_stop_source {
   ~inplace_stop_source() = default;
 
   [[nodiscard]] inplace_stop_token get_token() const noexcept { return inplace_stop_token{this}; }
-  [[nodiscard]] bool stop_requested() const noexcept { return (state_.load(std::memory_order_acquire) & requested) != 0; }
+  [[nodiscard]] bool stop_requested() const noexcept {
+    return (state_.load(std::memory_order_acquire) & requested) != 0;
+  }
 
   /// Runs the callbacks; true if this was the first request. Cost: two atomic operations when nobody listens.
   bool request_stop() noexcept {
@@ -98,7 +100,8 @@ class inplace_stop_source {
         seen = state_.load(std::memory_order_relaxed);
         continue;
       }
-      if (state_.compare_exchange_weak(seen, static_cast<std::uint8_t>(seen | locked | also), std::memory_order_acq_rel)) {
+      if (state_.compare_exchange_weak(seen, static_cast<std::uint8_t>(seen | locked | also),
+                                       std::memory_order_acq_rel)) {
         return true;
       }
     }
@@ -139,8 +142,7 @@ class inplace_stop_source {
       if (node->destroyed_inside != nullptr) *node->destroyed_inside = true;
       return;
     }
-    while (!node->finished.load(std::memory_order_acquire)) {
-    }
+    while (!node->finished.load(std::memory_order_acquire)) {}
   }
 
   mutable std::atomic<std::uint8_t> state_{0};
@@ -148,15 +150,20 @@ class inplace_stop_source {
   const void* notifier_ = nullptr;                           // guarded by the lock bit
 };
 
-inline bool inplace_stop_token::stop_requested() const noexcept { return source_ != nullptr && source_->stop_requested(); }
+inline bool inplace_stop_token::stop_requested() const noexcept {
+  return source_ != nullptr && source_->stop_requested();
+}
 
 /// Calls `callback()` once when stop is requested, at most once, never after the destructor.
 template <class Callback> class [[nodiscard]] inplace_stop_callback : detail::stop_callback_node {
  public:
   template <class F>
     requires std::is_constructible_v<Callback, F>
-  inplace_stop_callback(inplace_stop_token token, F&& callback) : callback_(std::forward<F>(callback)), source_{token.source_} {
-    this->run = [](detail::stop_callback_node& self) noexcept { static_cast<inplace_stop_callback&>(self).callback_(); };
+  inplace_stop_callback(inplace_stop_token token, F&& callback)
+      : callback_(std::forward<F>(callback)), source_{token.source_} {
+    this->run = [](detail::stop_callback_node& self) noexcept {
+      static_cast<inplace_stop_callback&>(self).callback_();
+    };
     if (source_ != nullptr && !source_->add(this)) {
       source_ = nullptr;
       callback_();

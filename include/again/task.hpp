@@ -62,7 +62,9 @@ template <class T = void> class [[nodiscard]] task {
 
  private:
   friend detail::task_promise<T>;
-  explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_{frame} { detail::check_frame(frame.address()); }
+  explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_{frame} {
+    detail::check_frame(frame.address());
+  }
   std::coroutine_handle<promise_type> frame_;
 };
 

@@ -92,7 +92,9 @@ template <class E> constexpr verdict verdict_of(const E& error) {
 
 /// The number a *value* has for logs (an HTTP response its status): `again_code(const T&)` in its namespace, else 0.
 template <class T> constexpr int code_of(const T& value) {
-  if constexpr (requires { { again_code(value) } -> std::same_as<int>; }) {
+  if constexpr (requires {
+                  { again_code(value) } -> std::same_as<int>;
+                }) {
     return again_code(value);
   } else {
     return 0;

@@ -60,7 +60,9 @@ template <class... A> class when_all_run : gather {
 
  private:
   template <std::size_t... I> void start_each(const context& inner, std::index_sequence<I...>) noexcept {
-    ((places_[I] = {this, I}, started(places_[I], std::get<I>(children_).start({&place::finished, &places_[I]}, inner))), ...);
+    ((places_[I] = {this, I},
+      started(places_[I], std::get<I>(children_).start({&place::finished, &places_[I]}, inner))),
+     ...);
     (void)inner;
   }
   static void finished(gather& g, std::size_t index) noexcept {

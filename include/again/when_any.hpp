@@ -50,14 +50,18 @@ template <class... A> class when_any_run : gather {
     start_each(inner, std::index_sequence_for<A...>{});
     return close();
   }
-  std::exception_ptr exception() noexcept { return visit_first<std::exception_ptr>([](auto, auto& c) { return c.exception(); }); }
+  std::exception_ptr exception() noexcept {
+    return visit_first<std::exception_ptr>([](auto, auto& c) { return c.exception(); });
+  }
   result_type take() {
     return visit_first<result_type>([](auto which, auto& c) { return result_type(which, take_regular(c)); });
   }
 
  private:
   template <std::size_t... I> void start_each(const context& inner, std::index_sequence<I...>) noexcept {
-    ((places_[I] = {this, I}, started(places_[I], std::get<I>(children_).start({&place::finished, &places_[I]}, inner))), ...);
+    ((places_[I] = {this, I},
+      started(places_[I], std::get<I>(children_).start({&place::finished, &places_[I]}, inner))),
+     ...);
   }
   static void finished(gather& g, std::size_t index) noexcept {
     when_any_run& self = static_cast<when_any_run&>(g);

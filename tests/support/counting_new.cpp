@@ -17,8 +17,7 @@ void* counted(void* p) noexcept {
   made.fetch_add(1, std::memory_order_relaxed);
   const std::size_t now = live.fetch_add(1, std::memory_order_relaxed) + 1;
   std::size_t most = most_live.load(std::memory_order_relaxed);
-  while (now > most && !most_live.compare_exchange_weak(most, now, std::memory_order_relaxed)) {
-  }
+  while (now > most && !most_live.compare_exchange_weak(most, now, std::memory_order_relaxed)) {}
   return p;
 }
 void* plain(std::size_t size) {
@@ -42,8 +41,12 @@ void* operator new(std::size_t size) { return plain(size); }
 void* operator new[](std::size_t size) { return plain(size); }
 void* operator new(std::size_t size, std::align_val_t a) { return aligned(size, a); }
 void* operator new[](std::size_t size, std::align_val_t a) { return aligned(size, a); }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return counted(std::malloc(size == 0 ? 1 : size)); }
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return counted(std::malloc(size == 0 ? 1 : size)); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return counted(std::malloc(size == 0 ? 1 : size));
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  return counted(std::malloc(size == 0 ? 1 : size));
+}
 void operator delete(void* p) noexcept { gone(p); }
 void operator delete[](void* p) noexcept { gone(p); }
 void operator delete(void* p, std::size_t) noexcept { gone(p); }

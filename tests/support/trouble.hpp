@@ -22,7 +22,12 @@ struct trouble {
 
   explicit trouble(int n, again::disposition k = again::disposition::transient) noexcept : number{n}, kind{k} {}
   again::verdict verdict() const noexcept {
-    return {.kind = kind, .reach = reach, .repeatable = repeatable, .server_delay = server_delay, .code = number, .name = "trouble"};
+    return {.kind = kind,
+            .reach = reach,
+            .repeatable = repeatable,
+            .server_delay = server_delay,
+            .code = number,
+            .name = "trouble"};
   }
 };
 using outcome = again::expected<int, trouble>;

@@ -21,7 +21,8 @@ template <class A> class child_array {
     child<A> awaited;
     gather::place place;
   };
-  explicit child_array(std::vector<A>&& from) : nodes_{from.empty() ? nullptr : std::allocator<node>{}.allocate(from.size())}, capacity_{from.size()} {
+  explicit child_array(std::vector<A>&& from)
+      : nodes_{from.empty() ? nullptr : std::allocator<node>{}.allocate(from.size())}, capacity_{from.size()} {
     for (A& a : from) {
       try {
         ::new (static_cast<void*>(nodes_ + size_)) node(std::move(a));

@@ -38,7 +38,8 @@ class foreign_promise_base : work {
     template <class Promise> static void await_suspend(std::coroutine_handle<Promise> frame) noexcept {
       foreign_promise_base& promise = frame.promise();
       scheduler* const home = promise.context_->scheduler;
-      if (promise.state_.exchange(states::finished, std::memory_order_acq_rel) == states::suspended) home->post(promise);
+      if (promise.state_.exchange(states::finished, std::memory_order_acq_rel) == states::suspended)
+        home->post(promise);
     }
     static constexpr void await_resume() noexcept {}
   };
@@ -68,7 +69,9 @@ template <class R> struct foreign_frame {
 template <class R> class foreign_promise final : public foreign_promise_base {
  public:
   result_slot<R> slot;
-  foreign_frame<R> get_return_object() noexcept { return {std::coroutine_handle<foreign_promise>::from_promise(*this)}; }
+  foreign_frame<R> get_return_object() noexcept {
+    return {std::coroutine_handle<foreign_promise>::from_promise(*this)};
+  }
   void unhandled_exception() noexcept { slot.set_exception(std::current_exception()); }
   template <class U> void return_value(U&& value) {
     if constexpr (std::is_reference_v<R>) {

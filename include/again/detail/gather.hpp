@@ -37,7 +37,8 @@ class gather {
   ~gather() = default;
 
   /// Before the children are started: `count` of them, `finished` is told each one's index.
-  const context& open(std::size_t count, void (*finished)(gather&, std::size_t) noexcept, continuation k, const context& ctx) noexcept {
+  const context& open(std::size_t count, void (*finished)(gather&, std::size_t) noexcept, continuation k,
+                      const context& ctx) noexcept {
     k_ = k;
     finished_ = finished;
     running_ = count + 1;

@@ -67,12 +67,14 @@ inline void describe(attempt_record& r, int attempt, const verdict& v, const dec
 }
 
 /// The sends of an inner failure, numbered on from those before it; the last of them ends as the outer attempt ends.
-inline void take_over(attempt_trace& trace, const attempt_trace& inner, int sends_before, const attempt_record& outer) noexcept {
+inline void take_over(attempt_trace& trace, const attempt_trace& inner, int sends_before,
+                      const attempt_record& outer) noexcept {
   trace.skip(inner.dropped());
   for (std::size_t i = 0; i < inner.size(); ++i) {
     attempt_record r = inner[i];
     r.attempt += sends_before;
-    if (r.began >= duration::zero()) r.began = outer.began >= duration::zero() ? saturating_add(r.began, outer.began) : duration{-1};
+    if (r.began >= duration::zero())
+      r.began = outer.began >= duration::zero() ? saturating_add(r.began, outer.began) : duration{-1};
     if (i + 1 == inner.size()) {
       r.last = outer.last;
       r.stop = outer.stop;

@@ -49,7 +49,9 @@ template <class S> class on_run {
     where.post(*far_);
     return false;
   }
-  std::exception_ptr exception() noexcept { return failed_ ? failed_ : near_ ? near_->exception() : far_->running->exception(); }
+  std::exception_ptr exception() noexcept {
+    return failed_ ? failed_ : near_ ? near_->exception() : far_->running->exception();
+  }
   result_type take() {
     if (failed_) std::rethrow_exception(failed_);
     return near_ ? near_->take() : far_->running->take();
@@ -115,8 +117,7 @@ template <class S> class on_run {
       delete this;
     }
     void await_posted() const noexcept {
-      while (state.load(std::memory_order_acquire) != states::posted) {
-      }
+      while (state.load(std::memory_order_acquire) != states::posted) {}
     }
 
     struct back_work : work {

@@ -16,8 +16,9 @@ namespace again::inline AGAIN_ABI::detail {
 struct void_result {};
 
 template <class T> class result_slot {
-  using stored = std::conditional_t<std::is_void_v<T>, void_result,
-                                    std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, std::remove_cv_t<T>>>;
+  using stored =
+      std::conditional_t<std::is_void_v<T>, void_result,
+                         std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, std::remove_cv_t<T>>>;
 
  public:
   result_slot() noexcept {}

@@ -76,7 +76,8 @@ template <class S> class startable_awaiter : public basic_startable_awaiter<S> {
 /// Holds the startable that it awaits; made from whatever `S` is made from.
 template <class S> class holding_awaiter : public basic_startable_awaiter<S> {
  public:
-  template <class... From> explicit holding_awaiter(std::in_place_t, From&&... from) : startable_(std::forward<From>(from)...) {}
+  template <class... From> explicit holding_awaiter(std::in_place_t, From&&... from)
+      : startable_(std::forward<From>(from)...) {}
   template <class Promise> bool await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
     return this->suspend(startable_, awaiting);
   }

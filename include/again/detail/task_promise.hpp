@@ -34,7 +34,8 @@ class task_promise_base : work {
   task_promise_base(const task_promise_base&) = delete;
   task_promise_base& operator=(const task_promise_base&) = delete;
   ~task_promise_base() {
-    if (place != work::places::nowhere) [[unlikely]] unpost();
+    if (place != work::places::nowhere) [[unlikely]]
+      unpost();
   }
 
   static void* operator new(std::size_t size) { return frame_cache::allocate(size); }
