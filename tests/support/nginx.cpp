@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -130,6 +131,25 @@ void nginx::end(int signal) {
   ::kill(process_, signal);
   ::waitpid(process_, nullptr, 0);
   process_ = -1;
+}
+
+bool nginx::wait_until_all_closed() const {
+  for (int turn = 0; turn < 10'000; ++turn) {
+    std::ifstream table{"/proc/net/tcp"};  // sl local_address rem_address st …, in hexadecimal
+    bool open = false;
+    std::string line;
+    std::getline(table, line);
+    while (std::getline(table, line)) {
+      std::istringstream words{line};
+      std::string number, local, remote, state;
+      words >> number >> local >> remote >> state;
+      const auto port = std::stoi(local.substr(local.find(':') + 1), nullptr, 16);
+      open = open || (state == "01" && std::find(std::begin(ports_), std::end(ports_), port) != std::end(ports_));
+    }
+    if (!open) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds{2});
+  }
+  return false;
 }
 
 std::vector<std::string> nginx::log() const {

@@ -31,6 +31,9 @@ class nginx {
   void kill();  ///< at once, connections and all
   void quit();  ///< when what it is at is done; then the log is complete
 
+  /// Waits until no connection to it is open any more in both directions: what was kept, it has closed. False: not in time.
+  bool wait_until_all_closed() const;
+
   /// One line per request: "POST /orders 200", in the order in which they ended. Complete after `quit`.
   std::vector<std::string> log() const;
   std::size_t logged(std::string_view line) const;
