@@ -37,7 +37,7 @@ struct counted {
 
 struct service {
   int sends = 0;
-  task<outcome> ask(counted, const std::string& name) {
+  task<outcome> ask(counted, std::string name) {
     co_await again::yield();
     if (++sends % 3 != 0) co_return fail(sends);
     co_return static_cast<int>(name.size());
