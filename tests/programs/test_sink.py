@@ -21,7 +21,10 @@ OK = {"do": "respond", "status": 202}
 NO = {"do": "respond", "status": 422}
 BUSY = {"do": "respond", "status": 503}
 FAULTS = [{"do": "close"}, {"do": "reset"}, BUSY, {"do": "truncated", "content_length": 9, "body": "x"}, {"do": "respond", "status": 500},
-          {"do": "garbage"}, {"do": "hang", "ms": 3000}, {"do": "stall_body", "body": "x", "content_length": 5, "ms": 3000}, {"do": "respond", "status": 429}, NO]
+          {"do": "garbage"}, {"do": "hang", "ms": 3000}, {"do": "stall_body", "body": "x", "content_length": 5, "ms": 3000}, {"do": "respond", "status": 429}, NO,
+          {"do": "drip", "body": "slow", "interval_ms": 5}, {"do": "slice", "then": OK}, {"do": "delay", "ms": 50, "then": OK},
+          {"do": "raw", "data": "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n"}, {"do": "respond", "status": 502, "no_length": True},
+          {"do": "respond", "status": 503, "headers": {"Retry-After": "0"}}]
 
 
 def event(number, **more):

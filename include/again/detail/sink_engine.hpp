@@ -84,7 +84,7 @@ template <http::transport T> class sink_engine {
       if (result.accepted) (begun_ ? sink_.numbers_.in_flight : sink_.numbers_.queued).add(-1);
       if (lane_ != nullptr && --lane_->second.users == 0) {
         turn = {};
-        sink_.lanes_.erase(lane_->first);
+        sink_.lanes_.erase(sink_.lanes_.find(lane_->first));
       }
     }
 
