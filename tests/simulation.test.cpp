@@ -34,7 +34,7 @@ struct event {
   friend bool operator==(const event&, const event&) = default;
 };
 
-// A thousand clients call every 30 s or so for two hours; the server is down for the second half hour and the third.
+// A thousand clients call every minute or so for two hours; the server is down for the second half hour and the third.
 struct outage {
   again::virtual_clock time;
   again::run_loop loop;
@@ -42,7 +42,7 @@ struct outage {
   int sends = 0;
   int successes = 0;
   int failures = 0;
-  explicit outage(std::uint64_t seed) : loop{time, seed} { trace.reserve(2'000'000); }
+  explicit outage(std::uint64_t seed) : loop{time, seed} { trace.reserve(1'000'000); }
 
   bool down() const {
     const duration t = time.now() - again::virtual_clock::start;
@@ -62,7 +62,7 @@ struct outage {
         trace.push_back({time.now(), id, r.attempt, r.wait});
       });
       ++(result ? successes : failures);
-      (void)co_await again::sleep_for(30s);
+      (void)co_await again::sleep_for(1min);
     }
   }
   task<> all() {
@@ -111,8 +111,8 @@ TEST_CASE("an hour's outage for a thousand clients runs twice with identical tra
   outage first{1};
   first.run();
   CHECK(first.time.now() >= again::virtual_clock::start + 2h);
-  CHECK(first.successes > 100'000);
-  CHECK(first.failures > 50'000);
+  CHECK(first.successes > 50'000);
+  CHECK(first.failures > 40'000);
   CHECK(first.sends == static_cast<int>(first.trace.size()));
   CHECK(first.sends < 5 * (first.successes + first.failures));
   {
