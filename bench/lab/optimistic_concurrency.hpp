@@ -55,14 +55,14 @@ class optimistic_row {
 
   struct conflict {};
   again::task<again::expected<int, conflict>> update() {
-    co_await message();
+    (void)co_await message();
     const int seen = version_;
-    co_await message();
-    co_await message();
+    (void)co_await message();
+    (void)co_await message();
     ++writes_;
     const bool done = seen == version_;
     if (done) ++version_;
-    co_await message();
+    (void)co_await message();
     if (!done) co_return again::expected<int, conflict>{again::unexpect, conflict{}};
     co_return seen;
   }
