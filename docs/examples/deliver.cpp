@@ -81,6 +81,7 @@ class reporter : public again::delivery_observer {
     json parts = json::array();
     for (again::endpoint_outcome& o : d.outcomes) {
       std::vector<again::attempt_record> trace;
+      trace.reserve(o.trace.size());
       for (std::size_t i = 0; i < o.trace.size(); ++i) trace.push_back(o.trace[i]);
       each.push_back(outcome_of(std::move(o.result), std::move(trace), o.elapsed));
       each.back().attempts = o.attempts;

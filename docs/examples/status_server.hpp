@@ -53,9 +53,9 @@ class status_server {
   /// `make` is called on the server's threads.
   void serve(const std::string& path, std::function<page(const parameter&)> make) {
     server_.Get(path, [make = std::move(make)](const httplib::Request& request, httplib::Response& answer) {
-      page p = make([&request](const char* name) { return request.get_param_value(name); });
+      const page p = make([&request](const char* name) { return request.get_param_value(name); });
       answer.status = p.status;
-      if (p.status != 204) answer.set_content(std::move(p.body), p.type.c_str());
+      if (p.status != 204) answer.set_content(p.body, p.type.c_str());
     });
   }
   /// Returns the port; throws usage_error where it cannot be had.

@@ -19,6 +19,7 @@
 #include <again/detail/json_text.hpp>
 
 #include <charconv>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -91,7 +92,8 @@ class log_fields {
     if (d < duration::zero()) return;
     begin(key);
     char text[32];
-    const double ms = static_cast<double>(d.count() / 1000) / 1000.0;
+    const auto whole_us = std::chrono::duration_cast<std::chrono::microseconds>(d).count();
+    const double ms = static_cast<double>(whole_us) / 1000.0;
     line_.append(text, std::to_chars(text, text + sizeof text, ms).ptr);
   }
   void seconds(std::string_view key, wall_time at) {

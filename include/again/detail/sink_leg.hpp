@@ -29,7 +29,7 @@ template <http::transport T> class sink_place {
                 e.url.origin,
                 {.limits = e.limits, .rules = e.rules, .headers = e.headers, .max_redirects = e.max_redirects}},
         target_{std::move(e.url.target)},
-        method_{std::move(e.method)} {}
+        method_{e.method} {}
 
   http::send_operation<T> send(const event& e, const http::body& content, bool keyed) const {
     http::request r{method_, target_};
