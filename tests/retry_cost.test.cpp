@@ -73,7 +73,11 @@ template <class Call> std::size_t allocations_of(world& w, Call call) {
 
 bool frames_are_recycled() {
   if (!again::detail::recycle_frames) MESSAGE("not measured: frames are not recycled under AddressSanitizer");
-  return again::detail::recycle_frames;
+  const auto before = again_test::allocations();
+  ::operator delete(::operator new(8));
+  const bool counted = again_test::allocations() != before;
+  if (!counted) MESSAGE("not measured: the sanitizer's operator new is in place of the counting one");
+  return again::detail::recycle_frames && counted;
 }
 
 }  // namespace
