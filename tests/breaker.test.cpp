@@ -3,10 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <initializer_list>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <stdexcept>
@@ -210,6 +212,27 @@ TEST_CASE("a rate opens it only with enough calls in the window, and forgets wha
   }
 }
 
+// In a constant expression, where an overflow does not compile.
+static_assert([] {
+  machine m{{.consecutive = 0, .rate = 0.5, .window = forever, .least = 1}};
+  m.failed(m.admit(zero).epoch, zero);
+  return m.state() == breaker_state::open;
+}());
+
+TEST_CASE("a window without an end forgets nothing") {
+  breaker b{{.consecutive = 0, .rate = 0.5, .window = forever, .least = 4}};
+  for (const time_point now : {zero, zero + 1h, zero + 1000h}) {
+    auto good = b.admit(now);
+    good.succeeded(now);
+  }
+  for (int i = 0; i < 3; ++i) {
+    CHECK(b.state() == breaker_state::closed);
+    auto bad = b.admit(zero + 2000h);
+    bad.failed(zero + 2000h);
+  }
+  CHECK(b.state() == breaker_state::open);
+}
+
 TEST_CASE("an abandoned probe frees its place, and its destructor is enough for that") {
   breaker b{{.consecutive = 1, .open_for = 1s}};
   b.admit(zero).failed(zero);
@@ -283,6 +306,47 @@ TEST_CASE("rules that make no sense are refused with a sentence") {
     CHECK_THROWS_AS(breaker{r}, std::invalid_argument);
   }
   CHECK(complaint(breaker_rules{}) == nullptr);
+}
+
+TEST_CASE("8 threads that do everything to a breaker: every change is seen once, and it ends as it is told") {
+  breaker b{{.consecutive = 3, .rate = 0.9, .least = 50, .open_for = 1ms, .probes = 2}};
+  std::mutex mutex;
+  std::vector<std::uint64_t> numbers;
+  auto see = [&](const breaker_change& c) {
+    const std::lock_guard lock{mutex};
+    numbers.push_back(c.number);
+  };
+  b.observe(see);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&b, t] {
+      for (int i = 0; i < 2000; ++i) {
+        const time_point now = zero + i * 1ms;
+        auto p = b.admit(now);
+        auto held = b.admit(now);  // its destructor abandons it
+        if ((i + t) % 4 == 0) {
+          p.failed(now);
+        } else if ((i + t) % 4 == 1) {
+          if (p && !p.succeeded_calmly()) p.succeeded(now);
+        } else {
+          p.succeeded(now);
+        }
+        if (i % 500 == t) b.trip(now);
+        if (i % 700 == t) b.isolate(now);
+        if (i % 100 == t) b.close(now);
+        (void)b.state();
+        (void)b.until();
+        (void)b.refused();
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  std::sort(numbers.begin(), numbers.end());
+  CHECK(numbers.size() == b.changes());
+  for (std::size_t i = 0; i < numbers.size(); ++i) CHECK(numbers[i] == i + 1);
+  b.close(zero + 1h);
+  CHECK(b.state() == breaker_state::closed);
+  CHECK(b.admit(zero + 1h));
 }
 
 TEST_CASE("8 threads at a half-open breaker never get more permits than probes") {

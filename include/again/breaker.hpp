@@ -86,6 +86,12 @@ class breaker {
     void succeeded(time_point now) noexcept {
       if (breaker* const b = std::exchange(from_, nullptr)) b->succeeded(epoch_, now);
     }
+    /// The same while all is calm: a success changes nothing then, and needs no time. False: it has not been told.
+    bool succeeded_calmly() noexcept {
+      if (from_ == nullptr || from_->glance_.load(std::memory_order_acquire) != (epoch_ << 1 | calm)) return false;
+      from_ = nullptr;
+      return true;
+    }
     void failed(time_point now) noexcept {
       if (breaker* const b = std::exchange(from_, nullptr)) {
         b->change(now, [this, now](detail::breaker_machine& m) { m.failed(epoch_, now); });
@@ -218,6 +224,7 @@ class breaker::call {
     }
   }
   void succeeded(time_point now) noexcept { permit_.succeeded(now); }
+  bool succeeded_calmly() noexcept { return permit_.succeeded_calmly(); }
   void abandon() noexcept { permit_.abandon(); }
 
  private:

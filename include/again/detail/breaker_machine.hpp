@@ -180,7 +180,7 @@ class breaker_machine {
     return calls >= rules_.least && static_cast<double>(all.bad) >= rules_.rate * static_cast<double>(calls);
   }
   constexpr outcomes& slot(time_point now) noexcept {
-    const std::int64_t width = (rules_.window.count() + slots - 1) / slots;
+    const std::int64_t width = (rules_.window.count() - 1) / slots + 1;
     const std::int64_t number = now.time_since_epoch().count() / width;
     if (number > newest_) {
       const std::int64_t expired = number - newest_ < slots ? number - newest_ : slots;

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <thread>
 
 namespace again::inline AGAIN_ABI::detail {
 
@@ -22,7 +23,7 @@ class windowed_tokens {
   windowed_tokens() noexcept = default;
   /// `window` of `forever`: nothing is ever forgotten.
   windowed_tokens(std::int64_t reserve, duration window) noexcept
-      : width_{window == forever ? 0 : (window.count() + slots - 1) / slots}, balance_{reserve} {}
+      : width_{window == forever ? 0 : (window.count() - 1) / slots + 1}, balance_{reserve} {}
 
   bool timed() const noexcept { return width_ != 0; }
 
@@ -72,7 +73,7 @@ class windowed_tokens {
 
   // Once per slot, by whoever comes first; the others wait for these few instructions.
   std::int64_t forget_until(std::int64_t number) noexcept {
-    while (forgetting_.test_and_set(std::memory_order_acquire)) {}
+    while (forgetting_.test_and_set(std::memory_order_acquire)) std::this_thread::yield();
     std::int64_t newest = newest_.load(std::memory_order_relaxed);
     if (number > newest) {
       const std::int64_t expired = number - newest < slots ? number - newest : slots;
