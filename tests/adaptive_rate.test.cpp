@@ -14,6 +14,8 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <mutex>
+#include <thread>
 #include <vector>
 
 using namespace again_test;
@@ -52,7 +54,7 @@ TEST_CASE("it is idle until the first throttled answer") {
   again::adaptive_rate r;
   for (int i = 0; i < 1000; ++i) {
     CHECK(r.turn(zero) == zero);
-    r.outcome(zero, i % 2 == 0 ? &broken : nullptr, i % 2 != 0);
+    r.outcome(zero, i % 2 == 0 ? &broken : nullptr);
   }
   CHECK(r.rate() == std::numeric_limits<double>::infinity());
 }
@@ -62,25 +64,59 @@ TEST_CASE("a throttled answer sets the rate to 0.7 of what was measured, never b
   again::time_point now = zero;
   for (int i = 0; i < 100; ++i) {  // 20 a second
     now += 50ms;
-    r.outcome(now, nullptr, true);
+    r.outcome(now, nullptr);
   }
   CHECK(r.measured() == doctest::Approx(20).epsilon(0.05));
   const double before = r.measured();
-  r.outcome(now, &throttled, false);
+  r.outcome(now, &throttled);
   CHECK(r.rate() == doctest::Approx(before * 0.7));
-  for (int i = 0; i < 50; ++i) r.outcome(now, &throttled, false);
+  for (int i = 0; i < 50; ++i) r.outcome(now, &throttled);
   CHECK(r.rate() == 0.5);
 }
 
 TEST_CASE("a turn too far away is refused and not taken") {
   again::adaptive_rate r{3s};
-  r.outcome(zero, &throttled, false);
+  r.outcome(zero, &throttled);
   CHECK(r.rate() == 0.5);
   CHECK(r.turn(zero) == zero + 2s);
   CHECK(r.turn(zero) == again::never);
   CHECK(r.refused() == 1);
-  r.give_back();
+  r.give_back(zero + 2s);
   CHECK(r.turn(zero) == zero + 2s);
+}
+
+TEST_CASE("a turn given back goes to the next to ask only if it was the last one given") {
+  again::adaptive_rate r{1h};
+  r.outcome(zero, &throttled);
+  CHECK(r.turn(zero) == zero + 2s);
+  CHECK(r.turn(zero) == zero + 4s);
+  r.give_back(zero + 2s);
+  CHECK(r.turn(zero + 1s) == zero + 6s);  // and not the same moment as the second
+}
+
+TEST_CASE("8 threads: every turn is a moment of its own, whatever is learned meanwhile") {
+  again::adaptive_rate r{1000h};
+  r.outcome(zero, &throttled);
+  std::mutex mutex;
+  std::vector<again::time_point> turns;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 200; ++i) {
+        const again::time_point at = r.turn(zero);
+        r.outcome(zero, i % 2 == 0 ? &throttled : nullptr);  // the rate stays the least: no time passes
+        (void)r.rate();
+        (void)r.measured();
+        const std::lock_guard lock{mutex};
+        turns.push_back(at);
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  std::sort(turns.begin(), turns.end());
+  CHECK(turns.size() == 1600);
+  CHECK(std::adjacent_find(turns.begin(), turns.end()) == turns.end());
+  CHECK(turns.back() == zero + 3200s);
 }
 
 TEST_CASE("against a server that takes 10 a second it settles near that, from far above") {

@@ -2,8 +2,14 @@
 #include <again/guard.hpp>
 
 #include <again/retry.hpp>
+#include <again/scope.hpp>
+#include <again/sleep.hpp>
+#include <again/task.hpp>
 #include <again/testing.hpp>
+#include <again/this_context.hpp>
+#include <again/timeout.hpp>
 
+#include "support/counting_clock.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
@@ -66,6 +72,81 @@ TEST_CASE("an exception says nothing of the peer and frees the probe's place") {
   CHECK_THROWS_AS(w.run(op), std::runtime_error);
   CHECK(b.state() == again::breaker_state::half_open);
   CHECK(w.run(op).value() == 1);
+}
+
+TEST_CASE("a peer that hangs opens the breaker, whether the attempt's bound is the retry's or inside") {
+  const again::policy impatient{.attempts = 5,
+                                .backoff = again::constant(0ms),
+                                .jitter = again::jitter::none,
+                                .attempt_timeout = 1s,
+                                .deadline = 1h};
+  SUBCASE("retry({.attempt_timeout = 1s}, guard(breaker, op))") {
+    world w;
+    again::breaker b{{.consecutive = 2}};
+    peer p{stopped};
+    p.hangs().hangs();
+    const auto r = w.run(again::retry(impatient, again::guard(b, std::ref(p))));
+    CHECK(r.error().reason() == stop_reason::breaker_open);
+    CHECK(r.error().attempts() == 2);
+    CHECK(b.state() == again::breaker_state::open);
+    CHECK(w.elapsed() == 2s);
+  }
+  SUBCASE("guard(breaker, timeout(1s, op))") {
+    world w;
+    again::breaker b{{.consecutive = 2}};
+    peer p{stopped};
+    p.hangs().hangs();
+    auto op = again::guard(b, again::timeout(1s, std::ref(p)));
+    for (int i = 0; i < 2; ++i) CHECK(w.run(op).error().reason() == stop_reason::deadline_reached);
+    CHECK(b.state() == again::breaker_state::open);
+  }
+  SUBCASE("timeout(1s, guard(breaker, op)) is the caller's patience") {
+    world w;
+    again::breaker b{{.consecutive = 1}};
+    peer p{stopped};
+    p.hangs();
+    CHECK(w.run(again::timeout(1s, again::guard(b, std::ref(p)))).error().reason() == stop_reason::deadline_reached);
+    CHECK(b.state() == again::breaker_state::closed);
+  }
+  SUBCASE("a stop request before the bound says nothing of the peer") {
+    world w;
+    again::breaker b{{.consecutive = 1}};
+    peer p{stopped};
+    p.hangs();
+    auto all = [&]() -> again::task<> {
+      again::scope calls{co_await again::get_context()};
+      calls.spawn([](again::policy how, again::breaker& shared, peer& to) -> again::task<> {
+        const auto r = co_await again::retry(how, again::guard(shared, std::ref(to)));
+        CHECK(r.error().reason() == stop_reason::cancelled_in_attempt);
+      }(impatient, b, p));
+      (void)co_await again::sleep_for(500ms);
+      calls.request_stop();
+      co_await calls.join();
+    };
+    w.run(all());
+    CHECK(b.state() == again::breaker_state::closed);
+  }
+}
+
+TEST_CASE("a success costs one reading of the clock while all is calm, and two after recent failures") {
+  counting_clock time;
+  again::run_loop loop{time, 1};
+  again::breaker b{{.consecutive = 5}};
+  const auto reads_of = [&](const auto& op) {
+    auto one = [&]() -> again::task<long> {
+      auto guarded = again::guard(b, op);
+      const long before = time.reads();
+      (void)co_await guarded;
+      co_return time.reads() - before;
+    };
+    return again::sync_wait(loop, one());
+  };
+  const auto good = []() -> again::task<outcome> { co_return 1; };
+  const auto bad = []() -> again::task<outcome> { co_return fail(2); };
+  CHECK(reads_of(good) == 1);
+  CHECK(reads_of(bad) == 2);
+  CHECK(reads_of(good) == 2);
+  CHECK(reads_of(good) == 1);
 }
 
 TEST_CASE("a guard says of its operation whether it may be repeated") {

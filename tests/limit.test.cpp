@@ -8,6 +8,7 @@
 #include <again/this_context.hpp>
 #include <again/timeout.hpp>
 
+#include "support/counting_clock.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
@@ -212,6 +213,52 @@ TEST_CASE("one limiter serves loops on several threads") {
   CHECK(done == 400);
   CHECK(most <= 3);
   CHECK(slots.in_flight() == 0);
+}
+
+TEST_CASE("threads that come and go through one slot: nobody is forgotten in the queue, nobody shares it") {
+  again::limiter slot{{.in_flight = 1, .queue = 1000}};
+  int unguarded = 0;  // the slot guards it
+  std::atomic<int> stopped{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&, t] {
+      again::run_loop loop;
+      auto one = [&](bool stops) -> again::task<> {
+        again::scope call{co_await again::get_context()};
+        call.spawn([](again::limiter& s, int& n, std::atomic<int>& count) -> again::task<> {
+          auto op = again::limit(s, [&n]() -> again::task<outcome> {
+            const int before = n;
+            co_await again::yield{};
+            n = before + 1;
+            co_return 1;
+          });
+          if (!co_await op) ++count;
+        }(slot, unguarded, stopped));
+        if (stops) call.request_stop();
+        co_await call.join();
+      };
+      for (int i = 0; i < 300; ++i) again::sync_wait(loop, one((i + t) % 4 == 0));
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  CHECK(unguarded + stopped == 8 * 300);
+  CHECK(slot.in_flight() == 0);
+  CHECK(slot.queued() == 0);
+}
+
+TEST_CASE("where a slot is free a success costs no reading of the clock, and with a deadline one") {
+  counting_clock time;
+  again::run_loop loop{time, 1};
+  again::limiter slots{};
+  auto op = again::limit(slots, []() -> again::task<outcome> { co_return 1; });
+  auto hundred = [&]() -> again::task<long> {
+    const long before = time.reads();
+    for (int i = 0; i < 100; ++i) CHECK(co_await op);
+    co_return time.reads() - before;
+  };
+  CHECK(again::sync_wait(loop, hundred()) == 0);
+  auto bounded = [&]() -> again::task<again::expected<long, trouble>> { co_return co_await hundred(); };
+  CHECK(again::sync_wait(loop, again::timeout(1h, bounded)).value() == 100);
 }
 
 TEST_CASE("limits that make no sense are refused") {

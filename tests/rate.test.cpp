@@ -9,13 +9,16 @@
 #include <again/this_context.hpp>
 #include <again/timeout.hpp>
 
+#include "support/counting_clock.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -66,12 +69,70 @@ TEST_CASE("a turn beyond the longest wait is refused and not taken") {
   CHECK(r.refused() == 2);
 }
 
-TEST_CASE("a turn given back goes to those who come later") {
+TEST_CASE("a turn given back goes to the next to ask if it was the last one given") {
   again::rate_limiter r{{.per_second = 10}};
   CHECK(r.turn(zero) == zero);
   CHECK(r.turn(zero) == zero + 100ms);
-  r.give_back();
+  r.give_back(zero + 100ms);
   CHECK(r.turn(zero) == zero + 100ms);
+  again::rate_limiter burst{{.per_second = 10, .burst = 2}};
+  for (const auto wait : {0ms, 0ms, 100ms, 200ms}) CHECK(burst.turn(zero) - zero == wait);
+  burst.give_back(zero + 200ms);
+  burst.give_back(zero + 100ms);
+  for (const auto wait : {100ms, 200ms}) CHECK(burst.turn(zero) - zero == wait);
+}
+
+TEST_CASE("a turn given back out of the middle is lost: nobody gets a moment that another has") {
+  again::rate_limiter r{{.per_second = 1}};
+  CHECK(r.turn(zero) == zero);       // A
+  CHECK(r.turn(zero) == zero + 1s);  // B
+  CHECK(r.turn(zero) == zero + 2s);  // C
+  r.give_back(zero + 1s);            // B no longer wants it
+  CHECK(r.turn(zero + 500ms) == zero + 3s);
+}
+
+TEST_CASE("the interval is rounded up: never more than was promised") {
+  again::rate_limiter r{{.per_second = 7e8}};
+  CHECK(r.turn(zero) - zero == 0ns);
+  CHECK(r.turn(zero) - zero == 2ns);
+  again::rate_limiter third{{.per_second = 3}};
+  (void)third.turn(zero);
+  CHECK(third.turn(zero) - zero == 333'333'334ns);
+}
+
+TEST_CASE("a wait that ends after the inherited deadline sends nothing") {
+  world w;
+  again::rate_limiter r{{.per_second = 1}};
+  peer p{trouble{0, again::disposition::aborted}};
+  p.gives(1).gives(2);
+  auto all = [&]() -> again::task<> {
+    auto op = again::rate(r, std::ref(p));
+    (void)co_await op;
+    again::scope side{co_await again::get_context()};
+    side.spawn([](again::virtual_clock& time) -> again::task<> {
+      (void)co_await again::sleep_for(500ms);
+      time.advance(10s);  // the loop is held up
+    }(w.time));
+    const auto result = co_await again::timeout(5s, op);
+    CHECK(result.error().reason() == stop_reason::deadline_reached);
+    CHECK(result.error().attempts() == 0);
+    co_await side.join();
+  };
+  w.run(all());
+  CHECK(p.calls().size() == 1);
+}
+
+TEST_CASE("a success costs one reading of the clock") {
+  counting_clock time;
+  again::run_loop loop{time, 1};
+  again::rate_limiter r{{.per_second = 1e9, .burst = 1000}};
+  auto all = [&]() -> again::task<long> {
+    auto op = again::rate(r, []() -> again::task<outcome> { co_return 1; });
+    const long before = time.reads();
+    for (int i = 0; i < 100; ++i) CHECK(co_await op);
+    co_return time.reads() - before;
+  };
+  CHECK(again::sync_wait(loop, all()) == 100);
 }
 
 TEST_CASE("every attempt of a retry takes its turn") {
@@ -134,8 +195,31 @@ TEST_CASE("8 threads get distinct turns") {
   CHECK(r.turn(zero) == zero + 4s);
 }
 
+TEST_CASE("8 threads that give turns back never share one") {
+  again::rate_limiter r{{.per_second = 1e6, .longest_wait = 1h}};
+  std::mutex mutex;
+  std::vector<again::time_point> used;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&] {
+      std::vector<again::time_point> mine;
+      for (int i = 0; i < 2000; ++i) {
+        const again::time_point at = r.turn(zero);
+        i % 3 == 0 ? r.give_back(at) : mine.push_back(at);
+      }
+      const std::lock_guard lock{mutex};
+      used.insert(used.end(), mine.begin(), mine.end());
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  std::sort(used.begin(), used.end());
+  CHECK(std::adjacent_find(used.begin(), used.end()) == used.end());
+}
+
 TEST_CASE("rates that make no sense are refused") {
   CHECK_THROWS_AS(again::rate_limiter({.per_second = 0}), std::invalid_argument);
+  CHECK_THROWS_AS(again::rate_limiter({.per_second = 1e-300, .burst = 1'000'000}), std::invalid_argument);
+  CHECK_THROWS_AS(again::rate_limiter({.per_second = 0.001, .burst = 2'000'000'000}), std::invalid_argument);
   CHECK_THROWS_AS(again::rate_limiter({.burst = 0}), std::invalid_argument);
   CHECK_THROWS_AS(again::rate_limiter({.longest_wait = -1s}), std::invalid_argument);
 }

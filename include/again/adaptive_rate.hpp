@@ -11,7 +11,8 @@
 /// - A throttled answer (`cause_of`: HTTP 429, or the peer told how long to wait) sets the rate to 0.7 of what was sent; every
 ///   other outcome lets it grow along w(t) = 0.4·(t − k)³ + w_max, at most to twice the measured rate. Never below 0.5 a second.
 /// - One for each peer, from one account: it describes the peer's patience with all of its callers.
-/// - Time is passed in. Threads: any. Lifetime: outlives its users. Cost: an uncontended mutex twice; no allocation.
+/// - Time is passed in. Threads: any. Lifetime: outlives its users. Cost: the clock and an
+///   uncontended mutex, twice each; no allocation.
 #pragma once
 
 #include <again/budget.hpp>
@@ -79,7 +80,7 @@ class adaptive_rate {
     refill(now);
     if (tokens_ >= 1) {
       --tokens_;
-      return now;
+      return last_turn_ = now;
     }
     const duration wait = saturating_scale(std::chrono::seconds{1}, (1 - tokens_) / rate_);
     if (wait > longest_wait_) {
@@ -87,18 +88,21 @@ class adaptive_rate {
       return never;
     }
     --tokens_;  // below zero: those who come later wait longer
-    return saturating_add(now, wait);
+    return last_turn_ = saturating_add(now, wait);
   }
-  void give_back() noexcept {
+  /// A turn at `at` is not used. If none was given after it, the next to ask gets it; else it is lost.
+  void give_back(time_point at) noexcept {
     const std::lock_guard lock{mutex_};
-    if (enabled_) ++tokens_;
+    if (!enabled_ || at != last_turn_) return;
+    ++tokens_;
+    last_turn_ = never;
   }
-  void outcome(time_point now, const verdict* v, bool ok) noexcept {
-    if (!ok && v == nullptr) return;
+  /// A send has ended: `failed` is its error's verdict, null after a success.
+  void outcome(time_point now, const verdict* failed) noexcept {
     const std::lock_guard lock{mutex_};
     const double measured = measure(seconds(now));
     double next = 0;
-    if (v != nullptr && cause_of(*v, false) == retry_cause::throttling) {
+    if (failed != nullptr && cause_of(*failed, false) == retry_cause::throttling) {
       next = curve_.throttled(enabled_ && rate_ < measured ? rate_ : measured, seconds(now));
       if (!enabled_) refilled_ = now;
       enabled_ = true;
@@ -161,6 +165,7 @@ class adaptive_rate {
   double rate_ = least;
   double tokens_ = 0;
   time_point refilled_{};
+  time_point last_turn_ = never;
   double measured_ = 0;
   double count_ = 0;
   double last_slot_ = -1;

@@ -11,7 +11,11 @@
 /// - To wait for the breaker instead of failing, attach it to the retry: `retry(polite, op).breaker(quotes)`.
 /// - Exceptions pass and say nothing of the peer. Cancellation: what our own stop cut short says nothing of the peer either;
 ///   a probe's place is free again.
-/// - Lifetime: refers to the breaker. Cost: see `breaker`; no allocation unless it fails.
+/// - A peer that hangs: an attempt that the `attempt_timeout` of the retry around it cuts short counts as a failure, and so
+///   does any bound inside: `guard(breaker, timeout(1s, op))`. A bound around it that is no attempt's, such as
+///   `timeout(1s, guard(breaker, op))`, is the caller's patience and says nothing of the peer.
+/// - Lifetime: refers to the breaker. Cost: see `breaker`; the clock once, twice after recent failures; no allocation unless it
+///   fails.
 #pragma once
 
 #include <again/breaker.hpp>
@@ -28,17 +32,18 @@ namespace detail {
 
 class guard_ticket {
  public:
+  static constexpr bool timed = true;
   explicit guard_ticket(breaker& shared) noexcept : call_{shared} {}
   admission ask(time_point now, scheduler&, work&) noexcept {
     if (call_.admit(now)) return {};
     return {.answer = admission::answers::refused, .reason = stop_reason::breaker_open};
   }
   void withdraw() noexcept { call_.abandon(); }
-  void ended(time_point now, const verdict* v, bool ok) noexcept {
-    if (ok) {
-      call_.succeeded(now);
-    } else if (v != nullptr) {
-      call_.failed(now, *v, false);
+  void ended(lazy_time& now, const attempt_end& how) noexcept {
+    if (how.ok) {
+      if (!call_.succeeded_calmly()) call_.succeeded(now());
+    } else if (how.failed != nullptr) {
+      call_.failed(now(), *how.failed, how.timed_out);
     } else {
       call_.abandon();
     }

@@ -10,7 +10,8 @@
 /// - Result: `expected<T, failure<E>>`; `overloaded` with no error if the turn would come later than `longest_wait`;
 ///   `deadline_too_near` if it would come after the inherited deadline. Nothing was sent.
 /// - Turns are given in the order of asking, by one compare-and-swap (the generic cell rate algorithm, ITU-T I.371): over any
-///   time t no more than burst + t × per_second sends. A turn that is not used (cancelled wait) goes to those who ask later.
+///   time t no more than burst + t × per_second sends. A turn that is not used (cancelled wait) goes to the next to ask if it
+///   was the last one given; else it is lost.
 /// - `adaptive_rate` instead of `rate_limiter` learns the rate from throttling answers.
 /// - Time is passed in. Threads: any. Lifetime: outlives its users. Cost: one atomic operation; no allocation.
 #pragma once
@@ -20,6 +21,7 @@
 #include <again/detail/nonsense.hpp>
 
 #include <atomic>
+#include <concepts>
 #include <cstdint>
 #include <stdexcept>
 #include <type_traits>
@@ -41,16 +43,7 @@ class rate_limiter {
  public:
   /// Throws `std::invalid_argument` for a rate that makes no sense.
   explicit rate_limiter(const rates& r)
-      : interval_{r.per_second > 0 ? saturating_scale(std::chrono::seconds{1}, 1 / r.per_second).count() : 0},
-        ahead_{interval_ * (r.burst - 1)},
-        longest_wait_{r.longest_wait} {
-    if (!(r.per_second >= 1e-3 && r.per_second <= 1e9))
-      throw std::invalid_argument{"again::rates: per_second must be between 0.001 and a billion"};
-    if (r.burst < 1 || r.burst > 1'000'000)
-      throw std::invalid_argument{"again::rates: burst must be between 1 and a million"};
-    if (r.longest_wait < duration::zero())
-      throw std::invalid_argument{"again::rates: longest_wait must not be negative"};
-  }
+      : interval_{checked_interval(r)}, ahead_{interval_ * (r.burst - 1)}, longest_wait_{r.longest_wait} {}
   rate_limiter(const rate_limiter&) = delete;
   rate_limiter& operator=(const rate_limiter&) = delete;
   ~rate_limiter() = default;
@@ -70,14 +63,29 @@ class rate_limiter {
                                           std::memory_order_relaxed));
     return time_point{duration{at}};
   }
-  /// Gives an unused turn to those who come later.
-  void give_back() noexcept { next_.fetch_sub(interval_, std::memory_order_acq_rel); }
+  /// A turn at `at` is not used. If none was given after it, the next to ask gets it; else it is lost: whoever got the turns
+  /// after it keeps them, and a turn out of the middle cannot be told from one at the end.
+  void give_back(time_point at) noexcept {
+    const std::int64_t before = at.time_since_epoch().count() + ahead_;
+    std::int64_t last = before + interval_;
+    next_.compare_exchange_strong(last, before, std::memory_order_acq_rel, std::memory_order_relaxed);
+  }
   /// Calls refused since it was made.
   std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
 
-  void outcome(time_point, const verdict*, bool) noexcept {}
-
  private:
+  // Rounded up to a nanosecond: never more than was promised.
+  static std::int64_t checked_interval(const rates& r) {
+    if (!(r.per_second >= 1e-3 && r.per_second <= 1e9))
+      throw std::invalid_argument{"again::rates: per_second must be between 0.001 and a billion"};
+    if (r.burst < 1 || r.burst > 1'000'000)
+      throw std::invalid_argument{"again::rates: burst must be between 1 and a million"};
+    if (r.longest_wait < duration::zero())
+      throw std::invalid_argument{"again::rates: longest_wait must not be negative"};
+    const double exact = 1e9 / r.per_second;
+    const std::int64_t whole = static_cast<std::int64_t>(exact);
+    return static_cast<double>(whole) < exact ? whole + 1 : whole;
+  }
   std::int64_t interval_;  // ns between sends
   std::int64_t ahead_;     // how far before its regular time a send may go: the burst
   duration longest_wait_;
@@ -87,30 +95,39 @@ class rate_limiter {
 
 namespace detail {
 
+/// Wants to know how the sends went.
+template <class Shared>
+concept learns = requires(Shared& s, time_point now, const verdict* failed) { s.outcome(now, failed); };
+
 template <class Shared> class rate_ticket {
  public:
+  static constexpr bool timed = true;
   explicit rate_ticket(Shared& shared) noexcept : shared_{shared} {}
   rate_ticket(const rate_ticket&) = delete;
   rate_ticket& operator=(const rate_ticket&) = delete;
   ~rate_ticket() = default;
 
   admission ask(time_point now, scheduler&, work&) noexcept {
-    const time_point at = shared_.turn(now);
-    if (at == never) return {.answer = admission::answers::refused, .reason = stop_reason::overloaded};
-    return {.answer = at > now ? admission::answers::until : admission::answers::go, .at = at};
+    at_ = shared_.turn(now);
+    if (at_ == never) return {.answer = admission::answers::refused, .reason = stop_reason::overloaded};
+    return {.answer = at_ > now ? admission::answers::until : admission::answers::go, .at = at_};
   }
-  void withdraw() noexcept { shared_.give_back(); }
-  void ended(time_point now, const verdict* v, bool ok) noexcept { shared_.outcome(now, v, ok); }
+  void withdraw() noexcept { shared_.give_back(at_); }
+  void ended(lazy_time& now, const attempt_end& how) noexcept {
+    if constexpr (learns<Shared>) {
+      if (how.ok || how.failed != nullptr) shared_.outcome(now(), how.failed);
+    }
+  }
 
  private:
   Shared& shared_;
+  time_point at_ = never;
 };
 
 template <class Shared>
-concept rate_like = requires(Shared& s, time_point now, const verdict* v) {
-  { s.turn(now) } -> std::same_as<time_point>;
-  s.give_back();
-  s.outcome(now, v, true);
+concept rate_like = requires(Shared& s, time_point at) {
+  { s.turn(at) } -> std::same_as<time_point>;
+  s.give_back(at);
 };
 
 }  // namespace detail

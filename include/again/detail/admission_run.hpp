@@ -4,9 +4,10 @@
 /// (until a time, or in a queue) or to be refused; then the operation is started once and the ticket is told the outcome.
 ///
 /// A ticket:
+/// - `timed`: does `ask` look at the time? If not, no clock is read for it.
 /// - `answer ask(time_point now, scheduler&, work& granted)`; after `queued`, `granted` is posted once, from any thread.
 /// - `void withdraw() noexcept`: no longer wanted, while waiting; afterwards `granted` is not posted any more.
-/// - `void ended(time_point now, const verdict*, bool ok) noexcept`: a value, an error's verdict, or neither: it threw.
+/// - `void ended(lazy_time& now, const attempt_end&) noexcept`: how the attempt went.
 /// - the destructor gives back what it holds.
 #pragma once
 
@@ -15,6 +16,7 @@
 #include <again/detail/single_failure.hpp>
 #include <again/operation.hpp>
 #include <again/repeatable.hpp>
+#include <again/scheduler.hpp>
 #include <again/stop_token.hpp>
 
 #include <cstdint>
@@ -29,6 +31,28 @@ struct admission {
   enum class answers : std::uint8_t { go, until, queued, refused } answer = answers::go;
   time_point at{};       ///< of `until`
   stop_reason reason{};  ///< of `refused`
+};
+
+/// The time, read when somebody asks, and once.
+class lazy_time {
+ public:
+  explicit lazy_time(const scheduler& home) noexcept : home_{home} {}
+  time_point operator()() noexcept {
+    if (!read_) now_ = home_.now();
+    read_ = true;
+    return now_;
+  }
+
+ private:
+  const scheduler& home_;
+  time_point now_{};
+  bool read_ = false;
+};
+
+struct attempt_end {
+  bool ok = false;
+  const verdict* failed = nullptr;  ///< of an error; null and not `ok`: it threw
+  bool timed_out = false;           ///< the nearest retry's `attempt_timeout` cut it short
 };
 
 template <class Op, class Ticket> class admission_run {
@@ -51,24 +75,29 @@ template <class Op, class Ticket> class admission_run {
   bool start(continuation k, const context& ctx) noexcept {
     k_ = k;
     ctx_ = &ctx;
-    start_ = ctx.scheduler->now();
-    if (ctx.stop.stop_requested()) return refuse(why_stopped(ctx, stop_reason::cancelled_before_start));
+    const bool timed = Ticket::timed || ctx.deadline != never;
+    start_ = timed ? ctx.scheduler->now() : ctx.scheduler->last_wake();
+    if (ctx.stop.stop_requested() || ctx.deadline <= start_)
+      return refuse(stopped_at(start_, ctx, stop_reason::cancelled_before_start), start_);
     wait_.run = [](work& w) noexcept { static_cast<own_wait&>(w).owner.granted(); };
     const admission a = ticket_.ask(start_, *ctx.scheduler, wait_);
     switch (a.answer) {
       case admission::answers::go: return go();
-      case admission::answers::refused: return refuse(a.reason);
+      case admission::answers::refused: return refuse(a.reason, start_);
       case admission::answers::until:
         if (a.at <= start_) return go();
         if (a.at >= ctx.deadline) {
           ticket_.withdraw();
-          return refuse(stop_reason::deadline_too_near);
+          return refuse(stop_reason::deadline_too_near, start_);
         }
         phase_ = phases::waiting;
         wait_.fire = [](timer& t) noexcept { static_cast<own_wait&>(t).owner.granted(); };
         ctx.scheduler->arm(wait_, a.at);
         break;
-      case admission::answers::queued: phase_ = phases::waiting; break;
+      case admission::answers::queued:
+        if (!timed) start_ = ctx.scheduler->now();  // a wait is worth its true length
+        phase_ = phases::waiting;
+        break;
     }
     if (ctx.stop.stop_possible()) listener_.emplace(ctx.stop, stopped{this});
     return false;
@@ -79,13 +108,10 @@ template <class Op, class Ticket> class admission_run {
   }
   result_type take() {
     if (thrown_) std::rethrow_exception(thrown_);
-    if (phase_ == phases::refused)
-      return result_type(unexpect, not_sent<error>(reason_, ctx_->scheduler->now() - start_));
+    if (phase_ == phases::refused) return result_type(unexpect, not_sent<error>(reason_, ended_ - start_));
     if (result_ == nullptr) std::rethrow_exception(slot_.exception());
-    if (!result_->has_value()) {
-      return result_type(unexpect,
-                         sent_once(std::move(result_->error()), verdict_, *ctx_, ctx_->scheduler->now() - start_));
-    }
+    if (!result_->has_value())
+      return result_type(unexpect, sent_once(std::move(result_->error()), verdict_, reason_, ended_ - start_));
     if constexpr (std::is_void_v<value>) {
       return result_type();
     } else {
@@ -112,8 +138,9 @@ template <class Op, class Ticket> class admission_run {
     }
   };
 
-  bool refuse(stop_reason why) noexcept {
+  bool refuse(stop_reason why, time_point now) noexcept {
     reason_ = why;
+    ended_ = now;
     phase_ = phases::refused;
     return true;
   }
@@ -128,9 +155,11 @@ template <class Op, class Ticket> class admission_run {
   void granted() noexcept {
     listener_.reset();
     ctx_->scheduler->forget(stop_);
-    if (ctx_->stop.stop_requested()) {  // at the same moment
+    lazy_time now{*ctx_->scheduler};
+    if (ctx_->stop.stop_requested() ||
+        (ctx_->deadline != never && ctx_->deadline <= now())) {  // at once, or the loop is late
       ticket_.withdraw();
-      refuse(why_stopped(*ctx_, stop_reason::cancelled_before_start));
+      refuse(stopped_at(now(), *ctx_, stop_reason::cancelled_before_start), now());
     } else if (!go()) {
       return;
     }
@@ -138,7 +167,8 @@ template <class Op, class Ticket> class admission_run {
   }
   void cancelled() noexcept {
     leave_wait();
-    refuse(why_stopped(*ctx_, stop_reason::cancelled_before_start));
+    const time_point now = ctx_->scheduler->now();
+    refuse(stopped_at(now, *ctx_, stop_reason::cancelled_before_start), now);
     k_();
   }
 
@@ -155,20 +185,24 @@ template <class Op, class Ticket> class admission_run {
   }
   void settle() noexcept {
     phase_ = phases::ended;
+    lazy_time now{*ctx_->scheduler};
     try {
       result_ = slot_.look();
-      if (result_ == nullptr) {
-        ticket_.ended(ctx_->scheduler->now(), nullptr, false);
-      } else if (result_->has_value()) {
-        ticket_.ended(ctx_->scheduler->now(), nullptr, true);
-      } else {
-        verdict_ = verdict_of(result_->error());
-        ticket_.ended(ctx_->scheduler->now(), &verdict_, false);
+      if (result_ == nullptr || result_->has_value()) {
+        ticket_.ended(now, {.ok = result_ != nullptr});
+        return;
       }
+      verdict_ = verdict_of(result_->error());
     } catch (...) {  // a verdict, or a move of the user's types
       thrown_ = std::current_exception();
-      ticket_.ended(ctx_->scheduler->now(), nullptr, false);
+      ticket_.ended(now, {});
+      return;
     }
+    ended_ = now();
+    reason_ = ended_by(verdict_, ended_, *ctx_);
+    ticket_.ended(now, {.failed = &verdict_,
+                        .timed_out = verdict_.kind == disposition::aborted && ctx_->kind == deadline_kind::attempt &&
+                                     ctx_->deadline <= ended_});
   }
 
   Op& op_;
@@ -177,6 +211,7 @@ template <class Op, class Ticket> class admission_run {
   const context* ctx_ = nullptr;
   attempt_result* result_ = nullptr;
   time_point start_{};
+  time_point ended_{};
   phases phase_ = phases::fresh;
   stop_reason reason_{};
   verdict verdict_{};

@@ -1,15 +1,28 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The `failure` of a combinator that makes one attempt, or none.
+/// How a combinator ends that makes one attempt, or none: why, and the `failure`.
 #pragma once
 
 #include <again/context.hpp>
-#include <again/detail/retry_state.hpp>
+#include <again/detail/reason_for.hpp>
 #include <again/failure.hpp>
 
 #include <utility>
 
 namespace again::inline AGAIN_ABI::detail {
+
+/// A stop request seen at `now` is a cancellation, unless it came because the inherited deadline has passed.
+inline stop_reason stopped_at(time_point now, const context& ctx, stop_reason cancelled) noexcept {
+  return ctx.deadline <= now ? stop_reason::deadline_reached : cancelled;
+}
+
+/// Why it is over when an attempt has failed like that at `now`. After a stop request a transient error is no reason: without
+/// the request there might have been another attempt.
+inline stop_reason ended_by(const verdict& v, time_point now, const context& ctx) noexcept {
+  const bool cut_short =
+      v.kind == disposition::aborted || (v.kind == disposition::transient && ctx.stop.stop_requested());
+  return cut_short ? stopped_at(now, ctx, stop_reason::cancelled_in_attempt) : reason_for(v.kind);
+}
 
 /// Nothing was sent.
 template <class E> failure<merged_error_t<E>> not_sent(stop_reason why, duration elapsed) {
@@ -19,19 +32,13 @@ template <class E> failure<merged_error_t<E>> not_sent(stop_reason why, duration
   return failure<merged_error_t<E>>{std::move(r)};
 }
 
-/// One attempt failed with `e`. A failure from further inside is passed on as it is.
-template <class E> failure<merged_error_t<E>> sent_once(E&& e, const verdict& v, const context& ctx, duration elapsed) {
+/// One attempt failed with `e`, and that was the end because of `why`. A failure from further inside is passed on as it is.
+template <class E> failure<merged_error_t<E>> sent_once(E&& e, const verdict& v, stop_reason why, duration elapsed) {
   if constexpr (merged_error<E>::nested) {
     return std::forward<E>(e);
   } else {
     typename failure<E>::report r;
-    switch (v.kind) {
-      case disposition::transient: r.reason = stop_reason::attempts_exhausted; break;
-      case disposition::permanent: r.reason = stop_reason::permanent; break;
-      case disposition::not_replayable: r.reason = stop_reason::not_replayable; break;
-      case disposition::forbidden: r.reason = stop_reason::server_forbade; break;
-      case disposition::aborted: r.reason = why_stopped(ctx, stop_reason::cancelled_in_attempt); break;
-    }
+    r.reason = why;
     r.attempts = 1;
     r.elapsed = elapsed;
     r.farthest = v.reach;
@@ -40,7 +47,7 @@ template <class E> failure<merged_error_t<E>> sent_once(E&& e, const verdict& v,
     one.last = true;
     one.reach = v.reach;
     one.kind = v.kind;
-    one.stop = r.reason;
+    one.stop = why;
     one.code = v.code;
     one.name = v.name;
     r.trace.push(one);
