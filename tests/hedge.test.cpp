@@ -14,9 +14,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 using namespace again_test;
@@ -158,6 +160,84 @@ TEST_CASE("no token, no hedge; a hedge's cost is not returned by the call's succ
   CHECK(w.run(again::hedge({.delay = 100ms, .attempts = 3}, std::ref(q)).budget(slots)).value() == 2);
   CHECK(q.calls().size() == 2);  // the third had no slot while the second was out
   CHECK(slots.balance(w.time.now()) == 1);
+}
+
+TEST_CASE("a repeated attempt of an outer retry deposits nothing, and gives back no slot that it did not take") {
+  world w;
+  const again::policy three{
+      .attempts = 3, .backoff = again::constant(0ms), .jitter = again::jitter::none, .deadline = 30s};
+  const auto down = []() -> again::task<outcome> { co_return fail(1); };
+  again::budget inside{again::budgets::ratio{.share = 0.5, .floor_per_second = 0}};
+  for (int i = 0; i < 10; ++i) CHECK_FALSE(w.run(again::retry(three, again::hedge(soon, down).budget(inside))));
+  CHECK(inside.balance(w.time.now()) == 5);  // ten calls
+
+  again::budget both{again::budgets::ratio{.share = 0.5, .floor_per_second = 0}};
+  auto twice = again::retry(three, again::hedge(soon, down).budget(both)).budget(both);
+  for (int i = 0; i < 10; ++i) CHECK_FALSE(w.run(twice));
+  CHECK(both.granted() ==
+        10);  // two deposits a call, as two layers say so: not four, of which each retry would make one
+  CHECK(both.balance(w.time.now()) == 0);
+
+  again::budget slots{again::budgets::in_flight{.share = 1, .floor = 0}};
+  CHECK_FALSE(w.run(again::retry(three, again::hedge(soon, down).budget(slots))));
+  CHECK(slots.balance(w.time.now()) == 0);  // nobody in flight
+
+  again::budget tokens{again::budgets::tokens{.capacity = 10, .cost = 5, .first_try = 1}};
+  {
+    auto spent = tokens.reserve(w.time.now());
+    spent.sent();
+  }
+  int sends = 0;
+  const auto second = [&]() -> again::task<outcome> {
+    if (++sends % 2 == 1) co_return fail(1);
+    co_return 2;
+  };
+  CHECK(w.run(again::retry(three, again::hedge(soon, second).budget(tokens))));
+  CHECK(tokens.balance(w.time.now()) == 5);  // no first try has succeeded
+}
+
+TEST_CASE("nothing is started after the inherited deadline, however late the loop is") {
+  world w;
+  peer p{stopped};
+  p.hangs();
+  auto all = [&]() -> again::task<> {
+    again::scope side{co_await again::get_context()};
+    side.spawn([](again::virtual_clock& time) -> again::task<> {
+      (void)co_await again::sleep_for(500ms);
+      time.advance(10s);
+    }(w.time));
+    auto op = again::hedge({.delay = 1s}, std::ref(p));
+    const auto result = co_await again::timeout(5s, op);
+    CHECK(result.error().reason() == stop_reason::deadline_reached);
+    co_await side.join();
+  };
+  w.run(all());
+  CHECK(p.calls().size() == 1);
+}
+
+TEST_CASE("many loops on threads of their own share a latency and a budget") {
+  again::latency seen{{.least = 0ms, .at_first = 0ms}};
+  again::budget shared{again::budgets::tokens{.capacity = 100, .cost = 1, .first_try = 0}};
+  std::atomic<int> done{0};
+  std::atomic<int> sends{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      again::run_loop loop;
+      const auto send = [&]() -> again::task<outcome> {
+        ++sends;
+        co_await again::yield{};
+        co_await again::yield{};
+        co_return 1;
+      };
+      auto op = again::hedge({.after = &seen}, send).budget(shared);
+      for (int i = 0; i < 200; ++i) done += again::sync_wait(loop, op).has_value();
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  CHECK(done == 800);
+  CHECK(sends <= 900);
+  CHECK(static_cast<int>(shared.granted()) == sends - 800);
 }
 
 TEST_CASE("a stop request reaches all attempts, and nothing is started after it") {

@@ -7,7 +7,9 @@
 
 #include <initializer_list>
 #include <stdexcept>
+#include <thread>
 #include <type_traits>
+#include <vector>
 
 using namespace again;
 using namespace std::chrono_literals;
@@ -50,8 +52,31 @@ TEST_CASE("the answer stays between its bounds, also for the shortest and the lo
   CHECK(slow.value() == 2s);
 }
 
+TEST_CASE("the first answer keeps the bounds as well") {
+  CHECK(latency{{.least = 200ms, .at_first = 100ms}}.value() == 200ms);
+  CHECK(latency{{.most = 50ms, .at_first = 100ms}}.value() == 50ms);
+}
+
+TEST_CASE("8 threads: every call is counted") {
+  latency l{{.quantile = 0.5, .least = 0s, .most = 1h}};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&l, t] {
+      for (int i = 0; i < 1000; ++i) {
+        l.record(t < 3 ? 10ms : 1s);
+        (void)l.value();
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  for (int i = 0; i < 1024; ++i) l.record(1s);  // whoever came last
+  CHECK(l.value() >= 1s);
+  CHECK(l.value() <= 1125ms);
+}
+
 TEST_CASE("rules that make no sense are refused") {
   CHECK_THROWS_AS(latency({.quantile = 1}), std::invalid_argument);
   CHECK_THROWS_AS(latency({.least = 2s, .most = 1s}), std::invalid_argument);
   CHECK_THROWS_AS(latency({.enough = 0}), std::invalid_argument);
+  CHECK_THROWS_AS(latency({.at_first = -1ns}), std::invalid_argument);
 }

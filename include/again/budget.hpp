@@ -17,6 +17,8 @@
 /// | `cumulative` | share × all first attempts so far are not used up | 1.10 | Google SRE book, chapter 21 |
 ///
 /// - A withdrawal is one compare-and-swap: two callers never spend the same token. Time is passed in; no clock is read.
+/// - One layer of a call holds the budget: two that share it count the call's first attempt twice. A repeated attempt of an
+///   outer retry is nobody's first attempt and deposits nothing.
 /// - What is withdrawn is a `reservation`: given back if the retry is not sent after all (cancelled wait, open breaker).
 /// - Threads: all members from any thread. Lifetime: outlives everyone who uses it; neither copied nor moved.
 /// - Cost: no allocation; one or two uncontended atomic operations for each call and each retry.
@@ -137,7 +139,8 @@ class budget {
   bool failed() noexcept;
   /// The same, and takes the price of a retry, or nothing.
   reservation failed_then_reserve(time_point now, retry_cause why = retry_cause::transient) noexcept;
-  /// A call has succeeded; `last_cost`: the amount of its last reservation, 0 if the first attempt did it.
+  /// A call has succeeded; `last_cost`: the amount of its last reservation, 0 if the first attempt did it, negative if that was
+  /// none: the call is a repeated attempt of another one.
   void succeeded(std::int64_t last_cost) noexcept;
   /// A call that made a first attempt has ended (only `in_flight` minds).
   void ended() noexcept;
@@ -152,9 +155,6 @@ class budget {
 
   /// Other limits for a `throttle`; the share of tokens that is left stays (gRPC A6). Throws `std::logic_error` for other kinds.
   void replace(const budgets::throttle& t);
-
-  /// Does it look at the time it is given?
-  bool timed() const noexcept { return kind_ == kinds::ratio && window_.timed(); }
 
  private:
   enum class kinds : std::uint8_t { ratio, tokens, throttle, in_flight };
@@ -196,9 +196,9 @@ class budget::call {
   call& operator=(const call&) = delete;
   ~call() { end(); }
 
-  bool timed() const noexcept { return shared_.timed(); }
   void first_attempt(time_point now) noexcept {
     begun_ = true;
+    last_cost_ = 0;
     shared_.first_attempt(now);
   }
   /// An attempt has failed; `again`: a retry is wanted. True: it may be made, and is reserved.
@@ -229,7 +229,7 @@ class budget::call {
  private:
   budget& shared_;
   reservation held_;
-  std::int64_t last_cost_ = 0;
+  std::int64_t last_cost_ = -1;  // neither a first attempt nor a reservation
   bool begun_ = false;
 };
 

@@ -14,7 +14,8 @@
 /// - The losers are asked to stop and are awaited before the result is given: their sockets are closed, nothing is left running.
 /// - What is not safe to send twice (see `is_repeatable`) is sent once. Inside a repeated attempt of an outer retry it is sent
 ///   once as well, so that layers add up; a hedge's further attempts count as repeated.
-/// - Budget: the call deposits; each further attempt withdraws; without a token there is none. A hedge's cost is not returned.
+/// - Budget: the call deposits, unless it is a repeated attempt of an outer retry; each further attempt withdraws; without a
+///   token there is none. A hedge's cost is not returned. One layer holds the budget: this one or a retry around it, not both.
 /// - Exceptions stop the others, which are awaited; then it is rethrown. Cancellation reaches all attempts.
 /// - Throws `std::invalid_argument` for a `how` that makes no sense.
 /// - Cost: room for four attempts in the awaiting frame; no allocation unless it fails. A timer for each call.

@@ -4,7 +4,7 @@
 ///
 /// ```cpp
 /// again::latency seen{{.quantile = 0.95, .least = 5ms, .most = 1s, .at_first = 100ms}};
-/// auto quote = co_await again::hedge({.after = seen}, api.get("/quote"));
+/// auto quote = co_await again::hedge({.after = &seen}, api.get("/quote"));
 /// ```
 ///
 /// Kept as counts in buckets an eighth wide (a log-linear histogram: the answer is at most that much too long), halved after every
@@ -25,9 +25,10 @@ namespace again::inline AGAIN_ABI {
 
 struct latency_rules {
   double quantile = 0.95;
-  duration least = std::chrono::milliseconds{1};       ///< the answer is never below this
-  duration most = std::chrono::seconds{10};            ///< nor above this
-  duration at_first = std::chrono::milliseconds{100};  ///< the answer until `enough` calls were seen
+  duration least = std::chrono::milliseconds{1};  ///< the answer is never below this
+  duration most = std::chrono::seconds{10};       ///< nor above this
+  duration at_first =
+      std::chrono::milliseconds{100};  ///< the answer until `enough` calls were seen, within the same bounds
   int enough = 20;
 };
 
@@ -35,11 +36,13 @@ class latency {
  public:
   latency() : latency{latency_rules{}} {}
   /// Throws `std::invalid_argument` for rules that make no sense.
-  explicit latency(const latency_rules& r) : rules_{r}, answer_{r.at_first} {
+  explicit latency(const latency_rules& r) : rules_{r}, answer_{bounded(r.at_first)} {
     if (!(r.quantile > 0 && r.quantile < 1))
       throw std::invalid_argument{"again::latency_rules: quantile must be between 0 and 1"};
     if (r.least < duration::zero() || r.most < r.least)
       throw std::invalid_argument{"again::latency_rules: least must not exceed most"};
+    if (r.at_first < duration::zero())
+      throw std::invalid_argument{"again::latency_rules: at_first must not be negative"};
     if (r.enough < 1) throw std::invalid_argument{"again::latency_rules: enough must be at least 1"};
   }
   latency(const latency&) = delete;
@@ -68,7 +71,7 @@ class latency {
   }
 
  private:
-  // Eight buckets to the power of two, from 1 us on; all below in the first, all above 2^40 us in the last.
+  // Eight buckets to the power of two, from 1 us on; all below in the first, all above 2^42 us in the last.
   static constexpr std::size_t fine = 8;
   static constexpr std::size_t buckets = 40 * fine;
 
@@ -85,15 +88,15 @@ class latency {
     const std::size_t power = at / fine + 2;
     return std::chrono::microseconds{(fine + at % fine + 1) << (power - 3)};
   }
+  duration bounded(duration d) const noexcept {
+    return d < rules_.least ? rules_.least : d > rules_.most ? rules_.most : d;
+  }
   duration find() const noexcept {
     const double wanted = rules_.quantile * static_cast<double>(total_);
     double below = 0;
     for (std::size_t i = 0; i < buckets; ++i) {
       below += static_cast<double>(counts_[i]);
-      if (below >= wanted && counts_[i] != 0) {
-        const duration d = upper(i);
-        return d < rules_.least ? rules_.least : d > rules_.most ? rules_.most : d;
-      }
+      if (below >= wanted && counts_[i] != 0) { return bounded(upper(i)); }
     }
     return rules_.most;
   }

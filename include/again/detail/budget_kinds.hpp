@@ -158,7 +158,7 @@ inline budget::reservation budget::failed_then_reserve(time_point now, retry_cau
 
 inline void budget::succeeded(std::int64_t last_cost) noexcept {
   if (kind_ == kinds::tokens) {
-    put(last_cost > 0 ? last_cost : prices_.first_try);
+    put(last_cost > 0 ? last_cost : last_cost == 0 ? prices_.first_try : 0);
   } else if (kind_ == kinds::throttle) {
     std::uint64_t seen = word_.load(std::memory_order_relaxed);
     for (;;) {

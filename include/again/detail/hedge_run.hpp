@@ -9,6 +9,7 @@
 #include <again/detail/attempt_slot.hpp>
 #include <again/detail/merged_failure.hpp>
 #include <again/detail/retry_state.hpp>
+#include <again/detail/single_failure.hpp>
 #include <again/failure.hpp>
 #include <again/latency.hpp>
 #include <again/operation.hpp>
@@ -52,19 +53,20 @@ template <class Op> class hedge_run {
     for (lane& l : lanes_) l.attempt.reset();
     if (ctx_ == nullptr) return;
     ctx_->scheduler->disarm(timer_);
-    if (parts_.shared != nullptr && !ended_) parts_.shared->ended();
+    if (counted_) parts_.shared->ended();
   }
   [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<hedge_run>{*this}; }
 
   bool start(continuation k, const context& ctx) noexcept {
     state_.now = start_ = ctx.scheduler->now();
-    if (ctx.stop.stop_requested()) {
-      state_.reason = ctx.deadline <= start_ ? stop_reason::deadline_reached : stop_reason::cancelled_before_start;
+    if (ctx.stop.stop_requested() || ctx.deadline <= start_) {
+      state_.reason = stopped_at(start_, ctx, stop_reason::cancelled_before_start);
       return true;
     }
     k_ = k;
     ctx_ = &ctx;
-    if (parts_.shared != nullptr) parts_.shared->first_attempt(start_);
+    counted_ = parts_.shared != nullptr && !ctx.repeated;
+    if (counted_) parts_.shared->first_attempt(start_);
     first_context_ = ctx;
     first_context_.stop = stop_.get_token();
     again_context_ = first_context_;
@@ -91,7 +93,6 @@ template <class Op> class hedge_run {
  private:
   struct lane {
     hedge_run* owner = nullptr;
-    bool running = false;
     bool first = false;
     budget::reservation token{};
     view attempt{};
@@ -115,10 +116,11 @@ template <class Op> class hedge_run {
     ctx_->scheduler->arm(timer_, at);
   }
   void one_more() noexcept {
-    if (over()) return;
+    const time_point now = ctx_->scheduler->now();
+    if (over() || ctx_->deadline <= now) return;  // the loop may be late
     lane& next = lanes_[static_cast<std::size_t>(launched_)];
     if (parts_.shared != nullptr) {
-      next.token = parts_.shared->reserve(ctx_->scheduler->now());
+      next.token = parts_.shared->reserve(now);
       if (!next.token) return;
       next.token.sent();
     }
@@ -134,7 +136,6 @@ template <class Op> class hedge_run {
     lane& l = lanes_[static_cast<std::size_t>(launched_)];
     l.owner = this;
     l.first = launched_ == 0;
-    l.running = true;
     ++launched_;
     ++running_;
     return l.attempt.start(parts_.op, {&hedge_run::lane_done, &l}, ctx) && settle(l);
@@ -145,7 +146,6 @@ template <class Op> class hedge_run {
   }
 
   bool settle(lane& l) noexcept {
-    l.running = false;
     l.token.give_back();  // frees an in-flight slot; what is sent is not given back
     state_.now = ctx_->scheduler->now();
     const bool lost = over();
@@ -156,7 +156,6 @@ template <class Op> class hedge_run {
         if (!thrown_ && won_ == nullptr) thrown_ = l.attempt.exception();
       } else if (result->has_value()) {
         if (won_ == nullptr && !thrown_) won_ = result;
-        ++state_.sends;
       } else {
         failed(result->error());
       }
@@ -172,11 +171,8 @@ template <class Op> class hedge_run {
     if (--running_ != 0) return false;
     ctx_->scheduler->disarm(timer_);
     follow_.reset();
-    if (parts_.shared != nullptr) {
-      if (won_ != nullptr) parts_.shared->succeeded(0);
-      parts_.shared->ended();
-      ended_ = true;
-    }
+    if (parts_.shared != nullptr && won_ != nullptr) parts_.shared->succeeded(counted_ ? 0 : -1);
+    if (std::exchange(counted_, false)) parts_.shared->ended();
     return true;
   }
 
@@ -184,14 +180,7 @@ template <class Op> class hedge_run {
     const verdict v = verdict_of(e);
     if (v.kind == disposition::transient && parts_.shared != nullptr) parts_.shared->failed();
     decision d;
-    switch (v.kind) {
-      case disposition::transient: d.stop = stop_reason::attempts_exhausted; break;
-      case disposition::permanent: d.stop = stop_reason::permanent; break;
-      case disposition::not_replayable: d.stop = stop_reason::not_replayable; break;
-      case disposition::forbidden: d.stop = stop_reason::server_forbade; break;
-      case disposition::aborted: d.stop = why_stopped(*ctx_, stop_reason::cancelled_in_attempt); break;
-    }
-    d.stop = state_.reason = reason_of(e, d.stop, 1);
+    d.stop = state_.reason = reason_of(e, ended_by(v, state_.now, *ctx_), 1);
     attempt_record r;
     const int sends = sends_of(e);
     state_.sends += sends;
@@ -211,7 +200,7 @@ template <class Op> class hedge_run {
   time_point start_{};
   int launched_ = 0;
   int running_ = 0;
-  bool ended_ = false;
+  bool counted_ = false;  // as a first attempt in the budget, and not ended there
   attempt_result* won_ = nullptr;
   std::exception_ptr thrown_;
   std::optional<final_error> last_;

@@ -13,7 +13,6 @@ namespace again::inline AGAIN_ABI::detail {
 struct no_budget {
   struct call {
     explicit call(no_budget*) noexcept {}
-    static bool timed() noexcept { return false; }
     void first_attempt(time_point) const noexcept {}
     void retry_sent() const noexcept {}
     static bool failed(time_point, const verdict&, bool, bool again) noexcept { return again; }
@@ -42,14 +41,18 @@ template <class Budget = no_budget, class Breaker = no_breaker> struct retry_gua
    public:
     explicit call(const retry_guards& shared) noexcept : budget_{shared.budget}, breaker_{shared.breaker} {}
 
-    bool timed() const noexcept { return budget_.timed(); }
-    /// An attempt is to be made: may it? If so it counts as sent.
-    bool admit(time_point now) noexcept {
+    /// An attempt is to be made: may it? If so it counts as sent. `repeated`: the call itself is one of an outer retry's further
+    /// attempts, so that its first one is not a first attempt.
+    bool admit(time_point now, bool repeated = false) noexcept {
       if (!breaker_.admit(now)) {
         ++refusals_;
         return false;
       }
-      begun_ ? budget_.retry_sent() : budget_.first_attempt(now);
+      if (begun_) {
+        budget_.retry_sent();
+      } else if (!repeated) {
+        budget_.first_attempt(now);
+      }
       begun_ = true;
       return true;
     }
