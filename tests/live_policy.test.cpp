@@ -13,6 +13,7 @@
 #include <atomic>
 #include <stdexcept>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 using namespace again_test;
@@ -46,7 +47,13 @@ TEST_CASE("a policy that makes no sense is refused and changes nothing") {
   again::live_policy live{again::policy{.attempts = 3}};
   CHECK_THROWS_AS(live.change({.attempts = 0}), std::invalid_argument);
   CHECK_THROWS_AS(again::live_policy(again::policy{.attempts = 0}), std::invalid_argument);
-  CHECK(live.now() == again::policy{.attempts = 3});
+  CHECK(*live.now() == again::policy{.attempts = 3});
+}
+
+TEST_CASE("a snapshot is a checked policy: a retry does not validate it once more") {
+  const again::live_policy live{again::policy{.attempts = 3}};
+  static_assert(std::is_same_v<decltype(live.now()), again::checked_policy>);
+  CHECK(live.now()->attempts == 3);
 }
 
 TEST_CASE("a snapshot is never torn, whoever changes it meanwhile") {
@@ -73,5 +80,5 @@ TEST_CASE("a snapshot is never torn, whoever changes it meanwhile") {
   done = true;
   for (std::thread& t : readers) t.join();
   CHECK(torn == 0);
-  CHECK(live.now() == numbered(2999));
+  CHECK(*live.now() == numbered(2999));
 }

@@ -4,7 +4,7 @@
 ///
 /// ```cpp
 /// again::live_policy polite{again::policy{.attempts = 4}};
-/// auto quote = co_await again::retry(polite.now(), api.get("/quote"));
+/// auto quote = co_await again::retry(polite.now(), api.get("/quote"));    // checked when it was set, not once more
 /// polite.change({.attempts = 2, .deadline = 1s});      // e.g. when a configuration file has changed
 /// ```
 ///
@@ -20,27 +20,29 @@
 #include <cstdint>
 #include <cstring>
 #include <mutex>
+#include <type_traits>
 
 namespace again::inline AGAIN_ABI {
 
 class live_policy {
  public:
   /// Throws `std::invalid_argument` for a policy that makes no sense.
-  explicit live_policy(const checked_policy& first) noexcept { store(*first); }
+  explicit live_policy(const checked_policy& first) noexcept { store(first); }
   explicit live_policy(const policy& first) : live_policy{checked_policy{first}} {}
   live_policy(const live_policy&) = delete;
   live_policy& operator=(const live_policy&) = delete;
   ~live_policy() = default;
 
   /// The policy as it stands.
-  policy now() const noexcept {
+  checked_policy now() const noexcept {
     std::array<std::uint64_t, words> copy;
     for (;;) {
       const std::uint64_t before = version_.load(std::memory_order_acquire);
       for (std::size_t i = 0; i < words; ++i) copy[i] = words_[i].load(std::memory_order_acquire);
       if ((before & 1U) == 0 && version_.load(std::memory_order_relaxed) == before) break;
     }
-    policy p;
+    static constexpr checked_policy any{policy{}};
+    checked_policy p = any;
     std::memcpy(static_cast<void*>(&p), copy.data(), sizeof p);
     return p;
   }
@@ -49,7 +51,7 @@ class live_policy {
   void change(const checked_policy& next) {
     const std::lock_guard lock{writers_};
     version_.fetch_add(1, std::memory_order_acq_rel);  // odd: readers look again
-    store(*next);
+    store(next);
     version_.fetch_add(1, std::memory_order_release);
   }
   void change(const policy& next) { change(checked_policy{next}); }
@@ -58,8 +60,9 @@ class live_policy {
   std::uint64_t version() const noexcept { return version_.load(std::memory_order_acquire) / 2; }
 
  private:
-  static constexpr std::size_t words = (sizeof(policy) + sizeof(std::uint64_t) - 1) / sizeof(std::uint64_t);
-  void store(const policy& p) noexcept {
+  static_assert(std::is_trivially_copyable_v<checked_policy>);
+  static constexpr std::size_t words = (sizeof(checked_policy) + sizeof(std::uint64_t) - 1) / sizeof(std::uint64_t);
+  void store(const checked_policy& p) noexcept {
     std::array<std::uint64_t, words> copy{};
     std::memcpy(copy.data(), &p, sizeof p);
     for (std::size_t i = 0; i < words; ++i) words_[i].store(copy[i], std::memory_order_release);
