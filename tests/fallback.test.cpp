@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <again/fallback.hpp>
 
+#include <again/pipe.hpp>
 #include <again/retry.hpp>
 #include <again/task.hpp>
 #include <again/testing.hpp>
@@ -92,6 +93,60 @@ TEST_CASE("a timeout inside is a failure like any other") {
   p.hangs();
   CHECK(w.run(again::fallback(again::timeout(1s, std::ref(p)), 42)).value() == 42);
   CHECK(w.elapsed() == 1s);
+}
+
+TEST_CASE("with a predicate only the failures that it names are answered, the others are given as they are") {
+  world w;
+  const auto odd = [](const trouble& t) { return t.number % 2 == 1; };
+  SUBCASE("by a value") {
+    peer p{stopped};
+    p.fails(trouble{1}).fails(trouble{2}).gives(3);
+    auto op = again::fallback(std::ref(p), 42).when(odd);
+    CHECK(w.run(op).value() == 42);
+    CHECK(w.run(op).error().number == 2);
+    CHECK(w.run(op).value() == 3);
+  }
+  SUBCASE("by a function") {
+    peer p{stopped};
+    p.fails(trouble{2}).fails(trouble{3});
+    int asked = 0;
+    auto op = again::fallback(std::ref(p), [&](const trouble& t) { return ++asked, t.number * 10; }).when(odd);
+    CHECK(w.run(op).error().number == 2);
+    CHECK(asked == 0);
+    CHECK(w.run(op).value() == 30);
+  }
+  SUBCASE("by another operation") {
+    peer near{stopped};
+    peer far{stopped};
+    near.fails(trouble{2}).takes(1s).fails(trouble{1}).takes(1s);
+    far.gives(5);
+    auto op = again::fallback(std::ref(near), std::ref(far)).when(odd);
+    CHECK(w.run(op).error().number == 2);
+    CHECK(far.calls().empty());
+    CHECK(w.run(op).value() == 5);
+  }
+  SUBCASE("by another operation, into whose error the first one's can be made") {
+    peer near{stopped};
+    near.fails(trouble{2});
+    struct wide {
+      int number;
+      explicit wide(trouble&& t) : number{t.number + 100} {}
+    };
+    auto far = []() -> again::task<again::expected<int, wide>> { co_return 1; };
+    CHECK(w.run(again::fallback(std::ref(near), far).when(odd)).error().number == 102);
+  }
+  SUBCASE("in a pipe; and it can fail, so that a retry may stand around it") {
+    peer p{stopped};
+    p.fails(trouble{2}).fails(trouble{1});
+    CHECK(w.run(std::ref(p) | again::fallback(42).when(odd) | again::retry(twice)).value() == 42);
+    CHECK(p.complaint({100ms}) == "");
+  }
+  SUBCASE("what the predicate throws passes") {
+    peer p{stopped};
+    p.fails(trouble{1});
+    auto op = again::fallback(std::ref(p), 1).when([](const trouble&) -> bool { throw std::runtime_error{"why"}; });
+    CHECK_THROWS_WITH(w.run(op), "why");
+  }
 }
 
 TEST_CASE("exceptions of the operation, the substitute and its function pass") {

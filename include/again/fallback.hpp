@@ -5,15 +5,18 @@
 /// ```cpp
 /// auto quote = co_await again::fallback(again::retry(polite, api.get("/quote")), cached);                // a value
 /// auto q = co_await again::fallback(first, [](const auto& why) { return stale(why.reason()); });         // a function of the error
+/// auto s = co_await again::fallback(first, stale).when([](const auto& why) { return why.attempts() > 0; });   // only of these failures
 /// auto r = co_await again::fallback(again::retry(polite, near.get("/x")), again::retry(polite, far.get("/x")));   // another operation
 /// ```
 ///
 /// - `instead` is an operation with the same value, or a function of the error (`const E&`, no coroutine) or none, or a value.
 /// - Result: `expected<T, E2>`, where `E2` is the error of the other operation; with a function or a value it is the first's `E`,
 ///   and it holds an error only after a stop request.
+/// - `.when(pred)`: `pred(const E&)` says which failures are answered; any other is the result, so that both must fail with the
+///   same `E` (or the other's `E2` can be made of it).
 /// - Whoever asked to stop wants no substitute: after a stop request the first error is given as it is. With another operation,
 ///   whose error may be of another type, that operation is started and sees the stop request itself.
-/// - Exceptions of either pass. - A fallback that cannot fail inside of `retry`, `hedge` or `guard` does not compile.
+/// - Exceptions of either, and of `pred`, pass. - A fallback that cannot fail inside of `retry`, `hedge` or `guard` does not compile.
 /// - Cost: none when the first one succeeds; no allocation.
 #pragma once
 
@@ -21,29 +24,46 @@
 #include <again/detail/misuse.hpp>
 #include <again/repeatable.hpp>
 
+#include <concepts>
 #include <type_traits>
 #include <utility>
 
 namespace again::inline AGAIN_ABI {
 
 /// What `fallback` returns: awaitable, and an operation.
-template <fallible_operation Op, class Instead> class [[nodiscard]] fallback_operation {
+template <fallible_operation Op, class Instead, class When = detail::any_failure>
+class [[nodiscard]] fallback_operation {
  public:
-  static constexpr bool never_fails = !fallible_operation<Instead>;
-  using run_type = detail::fallback_run<Op, Instead>;
+  static constexpr bool never_fails = !fallible_operation<Instead> && std::same_as<When, detail::any_failure>;
+  using run_type = detail::fallback_run<Op, Instead, When>;
 
-  fallback_operation(Op op, Instead instead) : op_(std::move(op)), instead_(std::move(instead)) {}
-  run_type operator()() & { return run_type{op_, instead_}; }
-  auto operator co_await() & { return detail::holding_awaiter<run_type>{std::in_place, op_, instead_}; }
-  auto operator co_await() && { return detail::holding_awaiter<run_type>{std::in_place, op_, instead_}; }
+  fallback_operation(Op op, Instead instead, When pred = {})
+      : parts_{std::move(op), std::move(instead), std::move(pred)} {}
+
+  /// Which failures are answered: `pred(const E&)`.
+  template <class Pred> auto when(Pred pred) && {
+    static_assert(
+        std::predicate<Pred&, const detail::op_error<Op>&>,
+        "again::fallback(...).when(pred): pred must take const E& of the operation's expected<T, E> and return "
+        "bool");
+    if constexpr (fallible_operation<Instead>) {
+      static_assert(std::constructible_from<detail::op_error<Instead>, detail::op_error<Op>>,
+                    "again::fallback(...).when(pred): a failure that is not answered is the result, so that the "
+                    "substitute must fail with the same error type");
+    }
+    return fallback_operation<Op, Instead, Pred>{std::move(parts_.op), std::move(parts_.instead), std::move(pred)};
+  }
+
+  run_type operator()() & { return run_type{parts_}; }
+  auto operator co_await() & { return detail::holding_awaiter<run_type>{std::in_place, parts_}; }
+  auto operator co_await() && { return detail::holding_awaiter<run_type>{std::in_place, parts_}; }
   bool repeatable() const {
-    if constexpr (fallible_operation<Instead>) return is_repeatable(op_) && is_repeatable(instead_);
-    return is_repeatable(op_);
+    if constexpr (fallible_operation<Instead>) return is_repeatable(parts_.op) && is_repeatable(parts_.instead);
+    return is_repeatable(parts_.op);
   }
 
  private:
-  Op op_;
-  Instead instead_;
+  detail::fallback_parts<Op, Instead, When> parts_;
 };
 
 template <class Op, class Instead>

@@ -10,6 +10,7 @@
 /// Each combinator without its operation is a *stage*: something that takes an operation and gives one. The last word is the
 /// outermost. What the stage's combinator can be told afterwards (`.when`, `.observe`, `.budget`, …) the stage can be told.
 /// The same rules hold as for the nested calls, with the same sentences: a mistake in a pipe does not compile either.
+/// A function that throws begins a pipe as `catching(f)`; `catching` is no stage, since what it takes does not fail otherwise.
 #pragma once
 
 #include <again/fallback.hpp>
@@ -18,6 +19,7 @@
 #include <again/limit.hpp>
 #include <again/operation.hpp>
 #include <again/rate.hpp>
+#include <again/resilient.hpp>
 #include <again/retry.hpp>
 #include <again/timeout.hpp>
 
@@ -108,6 +110,9 @@ inline auto limit(limiter& shared) {
 }
 template <detail::rate_like Shared> auto rate(Shared& shared) {
   return stage{[&shared]<class Op>(Op&& op) { return again::rate(shared, std::forward<Op>(op)); }};
+}
+inline auto resilient(resilience& peer) {
+  return stage{[&peer]<class Op>(Op&& op) { return again::resilient(peer, std::forward<Op>(op)); }};
 }
 template <class Instead> auto fallback(Instead instead) {
   return stage{

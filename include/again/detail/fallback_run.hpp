@@ -9,7 +9,6 @@
 #include <again/operation.hpp>
 
 #include <concepts>
-#include <cstdint>
 #include <exception>
 #include <optional>
 #include <type_traits>
@@ -37,124 +36,126 @@ concept substitutes =
     (!operation<Instead> && (std::convertible_to<substitute_t<Instead, op_error<Op>>, op_value<Op>> ||
                              (std::is_void_v<op_value<Op>> && std::is_void_v<substitute_t<Instead, op_error<Op>>>)));
 
-/// The substitute is an operation.
-template <class Op, class Instead> class fallback_run {
-  using view = result_view<Op>;
+/// Answers every failure.
+struct any_failure {
+  template <class E> constexpr bool operator()(const E&) const noexcept { return true; }
+};
 
+template <class Op, class Instead, class When> struct fallback_parts {
+  Op op;
+  Instead instead;
+  [[no_unique_address]] When when;
+};
+
+/// What both kinds share: the operation, started and looked at. Run: has `void failed(error&)`, which may throw, and what it
+/// returns: is it over?
+template <class Run, class Op, class Instead, class When> class fallback_first {
  public:
-  using result_type = operation_result_t<Instead>;
-
-  fallback_run(Op& op, Instead& instead) noexcept : op_{op}, instead_{instead} {}
-  fallback_run(const fallback_run&) = delete;
-  fallback_run& operator=(const fallback_run&) = delete;
-  ~fallback_run() = default;
-  [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<fallback_run>{*this}; }
+  explicit fallback_first(fallback_parts<Op, Instead, When>& parts) noexcept : parts_{parts} {}
+  fallback_first(const fallback_first&) = delete;
+  fallback_first& operator=(const fallback_first&) = delete;
+  [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<Run>{static_cast<Run&>(*this)}; }
 
   bool start(continuation k, const context& ctx) noexcept {
     k_ = k;
     ctx_ = &ctx;
-    return first_.start(op_, {&fallback_run::first_done, this}, ctx) && settle();
+    return first_.start(parts_.op, {&fallback_first::first_done, this}, ctx) && settle();
   }
-  std::exception_ptr exception() noexcept {
-    return thrown_ ? thrown_ : fell_back_ ? second_.exception() : first_.exception();
-  }
-  result_type take() {
+
+ protected:
+  ~fallback_first() = default;
+
+  // The first one's outcome, when there is no substitute.
+  std::exception_ptr first_exception() noexcept { return thrown_ ? thrown_ : first_.exception(); }
+  template <class Result> Result take_first() {
     if (thrown_) std::rethrow_exception(thrown_);
-    if (fell_back_) return second_.take();
     if (result_ == nullptr) std::rethrow_exception(first_.exception());
+    if (!result_->has_value()) {
+      if constexpr (std::constructible_from<typename Result::error_type, op_error<Op>>)
+        return Result(unexpect, typename Result::error_type(std::move(result_->error())));
+    }
     if constexpr (std::is_void_v<op_value<Op>>) {
-      return result_type();
+      return Result();
     } else {
-      return result_type(*std::move(*result_));
+      return Result(*std::move(*result_));
     }
   }
 
+  fallback_parts<Op, Instead, When>& parts_;
+  continuation k_;
+  const context* ctx_ = nullptr;
+  result_view<Op> first_;
+  typename result_view<Op>::result_type* result_ = nullptr;
+  std::exception_ptr thrown_;
+
  private:
   static void first_done(void* p) noexcept {
-    fallback_run& self = *static_cast<fallback_run*>(p);
+    fallback_first& self = *static_cast<fallback_first*>(p);
     if (self.settle()) self.k_();
   }
-  // True: it is over.
   bool settle() noexcept {
     try {
       result_ = first_.look();
-      if (result_ == nullptr || result_->has_value()) return true;
+      if (result_ == nullptr || result_->has_value() || !parts_.when(std::as_const(result_->error()))) return true;
+      return static_cast<Run*>(this)->failed(result_->error());
     } catch (...) {
       thrown_ = std::current_exception();
       return true;
     }
-    result_ = nullptr;
-    first_.reset();
-    fell_back_ = true;
-    return second_.start(instead_, k_, *ctx_);
   }
+};
 
-  Op& op_;
-  Instead& instead_;
-  continuation k_;
-  const context* ctx_ = nullptr;
-  typename view::result_type* result_ = nullptr;
-  std::exception_ptr thrown_;
+/// The substitute is an operation.
+template <class Op, class Instead, class When>
+class fallback_run : public fallback_first<fallback_run<Op, Instead, When>, Op, Instead, When> {
+  using base = fallback_first<fallback_run, Op, Instead, When>;
+
+ public:
+  using result_type = operation_result_t<Instead>;
+  using base::base;
+
+  std::exception_ptr exception() noexcept { return fell_back_ ? second_.exception() : this->first_exception(); }
+  result_type take() { return fell_back_ ? second_.take() : this->template take_first<result_type>(); }
+
+ private:
+  friend base;
+  bool failed(op_error<Op>&) noexcept {
+    this->result_ = nullptr;
+    this->first_.reset();
+    fell_back_ = true;
+    return second_.start(this->parts_.instead, this->k_, *this->ctx_);
+  }
   bool fell_back_ = false;
-  view first_;
   attempt_slot<Instead> second_;
 };
 
 /// The substitute is a value, or a function that makes one.
-template <class Op, class Instead>
+template <class Op, class Instead, class When>
   requires(!operation<Instead>)
-class fallback_run<Op, Instead> {
+class fallback_run<Op, Instead, When> : public fallback_first<fallback_run<Op, Instead, When>, Op, Instead, When> {
+  using base = fallback_first<fallback_run, Op, Instead, When>;
+
  public:
   using result_type = operation_result_t<Op>;
+  using base::base;
 
-  fallback_run(Op& op, Instead& instead) noexcept : op_{op}, instead_{instead} {}
-  fallback_run(const fallback_run&) = delete;
-  fallback_run& operator=(const fallback_run&) = delete;
-  ~fallback_run() = default;
-  [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<fallback_run>{*this}; }
-
-  bool start(continuation k, const context& ctx) noexcept {
-    k_ = k;
-    ctx_ = &ctx;
-    if (!first_.start(op_, {&fallback_run::first_done, this}, ctx)) return false;
-    settle();
-    return true;
-  }
-  std::exception_ptr exception() noexcept { return thrown_; }
-  result_type take() {
-    if (thrown_) std::rethrow_exception(thrown_);
-    return *std::move(result_);
-  }
+  std::exception_ptr exception() noexcept { return substitute_ ? nullptr : this->first_exception(); }
+  result_type take() { return substitute_ ? *std::move(substitute_) : this->template take_first<result_type>(); }
 
  private:
-  static void first_done(void* p) noexcept {
-    fallback_run& self = *static_cast<fallback_run*>(p);
-    self.settle();
-    self.k_();
+  friend base;
+  bool failed(op_error<Op>& e) {
+    if (this->ctx_->stop.stop_requested()) return true;
+    if constexpr (std::is_void_v<op_value<Op>>) {
+      if constexpr (std::is_void_v<substitute_t<Instead, op_error<Op>>>) call_with(this->parts_.instead, e);
+      substitute_.emplace();
+    } else {
+      op_value<Op> value = call_with(this->parts_.instead, std::as_const(e));
+      substitute_.emplace(std::move(value));
+    }
+    return true;
   }
-  void settle() noexcept {
-    thrown_ = first_.exception();
-    if (thrown_) return;
-    try {
-      result_.emplace(first_.take());
-      if (result_->has_value() || ctx_->stop.stop_requested()) return;
-      if constexpr (std::is_void_v<op_value<Op>>) {
-        if constexpr (std::is_void_v<substitute_t<Instead, op_error<Op>>>) call_with(instead_, result_->error());
-        result_.emplace();
-      } else {
-        op_value<Op> substitute = call_with(instead_, result_->error());
-        result_.emplace(std::move(substitute));
-      }
-    } catch (...) { thrown_ = std::current_exception(); }
-  }
-
-  Op& op_;
-  Instead& instead_;
-  continuation k_;
-  const context* ctx_ = nullptr;
-  std::exception_ptr thrown_;
-  std::optional<result_type> result_;
-  attempt_slot<Op> first_;
+  std::optional<result_type> substitute_;
 };
 
 }  // namespace again::inline AGAIN_ABI::detail
