@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <again/budget.hpp>
 
+#include <again/detail/retry_guards.hpp>
 #include <again/random.hpp>
 
 #include <doctest/doctest.h>
@@ -300,6 +301,40 @@ TEST_CASE("a returned reservation is forgotten with its window like any other to
   { budget::reservation r = b.reserve(zero + 200ms); }
   CHECK(b.balance(zero + 300ms) == 1);
   CHECK(b.balance(zero + 2s) == 0);
+}
+
+TEST_CASE("a call inside a repeated attempt deposits nothing, and gives back only what it took") {
+  using guards = detail::retry_guards<budget>;
+  const time_point now{1h};
+  budget ratio{budgets::ratio{.share = 1, .floor_per_second = 0}};
+  {
+    guards::call first{guards{&ratio}};
+    guards::call further{guards{&ratio}};
+    CHECK(first.admit(now));
+    CHECK(further.admit(now, true));
+    CHECK(ratio.balance(now) == 1);
+  }
+  budget slots{budgets::in_flight{.share = 1, .floor = 0}};
+  slots.first_attempt(now);
+  {
+    guards::call further{guards{&slots}};
+    CHECK(further.admit(now, true));
+    further.succeeded(now);
+  }
+  CHECK(slots.balance(now) == 1);  // the one that is in flight, and not one fewer
+  budget tokens{budgets::tokens{.capacity = 10, .cost = 5}};
+  {
+    auto spent = tokens.reserve(now);
+    spent.sent();
+  }
+  guards::call further{guards{&tokens}};
+  CHECK(further.admit(now, true));
+  further.succeeded(now);
+  CHECK(tokens.balance(now) == 5);  // no first try
+  guards::call first{guards{&tokens}};
+  CHECK(first.admit(now));
+  first.succeeded(now);
+  CHECK(tokens.balance(now) == 6);
 }
 
 TEST_CASE("a budget that makes no sense is refused") {

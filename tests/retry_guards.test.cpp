@@ -61,40 +61,6 @@ TEST_CASE("the first attempt deposits, each retry withdraws before its wait") {
   CHECK(p.complaint({100ms, 100ms}) == "");
 }
 
-TEST_CASE("a call inside a repeated attempt deposits nothing, and gives back only what it took") {
-  using guards = again::detail::retry_guards<again::budget>;
-  const again::time_point now{1h};
-  again::budget ratio{again::budgets::ratio{.share = 1, .floor_per_second = 0}};
-  {
-    guards::call first{guards{&ratio}};
-    guards::call further{guards{&ratio}};
-    CHECK(first.admit(now));
-    CHECK(further.admit(now, true));
-    CHECK(ratio.balance(now) == 1);
-  }
-  again::budget slots{again::budgets::in_flight{.share = 1, .floor = 0}};
-  slots.first_attempt(now);
-  {
-    guards::call further{guards{&slots}};
-    CHECK(further.admit(now, true));
-    further.succeeded(now);
-  }
-  CHECK(slots.balance(now) == 1);  // the one that is in flight, and not one fewer
-  again::budget tokens{again::budgets::tokens{.capacity = 10, .cost = 5}};
-  {
-    auto spent = tokens.reserve(now);
-    spent.sent();
-  }
-  guards::call further{guards{&tokens}};
-  CHECK(further.admit(now, true));
-  further.succeeded(now);
-  CHECK(tokens.balance(now) == 5);  // no first try
-  guards::call first{guards{&tokens}};
-  CHECK(first.admit(now));
-  first.succeeded(now);
-  CHECK(tokens.balance(now) == 6);
-}
-
 TEST_CASE("an exhausted budget ends the retry beside the last real error") {
   world w;
   again::budget shared{again::budgets::tokens{.capacity = 1, .cost = 1}};
