@@ -106,9 +106,10 @@ class log_fields {
  private:
   static bool needs_quotes(std::string_view value) noexcept {
     if (value.empty()) return true;
-    for (const char c : value)
-      if (c <= ' ' || c == '=' || c == '"' || c == '\\' || c == 0x7f)
-        return true;  // and every byte that is not ASCII, where char is signed
+    for (const char c : value) {
+      const auto byte = static_cast<unsigned char>(c);
+      if (byte <= ' ' || byte >= 0x7f || c == '=' || c == '"' || c == '\\') return true;
+    }
     return false;
   }
   void begin(std::string_view key) {
