@@ -311,6 +311,21 @@ TEST_CASE("order per endpoint: one at a time, in the order of acceptance") {
   CHECK(b.finished == expected);
 }
 
+TEST_CASE("order per endpoint: a retry stays, so that nothing overtakes it there and nothing takes its place here") {
+  bench b{[](const pretend_transport::request& r) {
+            return r.origin == "dead" ? breaks(error_kind::refused, reach::not_sent) : answer(200);
+          },
+          {at("dead"), at("fine")},
+          {.order = ordering::per_endpoint}};
+  b.deliver(events(4));
+  for (const auto& d : b.results) {
+    CHECK(d->ok() == (d->outcomes[0].endpoint == "fine"));
+    CHECK(d->attempts() == (d->ok() ? 1 : 3));
+  }
+  CHECK(b.finished == std::vector<std::string>{"1", "3", "0", "2"});
+  CHECK(b.balanced());
+}
+
 TEST_CASE("close refuses what is new, lets what was accepted finish, and cancels what does not in time") {
   for (const duration takes : {duration{2s}, duration{1h}}) {
     bench b{[=](const auto&) { return answer(200, takes); }, {at("a", 2)}, {.in_flight = 2, .queue = 2}};
@@ -378,6 +393,9 @@ TEST_CASE("a caller that is stopped or destroyed ends its own event and no other
     co_await good.join();
   };
   sync_wait(b.loop, scenario());
+  CHECK(b.balanced());  // the attempt that was destroyed is one that the endpoint may have seen
+  CHECK((metrics_page{}.add(b.to).text().find("\nagain_sink_delivery_duration_seconds_count 3\n")) !=
+        std::string::npos);
   CHECK(b.results[1]->reason() == stop_reason::cancelled_in_attempt);
   CHECK(b.to.delivered() == 1);
   CHECK(b.to.accepted() == 3);
@@ -386,6 +404,68 @@ TEST_CASE("a caller that is stopped or destroyed ends its own event and no other
   REQUIRE(lines.size() == 2);
   CHECK(lines[0].find(R"("id":"stopped")") != std::string::npos);
   CHECK(lines[1].find(R"("id":"destroyed")") != std::string::npos);
+}
+
+TEST_CASE("a caller that is destroyed while it waits for room was refused, and its event is written down") {
+  temporary_file file;
+  dead_letter_file dead{file.path};
+  bench b{
+      [](const auto&) { return answer(200, 500ms); }, {at("a")}, {.in_flight = 1, .queue = 0, .dead_letters = &dead}};
+  const auto scenario = [&]() -> task<> {
+    const context& here = co_await get_context();
+    scope good{here};
+    b.hand_in(good, event{"good"});
+    {
+      scope destroyed{here};
+      b.hand_in(destroyed, event{"waiting"});
+      const bool slept = co_await sleep_for(100ms);
+      CHECK(slept);
+    }
+    const delivery refused = co_await b.to.try_deliver(event{"given back"});
+    CHECK(!refused);
+    co_await good.join();
+  };
+  sync_wait(b.loop, scenario());
+  CHECK(b.to.accepted() == 1);
+  CHECK(b.to.refused() == 2);
+  const auto lines = file.lines();
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].find(R"("id":"waiting")") != std::string::npos);
+  CHECK(b.balanced());
+}
+
+TEST_CASE("an event that names its endpoints goes to each of them, whatever the routing") {
+  bench b{[](const pretend_transport::request& r) { return answer(r.origin == "b" ? 400 : 200); },
+          {at("a"), at("b"), at("c")}};
+  event e{"1"};
+  e.only = {"a", "b"};
+  b.deliver({e});
+  const delivery& d = b.only();
+  CHECK(!d);
+  REQUIRE(d.outcomes.size() == 2);
+  CHECK(d.outcomes[0].endpoint == "a");
+  CHECK(d.outcomes[0].result);
+  CHECK(d.outcomes[1].endpoint == "b");
+  CHECK(!d.outcomes[1].result);
+}
+
+TEST_CASE("the letter of an event that was never begun, or was meant for one of several, says for whom it is") {
+  temporary_file file;
+  dead_letter_file dead{file.path};
+  bench b{[](const auto&) { return answer(400); },
+          {at("a"), at("b"), at("c")},
+          {.choose = [](const event& e) -> std::vector<std::size_t> {
+             return e.id == "one" ? std::vector<std::size_t>{2} : std::vector<std::size_t>{0, 1};
+           },
+           .dead_letters = &dead}};
+  b.deliver({event{"one"}});
+  CHECK(b.only().event.only.empty());
+  sync_wait(b.loop, b.to.close(0s));
+  b.deliver({event{"two"}});
+  const auto lines = file.lines();
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[0].find(R"("only":["c"])") != std::string::npos);
+  CHECK(lines[1].find(R"("only":["a","b"])") != std::string::npos);
 }
 
 TEST_CASE("what is not delivered is a dead letter before its caller knows; a broadcast's names only those that did not "
@@ -454,6 +534,23 @@ TEST_CASE("the numbers are on a page for Prometheus, by endpoint and reason") {
         "again_sink_delivery_duration_seconds_bucket{le=\"0.05\"} 2"}) {
     CHECK_MESSAGE(("\n" + page).find("\n" + std::string{line} + "\n") != std::string::npos, line);
   }
+}
+
+TEST_CASE("two sinks on one page differ in a label, and every sample is there once") {
+  bench a{[](const auto&) { return answer(200); }, {at("x")}, {.name = "orders"}},
+      b{[](const auto&) { return answer(200); }, {at("x")}, {.name = "audit"}};
+  a.deliver({event{"1"}});
+  const std::string page = metrics_page{}.add(a.to).add(b.to).text();
+  std::set<std::string> seen;
+  for (std::size_t from = 0; from < page.size();) {
+    const std::size_t end = page.find('\n', from);
+    const std::string line = page.substr(from, end - from);
+    if (line[0] != '#') CHECK_MESSAGE(seen.insert(line.substr(0, line.rfind(' '))).second, line);
+    from = end + 1;
+  }
+  CHECK(page.find("again_sink_events_accepted_total{sink=\"orders\"} 1\n") != std::string::npos);
+  CHECK(page.find("again_sink_events_accepted_total{sink=\"audit\"} 0\n") != std::string::npos);
+  CHECK(page.find("again_sink_attempts_total{sink=\"orders\",endpoint=\"x\",outcome=\"ok\"} 1\n") != std::string::npos);
 }
 
 TEST_CASE("ten thousand events with faults of every kind: one result each, and nothing is left over") {

@@ -34,8 +34,8 @@ class event {
   std::string key;
   /// With `ordering::per_key`: events of one key are delivered one after another. Empty: none.
   std::string order_key;
-  /// Names of the endpoints to send to, of those it would go to; empty: all of them. A replay sets it, so that nobody gets twice what
-  /// only others did not take.
+  /// Names of the endpoints to send to, each of them, of those it may go to; empty: as the sink's routing says. A replay sets it, so that
+  /// nobody gets twice what only others did not take, and nobody is left out.
   std::vector<std::string> only;
 };
 

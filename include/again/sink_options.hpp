@@ -33,7 +33,8 @@ struct endpoint {
   http::limits limits{};
   int max_redirects = 0;  ///< followed at most; 0: a redirect is the answer
   http::method method = http::method::post;
-  /// Deliveries under way here at a time. 16: a slow endpoint holds this many of the sink's, no more.
+  /// Deliveries under way here at a time: 16. Those that wait for a slot here hold one of the sink's meanwhile, so that with broadcast
+  /// the slowest endpoint sets the pace; round robin waits only where no endpoint has room.
   int in_flight = 16;
 };
 
@@ -44,7 +45,7 @@ enum class routing : std::uint8_t {
 
 enum class ordering : std::uint8_t {
   none,
-  per_endpoint,  ///< one at a time at each endpoint, in the order of acceptance
+  per_endpoint,  ///< one at a time at each endpoint, in the order of acceptance; retries stay where they are
   per_key,       ///< events of one `order_key` one at a time, in the order of acceptance
 };
 
@@ -55,6 +56,8 @@ enum class moving : std::uint8_t {
 };
 
 struct sink_options {
+  /// Where several sinks are on one page of numbers: the value of the label `sink` of this one's. Empty: no such label.
+  std::string name{};
   again::routing routing = routing::round_robin;
   /// Your own choice in place of `routing`: the endpoints (counted from 0) for this event; more than one: each of them. What it throws,
   /// and a choice that names none or one that is not there, goes to whoever hands the event in; the event is not accepted then.

@@ -17,6 +17,7 @@
 #include <again/when_all.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <deque>
 #include <optional>
@@ -32,6 +33,7 @@ template <http::transport T> class sink_engine {
  public:
   sink_engine(T& through, std::vector<endpoint> endpoints, sink_options o)
       : options_{std::move(o)},
+        numbers_{options_.name},
         intake_{static_cast<std::size_t>(std::max(options_.in_flight, 1)) +
                 static_cast<std::size_t>(std::max(options_.queue, 0))},
         running_{static_cast<std::size_t>(std::max(options_.in_flight, 1))} {
@@ -44,7 +46,9 @@ template <http::transport T> class sink_engine {
   }
   sink_engine(const sink_engine&) = delete;
   sink_engine& operator=(const sink_engine&) = delete;
-  ~sink_engine() = default;
+  ~sink_engine() {
+    assert(shared_.presence.here() == 0 && "again::sink: destroyed with deliveries under way; await close() first");
+  }
 
   pending_delivery deliver(event e, bool may_wait) { return {shared_, run(std::move(e), may_wait)}; }
 
@@ -71,15 +75,20 @@ template <http::transport T> class sink_engine {
   // An event on its way. However its coroutine ends, it ends as counted, written down and out of every line.
   class entry {
    public:
-    entry(sink_engine& s, const context& ctx, event e) : result{std::move(e)}, sink_{s}, home_{*ctx.scheduler} {}
+    /// `named`: the endpoints it is meant for, each of them; null: any one of the sink's.
+    entry(sink_engine& s, const context& ctx, event e, const legs* named)
+        : result{std::move(e)}, sink_{s}, home_{*ctx.scheduler}, named_{named} {}
     entry(const entry&) = delete;
     entry& operator=(const entry&) = delete;
     ~entry() {
-      if (result.accepted && !ended_) {
+      if (!ended_ && !given_back) {
         if (result.outcomes.empty())
           result.not_begun = begun_ ? stop_reason::cancelled_in_attempt : stop_reason::cancelled_before_start;
-        sink_.numbers_.abandoned.add();
         write_down();
+        if (result.accepted)
+          sink_.numbers_.abandon(home_.now() - since_);
+        else
+          sink_.numbers_.cancelled.add();
       }
       if (result.accepted) (begun_ ? sink_.numbers_.in_flight : sink_.numbers_.queued).add(-1);
       if (lane_ != nullptr && --lane_->second.users == 0) {
@@ -138,15 +147,31 @@ template <http::transport T> class sink_engine {
       if (file == nullptr) return;
       bool done = false;
       try {
-        done = file->write(result, home_.wall_now());
+        done = file->write(addressed(), home_.wall_now());
       } catch (...) {  // out of memory: as lost as on a full disk
       }
+      if (addressed_) result.event.only.clear();
       (done ? sink_.numbers_.written : sink_.numbers_.lost).add();
       result.dead_letter = done ? dead_letter::written : dead_letter::lost;
     }
 
+    // The letter says whom it is for, as the choice was made for this event and not for whoever sends it again.
+    const delivery& addressed() {
+      if (named_ == nullptr || sink_.places_.size() < 2 || !result.event.only.empty()) return result;
+      addressed_ = true;
+      if (result.outcomes.empty()) {
+        for (const std::size_t at : *named_) result.event.only.push_back(sink_.places_[at].name);
+      } else {
+        for (const endpoint_outcome& o : result.outcomes)
+          if (!o.result) result.event.only.emplace_back(o.endpoint);
+      }
+      return result;
+    }
+
     sink_engine& sink_;
     scheduler& home_;
+    const legs* named_;
+    bool addressed_ = false;
     time_point since_;
     typename lanes::value_type* lane_ = nullptr;
     bool begun_ = false;
@@ -156,8 +181,8 @@ template <http::transport T> class sink_engine {
   task<delivery> run(event e, bool may_wait) {
     const context& here = co_await get_context();
     const legs to = legs_of(e);  // throws before anything is accepted
-    const bool roams = !options_.choose && options_.routing == routing::round_robin;
-    entry in{*this, here, std::move(e)};
+    const bool roams = !options_.choose && options_.routing == routing::round_robin && e.only.empty();
+    entry in{*this, here, std::move(e), roams ? nullptr : &to};
     if (closed()) co_return in.refuse(numbers_.closed, stop_reason::cancelled_before_start);
     bool room = intake_.try_enter();
     if (!room && !may_wait) {

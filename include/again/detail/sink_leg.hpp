@@ -63,16 +63,22 @@ template <http::transport T> class sink_leg {
   }
   sink_leg(const sink_leg&) = delete;
   sink_leg& operator=(const sink_leg&) = delete;
-  ~sink_leg() { here().numbers.in_flight.add(-1); }
+  ~sink_leg() {
+    if (running_) here().numbers.cut_off(made_ > 0);
+    here().numbers.in_flight.add(-1);
+  }
 
   sink_place<T>& here() noexcept { return places_[at_]; }
 
   /// The next attempt.
   auto next() {
     if (std::exchange(move_on_, false)) move();
-    return operation()();
+    http::send_operation<T>& send = operation();
+    running_ = true;
+    return send();
   }
   void seen(const attempt_record& r) {
+    running_ = false;
     ++made_;
     trace_.push(r);
     here().numbers.attempted(r);
@@ -84,9 +90,10 @@ template <http::transport T> class sink_leg {
   }
 
  private:
-  // To the next endpoint that has room; where none has, it stays: its slot is there.
+  // To the next endpoint that has room; where none has, it stays: its slot is there. Where endpoints keep an order it stays too: it
+  // would come there after events that were accepted later, and leave its place here to one of them before its own final result.
   void move() {
-    if (roams_ == nullptr) return;
+    if (roams_ == nullptr || options_.order == ordering::per_endpoint) return;
     const std::size_t n = roams_->size();
     std::size_t from = 0;
     while (from < n && (*roams_)[from] != at_) ++from;
@@ -116,6 +123,7 @@ template <http::transport T> class sink_leg {
   std::vector<std::pair<std::size_t, http::send_operation<T>>> sends_;
   int made_ = 0;
   bool move_on_ = false;
+  bool running_ = false;  // an attempt, of which nothing is known yet
   attempt_trace trace_;
 };
 

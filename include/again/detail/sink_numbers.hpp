@@ -31,6 +31,11 @@ struct endpoint_numbers {
     if (r.attempt > 1) retries.add();
     if (r.took >= duration::zero()) took.observe(r.took);
   }
+  /// An attempt of which nobody will ever know how far it got: its delivery was destroyed, or it threw.
+  void cut_off(bool retry) noexcept {
+    attempts[static_cast<std::size_t>(reach::maybe_sent)].add();
+    if (retry) retries.add();
+  }
 };
 
 struct sink_numbers {
@@ -41,8 +46,11 @@ struct sink_numbers {
   gauge in_flight, queued;
   histogram took;
   std::deque<endpoint_numbers> endpoints;
+  std::string labels;  // of all samples: which sink; empty where there is one
 
-  void add_endpoint(std::string_view name) { endpoints.emplace_back().labels = metric_label("endpoint", name); }
+  explicit sink_numbers(std::string_view sink) : labels{sink.empty() ? "" : metric_label("sink", sink)} {}
+
+  void add_endpoint(std::string_view name) { endpoints.emplace_back().labels = with("endpoint", name); }
 
   void ended(const delivery& d) noexcept {
     if (!d.accepted) return;
@@ -52,6 +60,10 @@ struct sink_numbers {
       failed[static_cast<std::size_t>(d.reason().value_or(stop_reason::permanent))].add();
     }
     took.observe(d.elapsed);
+  }
+  void abandon(duration after) noexcept {
+    abandoned.add();
+    took.observe(after);
   }
   std::uint64_t failed_in_all() const noexcept {
     std::uint64_t n = abandoned.value();
@@ -66,25 +78,27 @@ struct sink_numbers {
   }
 
   void write_to(metrics_page& page) const {
-    page.add("again_sink_events_accepted_total", "Events taken in; at rest delivered + failed.", accepted);
-    page.add("again_sink_events_delivered_total", "Events that every endpoint they were meant for took.", delivered);
+    page.add("again_sink_events_accepted_total", "Events taken in; at rest delivered + failed.", accepted, labels);
+    page.add("again_sink_events_delivered_total", "Events that every endpoint they were meant for took.", delivered,
+             labels);
     constexpr std::string_view failures = "again_sink_events_failed_total",
                                failures_help = "Events finally not delivered, by why the last attempt was the last.";
     for (std::size_t i = 0; i < reasons; ++i)
-      page.add(failures, failures_help, failed[i], metric_label("reason", name(static_cast<stop_reason>(i))));
-    page.add(failures, failures_help, abandoned, metric_label("reason", "abandoned"));
+      page.add(failures, failures_help, failed[i], with("reason", name(static_cast<stop_reason>(i))));
+    page.add(failures, failures_help, abandoned, with("reason", "abandoned"));
     constexpr std::string_view refusals = "again_sink_events_refused_total",
                                refusals_help = "Events not taken in, which their callers were told.";
-    page.add(refusals, refusals_help, overloaded, metric_label("reason", "overloaded"));
-    page.add(refusals, refusals_help, closed, metric_label("reason", "closed"));
-    page.add(refusals, refusals_help, cancelled, metric_label("reason", "cancelled"));
-    page.add("again_sink_events_in_flight", "Events being delivered now.", in_flight);
-    page.add("again_sink_queue_length", "Events taken in and not begun yet.", queued);
-    page.add("again_sink_delivery_duration_seconds", "From acceptance to the final result, the queue included.", took);
+    page.add(refusals, refusals_help, overloaded, with("reason", "overloaded"));
+    page.add(refusals, refusals_help, closed, with("reason", "closed"));
+    page.add(refusals, refusals_help, cancelled, with("reason", "cancelled"));
+    page.add("again_sink_events_in_flight", "Events being delivered now.", in_flight, labels);
+    page.add("again_sink_queue_length", "Events taken in and not begun yet.", queued, labels);
+    page.add("again_sink_delivery_duration_seconds", "From acceptance to the final result, the queue included.", took,
+             labels);
     constexpr std::string_view letters = "again_sink_dead_letters_total",
                                letters_help = "Undelivered events, by whether they could be written down.";
-    page.add(letters, letters_help, written, metric_label("result", "written"));
-    page.add(letters, letters_help, lost, metric_label("result", "lost"));
+    page.add(letters, letters_help, written, with("result", "written"));
+    page.add(letters, letters_help, lost, with("result", "lost"));
     for (const endpoint_numbers& e : endpoints) {
       for (std::size_t i = 0; i < e.attempts.size(); ++i) {
         page.add("again_sink_attempts_total", "Attempts, by success or how far they got.", e.attempts[i],
@@ -95,6 +109,11 @@ struct sink_numbers {
       page.add("again_sink_endpoint_in_flight", "Deliveries that hold a slot of the endpoint.", e.in_flight, e.labels);
       page.add("again_sink_attempt_duration_seconds", "Time of one attempt.", e.took, e.labels);
     }
+  }
+
+ private:
+  std::string with(std::string_view name, std::string_view value) const {
+    return labels.empty() ? metric_label(name, value) : labels + ',' + metric_label(name, value);
   }
 };
 
