@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,8 +25,9 @@ class answers {
   static constexpr std::size_t longest_body = std::size_t{16} << 10U;  ///< bytes kept of each answer
   static constexpr std::size_t largest_page = 1000;
 
-  /// Keeps the last `most` of them: older ones are forgotten.
-  explicit answers(std::size_t most) : most_{most} {}
+  /// Keeps the last `most` of them, and of those what fits into `most_bytes`: older ones are forgotten.
+  explicit answers(std::size_t most, std::size_t most_bytes = std::size_t{16} << 20U)
+      : most_{most}, most_bytes_{most_bytes} {}
 
   void keep(const again::delivery& d) {
     const auto now =
@@ -47,8 +49,12 @@ class answers {
       j["at_ms"] = now;
       std::string text = one_line(j);
       const std::lock_guard lock{mutex_};
-      if (kept_.size() == most_) kept_.pop_front();
+      bytes_ += text.size();
       kept_.push_back(std::move(text));
+      while (kept_.size() > most_ || (bytes_ > most_bytes_ && kept_.size() > 1)) {
+        bytes_ -= kept_.front().size();
+        kept_.pop_front();
+      }
     }
   }
 
@@ -57,16 +63,17 @@ class answers {
     std::string body;
   };
   /// What GET /export answers: 204 where there is nothing, 400 with a reason where a parameter is wrong. `poll` takes the items away.
-  page get(std::string_view type, std::string_view number, std::string_view size) {
+  page get(const std::optional<std::string>& type, const std::optional<std::string>& number,
+           const std::optional<std::string>& size) {
     const auto bad = [](std::string_view parameter, std::string_view why) {
       json j;
       j["error"] = std::string{parameter} + ": " + std::string{why};
       return page{400, one_line(j)};
     };
-    if (!type.empty() && type != "peek" && type != "poll") return bad("type", "neither peek nor poll");
-    const auto n = number.empty() ? 1 : whole_number<std::size_t>(number);
+    if (type && *type != "peek" && *type != "poll") return bad("type", "neither peek nor poll");
+    const auto n = number ? whole_number<std::size_t>(*number) : 1;
     if (!n || *n < 1) return bad("pageNum", "not a whole number of at least 1");
-    const auto each = size.empty() ? 10 : whole_number<std::size_t>(size);
+    const auto each = size ? whole_number<std::size_t>(*size) : 10;
     if (!each || *each < 1 || *each > largest_page) return bad("pageSize", "not a whole number from 1 to 1000");
 
     const std::lock_guard lock{mutex_};
@@ -78,14 +85,18 @@ class answers {
     if (first == last) return {204, {}};
     std::string items;
     for (auto item = first; item != last; ++item) items.append(items.empty() ? "" : ",").append(*item);
-    if (type == "poll") kept_.erase(first, last);
+    if (type == "poll") {
+      for (auto item = first; item != last; ++item) bytes_ -= item->size();
+      kept_.erase(first, last);
+    }
     return {200,
             fmt::format("{{\"pageNum\":{},\"pageSize\":{},\"total\":{},\"items\":[{}]}}", *n, *each, total, items)};
   }
 
  private:
-  std::size_t most_;
+  std::size_t most_, most_bytes_;
   std::mutex mutex_;
+  std::size_t bytes_ = 0;
   std::deque<std::string> kept_;
 };
 
