@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 // demo: a misbehaving server, some hundred events delivered to it, and the proof that none was lost and none sent in secret.
-#include "delivery.hpp"
+#include "event.hpp"
 #include "line_source.hpp"
+#include "options.hpp"
+#include "outcome.hpp"
 #include "progress.hpp"
 
 #include "support/misbehaving_server.hpp"
 
+#include <again/again.hpp>
 #include <again/explain.hpp>
 #include <again/format.hpp>
+#include <again/sink.hpp>
 
 #include <fmt/format.h>
 
@@ -39,7 +43,7 @@ constexpr auto persistent = again::checked({
     .attempt_timeout = 400ms,
     .deadline = 6s,
 });
-constexpr std::size_t at_once = 24;
+constexpr int at_once = 24;
 
 // ── what the server does to whom ──
 
@@ -83,20 +87,19 @@ struct delivered {
   outcome result;
 };
 
-class record_keeper {
+class record_keeper : public again::delivery_observer {
  public:
-  record_keeper(line_source& source, std::uint64_t total) : source_{source}, progress_{total} {}
+  explicit record_keeper(line_source& source) : source_{source}, progress_{0} {}
 
-  void refuse(std::size_t line, const std::string& why) { fmt::print(stderr, "demo: line {}: {}\n", line, why); }
-  void began(const event&) { ++progress_.running; }
-  void attempted(const event&, const again::attempt_record& record) {
+  void began() { ++progress_.running; }
+  void attempted(const again::event&, std::string_view, const again::attempt_record& record) override {
     if (record.attempt > 1) ++progress_.retries;
     progress_.draw(source_.bytes_read());
   }
-  void finished(const event& e, const outcome& o) {
+  void result(std::size_t line, again::delivery d) {
     --progress_.running;
-    ++(o.ok ? progress_.delivered : progress_.failed);
-    results.emplace(e.line, delivered{e.line, o});
+    ++(d ? progress_.delivered : progress_.failed);
+    results.emplace(line, delivered{line, outcome_of(std::move(d.outcomes.at(0)))});
     progress_.draw(source_.bytes_read());
   }
   void clear() { progress_.clear(); }
@@ -106,6 +109,30 @@ class record_keeper {
   line_source& source_;
   progress progress_;
 };
+
+/// Hands lines to the sink, one after another.
+again::task<> deliver_lines(line_source& source, again::sink& to, record_keeper& record) {
+  for (;;) {
+    auto line = co_await source.next();
+    if (!line) co_return;
+    auto parsed = parse_event(std::move(line->text), line->number);
+    if (!parsed) throw usage_error{fmt::format("line {}: {}", line->number, parsed.error())};
+    again::event e{std::move(parsed->id), std::move(parsed->body)};
+    e.headers.add("Content-Type", parsed->content_type);
+    e.key = std::move(parsed->key);
+    record.began();
+    again::delivery d = co_await to.deliver(std::move(e));
+    record.result(line->number, std::move(d));
+  }
+}
+
+again::task<> deliver_all(line_source& source, again::sink& to, record_keeper& record) {
+  const again::context& here = co_await again::get_context();
+  again::scope workers{here};
+  for (int i = 0; i < at_once; ++i) workers.spawn(deliver_lines(source, to, record));
+  co_await workers.join();
+  co_await to.close(again::duration::zero());
+}
 
 double seconds(again::duration d) { return std::chrono::duration<double>(d).count(); }
 
@@ -177,8 +204,6 @@ int demo(const std::string& path) {
              plan.size());
   std::fflush(stdout);
 
-  retry_options how;
-  how.policy = persistent;
   again::run_loop loop;
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) throw usage_error{"cannot read " + path};
@@ -186,9 +211,17 @@ int demo(const std::string& path) {
   std::multimap<std::size_t, delivered> results;
   {
     line_source source{loop, file, std::size_t{1} << 20U};
-    record_keeper record{source, 0};
-    delivery to{{*again::http::parse_url(server.url("/events"))}, how, at_once, true};
-    again::sync_wait(loop, deliver_all(source, to, at_once, std::size_t{1} << 20U, record));
+    record_keeper record{source};
+    again::endpoint events;
+    events.url = *again::http::parse_url(server.url("/events"));
+    events.policy = persistent;
+    events.in_flight = at_once;
+    again::sink_options bounds;
+    bounds.in_flight = at_once;
+    bounds.observer = &record;
+    again::sink to{{events}, bounds};
+    source.start();
+    again::sync_wait(loop, deliver_all(source, to, record));
     record.clear();
     results = std::move(record.results);
   }

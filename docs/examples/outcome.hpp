@@ -2,6 +2,7 @@
 // What became of one send or delivery, and how it is written as JSON.
 #pragma once
 
+#include <again/delivery.hpp>
 #include <again/expected.hpp>
 #include <again/failure.hpp>
 #include <again/http/error.hpp>
@@ -10,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cmath>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,7 +33,8 @@ struct outcome {
   int redirects = 0;  ///< that the last attempt followed, each a request of its own
   again::duration elapsed{};
   std::optional<std::string> body;           ///< of a complete answer
-  std::vector<again::attempt_record> trace;  ///< all of them
+  std::vector<again::attempt_record> trace;  ///< oldest first
+  std::size_t trace_dropped = 0;             ///< earlier attempts that are not in it
 };
 
 using http_result = again::expected<again::http::response, again::failure<again::http::error>>;
@@ -63,6 +66,17 @@ inline outcome outcome_of(http_result&& result, std::vector<again::attempt_recor
     }
   }
   return o;
+}
+
+/// The same of what a sink says of one endpoint.
+inline outcome outcome_of(again::endpoint_outcome&& o) {
+  std::vector<again::attempt_record> trace;
+  trace.reserve(o.trace.size());
+  for (std::size_t i = 0; i < o.trace.size(); ++i) trace.push_back(o.trace[i]);
+  outcome all = outcome_of(std::move(o.result), std::move(trace), o.elapsed);
+  all.attempts = o.attempts;
+  all.trace_dropped = o.trace.dropped();
+  return all;
 }
 
 /// One that was never sent.
@@ -106,12 +120,17 @@ inline void add_to(json& report, const outcome& o) {
   report["elapsed_ms"] = milliseconds(o.elapsed);
 }
 
+inline void add_trace(json& report, const outcome& o) {
+  report["trace"] = to_json(o.trace);
+  if (o.trace_dropped > 0) report["trace_dropped"] = o.trace_dropped;
+}
+
 /// All of it, as `send` prints it.
 inline json report_of(const outcome& o) {
   json report;
   add_to(report, o);
   report["body"] = o.body ? json(*o.body) : json(nullptr);
-  report["trace"] = to_json(o.trace);
+  add_trace(report, o);
   return report;
 }
 

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <utility>
 
 using namespace std::chrono_literals;
 
