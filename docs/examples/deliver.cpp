@@ -21,8 +21,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -32,7 +32,6 @@
 #include <utility>
 #include <vector>
 
-#include <csignal>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -80,15 +79,11 @@ class reporter : public again::delivery_observer {
     std::vector<outcome> each;
     json parts = json::array();
     for (again::endpoint_outcome& o : d.outcomes) {
-      std::vector<again::attempt_record> trace;
-      trace.reserve(o.trace.size());
-      for (std::size_t i = 0; i < o.trace.size(); ++i) trace.push_back(o.trace[i]);
-      each.push_back(outcome_of(std::move(o.result), std::move(trace), o.elapsed));
-      each.back().attempts = o.attempts;
       json part;
       part["endpoint"] = o.endpoint;
+      each.push_back(outcome_of(std::move(o)));
       add_to(part, each.back());
-      part["trace"] = to_json(each.back().trace);
+      add_trace(part, each.back());
       parts.push_back(std::move(part));
     }
     const auto first_failed = [&each]() -> const outcome* {
@@ -104,7 +99,7 @@ class reporter : public again::delivery_observer {
     for (const outcome& o : each) whole.attempts += o.attempts;
     add_to(line, whole);
     line["line"] = line_number;
-    line["trace"] = to_json(whole.trace);
+    add_trace(line, whole);
     if (several) line["endpoints"] = std::move(parts);
     if (d.dead_letter != again::dead_letter::none) line["dead_letter"] = std::string{name(d.dead_letter)};
     write(one_line(line) + '\n');
@@ -117,12 +112,11 @@ class reporter : public again::delivery_observer {
  private:
   void say(const std::string& text) {
     progress_.clear();
-    fmt::print(stderr, "{}", text);
+    complain(text);
   }
   void write(const std::string& text) {
     progress_.clear();
-    if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return;
-    if (output_failed_) return;
+    if (put(text) || output_failed_) return;
     output_failed_ = true;
     say(fmt::format("deliver: results cannot be written: {}; reading no further\n", std::strerror(errno)));
     source_.close();
@@ -139,7 +133,9 @@ class reporter : public again::delivery_observer {
 
 /// A line of input as what the sink takes, or why not.
 again::expected<again::event, std::string> event_of(input_line&& line, const deliver_settings& s) {
-  if (line.too_long) return again::unexpected<std::string>{fmt::format("oversized: more than {} bytes", s.longest)};
+  if (line.cut_off) return again::unexpected<std::string>{"cut off: reading ended inside of it"};
+  if (line.too_long)
+    return again::unexpected<std::string>{fmt::format("oversized: more than {} bytes", s.line_bound())};
   if (s.replay) {
     auto e = parse_dead_letter(line.text);
     if (!e) return e;
@@ -153,8 +149,7 @@ again::expected<again::event, std::string> event_of(input_line&& line, const del
   auto parsed = parse_event(std::move(line.text), line.number);
   if (!parsed) return again::unexpected<std::string>{std::move(parsed.error())};
   again::event e{std::move(parsed->id), std::move(parsed->body)};
-  const bool typed = std::all_of(s.endpoints.begin(), s.endpoints.end(),
-                                 [](const again::endpoint& at) { return at.headers.contains("Content-Type"); });
+  const bool typed = s.endpoints.front().headers.contains("Content-Type");  // and so all of them
   if (!typed) e.headers.add("Content-Type", parsed->content_type);
   e.key = std::move(parsed->key);
   e.order_key = std::move(parsed->order_key);
@@ -271,23 +266,41 @@ class pages {
       auto& server = servers_.emplace_back(std::make_unique<status_server>(where));
       server->serve(path, std::move(make));
       const int port = server->start();
-      fmt::print(stderr, "deliver: {} is http://{}:{}{}\n", flag, server->host(), port, path);
+      complain(fmt::format("deliver: {} is http://{}:{}{}\n", flag, server->host(), port, path));
     } catch (const usage_error& e) { throw usage_error{fmt::format("{}: {}", flag, e.what())}; }
   }
   std::vector<std::unique_ptr<status_server>> servers_;
 };
 
+/// What would be done, by endpoint where they differ.
+std::string explained(const deliver_settings& s) {
+  std::vector<std::pair<again::policy, std::string>> groups;
+  for (const again::endpoint& at : s.endpoints) {
+    const auto same = std::find_if(groups.begin(), groups.end(), [&at](const auto& g) { return g.first == at.policy; });
+    if (same == groups.end())
+      groups.emplace_back(at.policy, shown_name(at));
+    else
+      same->second += ", " + shown_name(at);
+  }
+  if (groups.empty()) groups.emplace_back(s.how.policy, "");
+  std::string text;
+  for (const auto& [policy, names] : groups) {
+    if (groups.size() > 1) text += fmt::format("{}{}:\n", text.empty() ? "" : "\n", names);
+    text += fmt::format("{}\n{}", policy, again::explain(policy));
+  }
+  return text;
+}
+
 int program(int argc, char** argv) {
   const std::vector<std::string> words{argv + 1, argv + argc};
   deliver_settings s{words};
+  if (!s.explain || s.names_endpoints()) s.find_endpoints(words);
   if (s.explain) {
-    fmt::print("{}\n{}", s.how.policy, again::explain(s.how.policy));
+    put_or_throw(explained(s));
     return 0;
   }
-  s.find_endpoints(words);
   const input_file input{s.input};
   const std::unique_ptr<again::dead_letter_file> dead = dead_letters(s, input);
-  std::signal(SIGPIPE, SIG_IGN);  // an output that nobody reads is noticed when it is written
 
   again::virtual_clock pretend{again::system_clocks().wall_now()};
   again::run_loop loop{s.how.no_wait ? static_cast<again::clock&>(pretend) : again::system_clocks(),
@@ -295,7 +308,7 @@ int program(int argc, char** argv) {
   again::inplace_stop_source closing, cancel;
   hold_interrupts();
   answers kept{s.kept_answers};
-  line_source source{loop, input.fd(), s.longest};
+  line_source source{loop, input.fd(), s.line_bound()};
   reporter report{source, input.size(), s, dead.get(), s.exported ? &kept : nullptr};
   again::sink_options bounds = s.sink_options();
   bounds.dead_letters = dead.get();
@@ -304,18 +317,18 @@ int program(int argc, char** argv) {
   transport.cacert = s.how.cacert;
   again::sink to{s.endpoints, std::move(bounds), std::move(transport)};
   const pages served{s, to, kept};
-  const interrupts signals{
-      std::chrono::duration_cast<std::chrono::milliseconds>(std::min<again::duration>(s.grace, std::chrono::hours{1})),
-      [&source, &closing] {
-        source.close();
-        closing.request_stop();
-      },
-      [&cancel] { cancel.request_stop(); }};
+  const interrupts signals{std::chrono::duration_cast<std::chrono::milliseconds>(s.grace),
+                           [&source, &closing] {
+                             source.close();
+                             closing.request_stop();
+                           },
+                           [&cancel] { cancel.request_stop(); }};
+  source.start();  // only now, that nothing read is lost where something above cannot be had
   again::sync_wait(loop, run(source, to, s, report, closing.get_token()), cancel.get_token());
 
   const std::string problem = source.problem();
-  if (!problem.empty()) fmt::print(stderr, "deliver: the input cannot be read: {}\n", problem);
-  if (to.dead_letters_lost() > 0) fmt::print(stderr, "deliver: {} dead letters LOST\n", to.dead_letters_lost());
+  if (!problem.empty()) complain(fmt::format("deliver: the input cannot be read: {}\n", problem));
+  if (to.dead_letters_lost() > 0) complain(fmt::format("deliver: {} dead letters LOST\n", to.dead_letters_lost()));
   return report.all_delivered() && problem.empty() && !source.closed() ? 0 : 1;
 }
 

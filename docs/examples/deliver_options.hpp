@@ -15,6 +15,7 @@
 #include <array>
 #include <cstddef>
 #include <fstream>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,17 +41,15 @@ struct deliver_settings {
   again::duration grace = std::chrono::seconds{5};
   bool no_key = false, explain = false, replay = false, fsync = false, log_keys = false;
 
-  explicit deliver_settings(std::vector<std::string> words) {
+  /// `own`: flags that come after those, of one endpoint.
+  explicit deliver_settings(std::vector<std::string> words, std::vector<std::string> own = {}) {
     options o{"deliver", "[options] URL...\n\nPOSTs each line of its input, one JSON event per line, and prints one "
                          "JSON result per event.\n"
                          "Several URLs take turns; a retry goes to the next one where the last did not answer."};
     how.add_to(o);
     add_to(o);
-    std::vector<char*> argv;
-    std::string program = "deliver";
-    argv.push_back(program.data());
-    for (std::string& word : words) argv.push_back(word.data());
-    urls_ = o.parse(static_cast<int>(argv.size()), argv.data());
+    urls_ = parsed(o, words);
+    parsed(o, own);
     how.finish();
   }
 
@@ -63,6 +62,17 @@ struct deliver_settings {
                         "--help tells the rest"};
     }
     if (const auto wrong = again::validate(endpoints, sink_options())) throw usage_error{*wrong};
+    const auto typed = std::count_if(endpoints.begin(), endpoints.end(),
+                                     [](const again::endpoint& at) { return at.headers.contains("Content-Type"); });
+    if (typed != 0 && static_cast<std::size_t>(typed) != endpoints.size())
+      throw usage_error{"-H: a Content-Type for some endpoints only: give it to all of them or to none"};
+  }
+  bool names_endpoints() const noexcept { return !urls_.empty() || endpoint_file; }
+  /// Of a line of input. A dead letter holds its event as JSON in JSON, the id once more: at worst six bytes for each of both.
+  std::size_t line_bound() const noexcept {
+    constexpr std::size_t times = 12, rest = 65536;
+    constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
+    return !replay ? longest : longest > (most - rest) / times ? most : longest * times + rest;
   }
 
   again::sink_options sink_options() const {
@@ -77,6 +87,13 @@ struct deliver_settings {
   }
 
  private:
+  static std::vector<std::string> parsed(const options& o, std::vector<std::string>& words) {
+    std::vector<char*> argv;
+    std::string program = "deliver";
+    argv.push_back(program.data());
+    for (std::string& word : words) argv.push_back(word.data());
+    return o.parse(static_cast<int>(argv.size()), argv.data());
+  }
   template <class T> static T one_of(std::string_view text,
                                      std::initializer_list<std::pair<std::string_view, T>> known) {
     std::string names;
@@ -93,8 +110,10 @@ struct deliver_settings {
            [this](std::string_view v) { parallel = number_in<int>(v, 1, 1024); });
     o.with("--max-line", "SIZE", "of one event (1MiB)",
            [this](std::string_view v) { longest = static_cast<std::size_t>(std::max<std::uint64_t>(size_of(v), 2)); });
-    o.with("--grace", "D", "after Ctrl-C, for what is under way (5s)",
-           [this](std::string_view v) { grace = duration_of(v); });
+    o.with("--grace", "D", "after Ctrl-C, for what is under way (5s)", [this](std::string_view v) {
+      grace = duration_of(v);
+      if (grace > std::chrono::hours{1}) throw usage_error{"must not be more than 1h"};
+    });
     o.on("--no-key", "send no Idempotency-Key: then only what was not sent is sent again", no_key);
     o.on("--explain", "print the schedule and its worst case, send nothing", explain);
 
@@ -143,8 +162,9 @@ struct deliver_settings {
 
   void add_endpoint(const std::string& text, std::string name, const deliver_settings& by) {
     auto url = again::http::parse_url(text);
-    if (!url) throw usage_error{fmt::format("URL '{}': {}", text, url.error().text())};
+    if (!url) throw usage_error{fmt::format("URL '{}': {}", shown_url(text), url.error().text())};
     again::http::request probe = again::http::request::post("/");
+    if (!by.no_key) probe.idempotency_key("probe");
     for (const auto& [field, value] : by.how.headers) probe.headers().add(field, value);
     if (const auto bad = validate(probe)) throw usage_error{fmt::format("-H: {}", bad->text())};
     const again::http::client_options client = by.how.client_options();
@@ -159,7 +179,8 @@ struct deliver_settings {
     endpoints.push_back(std::move(e));
   }
 
-  // Members other than url and name are flags: {"attempts": 6, "H": "Authorization: x"} says --attempts 6 -H 'Authorization: x'.
+  // Members other than url and name are flags: {"attempts": 6, "H": ["X: 1", "Y: 2"]} says --attempts 6 -H 'X: 1' -H 'Y: 2', after
+  // what the command line says for all.
   void read_endpoints(const std::vector<std::string>& words) {
     std::ifstream in{*endpoint_file};
     if (!in) throw usage_error{fmt::format("--endpoints: cannot read {}", *endpoint_file)};
@@ -168,22 +189,50 @@ struct deliver_settings {
     for (const auto& one : list) {
       if (!one.is_object() || !one.contains("url") || !one["url"].is_string())
         throw usage_error{"--endpoints: each one is an object with a url"};
-      std::vector<std::string> its = words;
-      for (const auto& [name, value] : one.items()) {
-        if (name == "url" || name == "name") continue;
-        static constexpr std::array global{"input", "endpoints",    "replay", "metrics",  "export", "help",
-                                           "h",     "dead-letters", "log",    "parallel", "queue",  "to"};
-        if (std::find(global.begin(), global.end(), name) != global.end())
-          throw usage_error{fmt::format("--endpoints: '{}' is not an endpoint's own", name)};
-        if (value.is_boolean() && !value.get<bool>()) continue;
-        its.push_back((name.size() == 1 ? "-" : "--") + name);
-        if (!value.is_boolean()) its.push_back(value.is_string() ? value.get<std::string>() : value.dump());
-      }
       const std::string url = one["url"].get<std::string>();
       try {
-        add_endpoint(url, one.value("name", std::string{}), deliver_settings{std::move(its)});
-      } catch (const usage_error& e) { throw usage_error{fmt::format("--endpoints: {}: {}", url, e.what())}; }
+        if (one.contains("name") && !one["name"].is_string()) throw usage_error{"'name' is not a string"};
+        add_endpoint(url, one.value("name", std::string{}), deliver_settings{words, flags_of(one)});
+      } catch (const usage_error& e) {
+        throw usage_error{fmt::format("--endpoints: {}: {}", shown_url(url), e.what())};
+      }
     }
+  }
+  static std::vector<std::string> flags_of(const nlohmann::json& one) {
+    static constexpr std::array own{"attempts",
+                                    "base",
+                                    "cap",
+                                    "factor",
+                                    "backoff",
+                                    "jitter",
+                                    "attempt-timeout",
+                                    "connect-timeout",
+                                    "deadline",
+                                    "max-body",
+                                    "rules",
+                                    "retry-statuses",
+                                    "retry-methods",
+                                    "retry-errors",
+                                    "retry-after",
+                                    "retry-after-max",
+                                    "over-max",
+                                    "H",
+                                    "endpoint-parallel"};
+    std::vector<std::string> flags;
+    for (const auto& [name, value] : one.items()) {
+      if (name == "url" || name == "name") continue;
+      if (std::find(own.begin(), own.end(), name) == own.end())
+        throw usage_error{fmt::format("'{}' is not an endpoint's own", name)};
+      const bool several = name == "H" && value.is_array();
+      for (const auto& v : several ? value : nlohmann::json::array({value})) {
+        if (!v.is_string() && !v.is_number())
+          throw usage_error{
+              fmt::format("'{}' is neither a string nor a number{}", name, name == "H" ? ", nor a list" : "")};
+        flags.push_back((name.size() == 1 ? "-" : "--") + name);
+        flags.push_back(v.is_string() ? v.get<std::string>() : v.dump());
+      }
+    }
+    return flags;
   }
 
   std::vector<std::string> urls_;

@@ -7,7 +7,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include <openssl/sha.h>
+
+#include <array>
 #include <cstddef>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,6 +27,20 @@ struct event {
   std::string content_type;
   std::string body;  ///< the line as it came
 };
+
+/// A key of 128 bits that the same parts make in every run, and no others (SHA-256). Each part is preceded by its length.
+inline std::string key_of(std::initializer_list<std::string_view> parts) {
+  std::string all;
+  for (const std::string_view part : parts) all.append(std::to_string(part.size())).append(":").append(part);
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
+  SHA256(reinterpret_cast<const unsigned char*>(all.data()), all.size(), digest.data());
+  std::string key;
+  for (std::size_t i = 0; i < 16; ++i) {
+    constexpr std::string_view hex = "0123456789abcdef";
+    (key += hex[digest[i] >> 4U]) += hex[digest[i] & 15U];
+  }
+  return key;
+}
 
 /// Reads a line, or says in half a sentence what is wrong with it. A CloudEvent (https://cloudevents.io, version 1.0) must have
 /// what its specification asks for; any other JSON object is an event as well, and named after its `id` or its line.
@@ -51,7 +69,8 @@ inline again::expected<event, std::string> parse_event(std::string&& line, std::
   e.id = text("id");
   const std::string source = text("source");
   e.order_key = text("partitionkey");
-  if (parsed.contains("specversion")) {
+  const bool unique = parsed.contains("specversion");
+  if (unique) {
     if (text("specversion") != "1.0")
       return refused{"unknown: only version 1.0 of CloudEvents is known, this is '" + text("specversion") + "'"};
     for (const char* const required : {"id", "source", "type"}) {
@@ -61,11 +80,12 @@ inline again::expected<event, std::string> parse_event(std::string&& line, std::
   } else {
     e.content_type = "application/json";
   }
-  if (e.id.empty())
-    e.id = "line-" + std::to_string(number);
-  else
-    e.key = source.empty() ? e.id : source + "#" + e.id;  // an id is unique only within its source
-  if (again::http::validate_idempotency_key(e.key)) e.key = again::http::fresh_idempotency_key();
+  if (e.id.empty()) e.id = "line-" + std::to_string(number);
+  // Of CloudEvents source and id together are unique, which is readable; any other object may come again with the same id and say
+  // something new, so that its content belongs to its key. With a '#' in the source one could not tell where the id begins.
+  if (unique && source.find('#') == std::string::npos) e.key = source + "#" + e.id;
+  if (again::http::validate_idempotency_key(e.key))
+    e.key = key_of({source, e.id, unique ? std::string_view{} : std::string_view{line}});
   e.body = std::move(line);
   return e;
 }

@@ -2,9 +2,12 @@
 // SIGINT and SIGTERM as function calls on a thread of their own, where everything is allowed that a signal handler must not do.
 #pragma once
 
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -26,8 +29,8 @@ inline sigset_t hold_interrupts() {
   return set;
 }
 
-/// The first signal calls `first`; a second one, or the end of the grace period, calls `last`. Call `hold_interrupts` before
-/// any other thread starts.
+/// The first signal calls `first`; a second one, or the end of the grace period, calls `last`; one more ends the program where it
+/// stands, which may be a write that nobody reads. Call `hold_interrupts` before any other thread starts.
 class interrupts {
  public:
   interrupts(std::chrono::milliseconds grace, std::function<void()> first, std::function<void()> last)
@@ -35,6 +38,7 @@ class interrupts {
     const sigset_t set = hold_interrupts();
     signals_ = ::signalfd(-1, &set, SFD_CLOEXEC);
     over_ = ::eventfd(0, EFD_CLOEXEC);
+    if (signals_ < 0 || over_ < 0) throw std::system_error{errno, std::generic_category(), "signalfd"};
     watch_ = std::thread{[this] { watch(); }};
   }
   interrupts(const interrupts&) = delete;
@@ -50,20 +54,33 @@ class interrupts {
  private:
   enum class woken { signal, time_up, over };
 
-  woken wait(int milliseconds) const {
-    pollfd both[2] = {{over_, POLLIN, 0}, {signals_, POLLIN, 0}};
-    const int n = ::poll(both, 2, milliseconds);
-    if (both[0].revents != 0) return woken::over;
-    if (n == 0) return woken::time_up;
-    signalfd_siginfo info{};
-    [[maybe_unused]] const auto got = ::read(signals_, &info, sizeof info);
-    return woken::signal;
+  woken wait(std::chrono::milliseconds at_most) const {
+    const auto until = std::chrono::steady_clock::now() + at_most;
+    for (;;) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+      pollfd both[2] = {{over_, POLLIN, 0}, {signals_, POLLIN, 0}};
+      const int n =
+          ::poll(both, 2, at_most < at_most.zero() ? -1 : static_cast<int>(std::max(left, left.zero()).count()));
+      if (n < 0) continue;  // a signal of another kind
+      if (both[0].revents != 0) return woken::over;
+      if (n == 0) return woken::time_up;
+      signalfd_siginfo info{};
+      if (::read(signals_, &info, sizeof info) == sizeof info) return woken::signal;
+    }
   }
   void watch() const {
-    if (wait(-1) == woken::over) return;
+    constexpr std::chrono::milliseconds ever{-1};
+    if (wait(ever) == woken::over) return;
     first_();
-    if (wait(static_cast<int>(grace_.count())) == woken::over) return;
+    if (wait(grace_) == woken::over) return;
     last_();
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+    pollfd over{over_, POLLIN, 0};
+    while (::poll(&over, 1, -1) < 0) {}
   }
 
   std::chrono::milliseconds grace_;

@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -30,27 +31,33 @@ namespace programs {
 
 struct input_line {
   std::size_t number = 0;
-  std::string text;
+  std::string text{};
   bool too_long = false;  ///< then without its text
+  bool cut_off = false;   ///< reading was ended inside of it: without its text
 };
 
 /// `co_await source.next()` gives the next line, or nothing at the end. Any number of coroutines of one loop may wait at a time.
-/// A descriptor is read as it stands; the source neither opens nor closes it.
+/// A descriptor is read as it stands; the source neither opens nor closes it. Every line of which a byte was read is given out.
 class line_source {
  public:
   line_source(again::run_loop& loop, int fd, std::size_t longest)
       : loop_{loop}, fd_{fd}, longest_{longest}, wake_{::eventfd(0, EFD_CLOEXEC)} {
     arrived_.run = [](again::work& w) noexcept { static_cast<arrival&>(w).owner->hand_out(); };
     arrived_.owner = this;
-    reader_ = std::thread{[this] { read(); }};
+    if (wake_ < 0) throw std::system_error{errno, std::generic_category(), "eventfd"};
   }
   line_source(const line_source&) = delete;
   line_source& operator=(const line_source&) = delete;
   ~line_source() {
     close();
-    reader_.join();
+    if (reader_.joinable()) reader_.join();
     loop_.forget(arrived_);
     ::close(wake_);
+  }
+
+  /// Begins to read: when nothing can go wrong any more before the lines are taken. Once.
+  void start() {
+    reader_ = std::thread{[this] { read(); }};
   }
 
   class [[nodiscard]] next_line {
@@ -99,7 +106,8 @@ class line_source {
   }
 
  private:
-  static constexpr std::size_t ahead = 256;  // lines read before anybody asked for them
+  static constexpr std::size_t ahead = 256;                          // lines read before anybody asked for them,
+  static constexpr std::size_t ahead_bytes = std::size_t{4} << 20U;  // and of how many bytes, beside one whole line
   struct arrival : again::work {
     line_source* owner = nullptr;
   };
@@ -113,13 +121,16 @@ class line_source {
     for (;;) {
       pollfd both[2] = {{fd_, POLLIN, 0}, {wake_, POLLIN, 0}};
       if (::poll(both, 2, -1) < 0 && errno != EINTR) return end(std::strerror(errno));
-      if (closed_) return end("");
+      if (closed_) {
+        if (!line.empty() || too_long) give({.number = ++number, .cut_off = true});
+        return end("");
+      }
       if (both[0].revents == 0) continue;
       const ssize_t n = ::read(fd_, part.data(), part.size());
       if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
       if (n < 0) return end(std::strerror(errno));
       if (n == 0) {
-        if (!line.empty() || too_long) give({++number, std::move(line), too_long});
+        if (!line.empty() || too_long) give({.number = ++number, .text = std::move(line), .too_long = too_long});
         return end("");
       }
       bytes_.fetch_add(static_cast<std::uint64_t>(n), std::memory_order_relaxed);
@@ -135,21 +146,22 @@ class line_source {
         rest.remove_prefix(newline + 1);
         if (!line.empty() && line.back() == '\r') line.pop_back();
         ++number;
-        if (!line.empty() || too_long) {
-          if (!give({number, std::move(line), too_long})) return end("");
-        }
+        if (!line.empty() || too_long) give({.number = number, .text = std::move(line), .too_long = too_long});
         line.clear();
         too_long = false;
       }
     }
   }
-  bool give(input_line&& line) {
+  // What was read is out of the pipe, and nobody else will ever read it: once closed it is given out without waiting for room, which is
+  // at most the rest of one part.
+  void give(input_line&& line) {
     std::unique_lock lock{mutex_};
-    room_.wait(lock, [this] { return lines_.size() < ahead || closed_; });
-    if (closed_) return false;  // not read, as far as anybody knows
+    room_.wait(lock, [&] {
+      return closed_ || lines_.empty() || (lines_.size() < ahead && lines_bytes_ + line.text.size() <= ahead_bytes);
+    });
+    lines_bytes_ += line.text.size();
     lines_.push_back(std::move(line));
     tell();
-    return true;
   }
   void end(const char* problem) {
     const std::lock_guard lock{mutex_};
@@ -177,6 +189,7 @@ class line_source {
     return false;
   }
   void pop_to(next_line& one) {  // under the mutex
+    lines_bytes_ -= lines_.front().text.size();
     one.line_ = std::move(lines_.front());
     lines_.pop_front();
     room_.notify_one();
@@ -210,6 +223,7 @@ class line_source {
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable room_;
   std::deque<input_line> lines_;
+  std::size_t lines_bytes_ = 0;
   std::deque<next_line*> waiting_;
   bool ended_ = false;
   bool told_ = false;

@@ -2,10 +2,13 @@
 // Command lines: flags with values, durations and sizes, and errors that name the flag and say what to write instead.
 #pragma once
 
+#include "streams.hpp"
+
 #include <again/clock.hpp>
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <cstdlib>
@@ -70,6 +73,17 @@ inline again::duration duration_of(std::string_view text) {
                                      : 0;
   if (size == 0) throw refused();
   return again::saturating_scale(again::duration{1}, n * size);
+}
+
+/// A URL as it may be shown, also one that is refused: without user-info, query and fragment, which may hold secrets.
+inline std::string shown_url(std::string_view text) {
+  std::string out{text.substr(0, text.find_first_of("?#"))};
+  const auto scheme = out.find("://");
+  const std::size_t from = scheme == std::string::npos ? 0 : scheme + 3;
+  const std::size_t end = std::min(out.find('/', from), out.size());
+  const auto at = out.rfind('@', end);
+  if (at != std::string::npos && at >= from && at < end) out.erase(from, at + 1 - from);
+  return out;
 }
 
 /// "1000", "64KiB", "1MiB".
@@ -152,13 +166,13 @@ class options {
   }
 
   [[noreturn]] void help() const {
-    fmt::print("usage: {} {}\n", program_, synopsis_);
+    std::string text = fmt::format("usage: {} {}\n", program_, synopsis_);
     for (const flag& f : flags_) {
-      if (f.name.empty())
-        fmt::print("\n{}\n", f.help);
-      else
-        fmt::print("  {:<26} {}\n", f.placeholder.empty() ? f.name : f.name + " " + f.placeholder, f.help);
+      text += f.name.empty()
+                  ? fmt::format("\n{}\n", f.help)
+                  : fmt::format("  {:<26} {}\n", f.placeholder.empty() ? f.name : f.name + " " + f.placeholder, f.help);
     }
+    put_or_throw(text);
     std::exit(0);
   }
 
@@ -168,13 +182,14 @@ class options {
 
 /// Runs a program: its own result, or 2 and one line on stderr where the command line is wrong.
 template <class Program> int run(std::string_view name, Program&& program) {
+  settle_streams();
   try {
     return program();
   } catch (const usage_error& e) {
-    fmt::print(stderr, "{}: {}\n", name, e.what());
+    complain(fmt::format("{}: {}\n", name, e.what()));
     return 2;
   } catch (const std::exception& e) {
-    fmt::print(stderr, "{}: {}\n", name, e.what());
+    complain(fmt::format("{}: {}\n", name, e.what()));
     return 1;
   }
 }

@@ -2,12 +2,13 @@
 // A line on a terminal that shows how a delivery goes. Draws nothing where there is no terminal.
 #pragma once
 
+#include "streams.hpp"
+
 #include <fmt/format.h>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -60,15 +61,13 @@ class progress {
                     failed + refused != 0 ? paint_.red(fmt::to_string(failed + refused)) : "0", "failed",
                     retries != 0 ? paint_.yellow(fmt::to_string(retries)) : "0", "retries", running,
                     static_cast<double>(delivered + failed) / (seconds > 0.001 ? seconds : 0.001));
-    fmt::print(stderr, "\r{}{}\x1b[K", bar(bytes_done), counts);
-    std::fflush(stderr);
+    complain(fmt::format("\r{}{}\x1b[K", bar(bytes_done), counts));
     drawn_ = true;
   }
   /// Takes the line away, so that something else can be written.
   void clear() {
     if (!drawn_) return;
-    fmt::print(stderr, "\r\x1b[K");
-    std::fflush(stderr);
+    complain("\r\x1b[K");
     drawn_ = false;
     next_ = {};
   }

@@ -60,7 +60,7 @@ settings settings_of(int argc, char** argv) {
     throw usage_error{"needs a method and a URL: send GET http://127.0.0.1:8080/; send --help tells the rest"};
   if (s.body && s.body_file) throw usage_error{"--body and --body-file exclude each other: give one of them"};
   if (words[1].find("://") == std::string::npos) {
-    throw usage_error{fmt::format("URL: '{}' has no scheme; write it like http://{}", words[1], words[1])};
+    throw usage_error{fmt::format("URL: '{0}' has no scheme; write it like http://{0}", shown_url(words[1]))};
   }
   if (s.body_file) {
     std::FILE* const file = std::fopen(s.body_file->c_str(), "rb");
@@ -103,7 +103,7 @@ http::request request_of(const settings& s, const std::string& target) {
   return r;
 }
 
-void print(const outcome& o) { fmt::print("{}\n", one_line(report_of(o))); }
+void print(const outcome& o) { put_or_throw(one_line(report_of(o)) + '\n'); }
 
 // One call from beginning to end.
 again::task<outcome> call(http::client& client, const settings& s, const std::string& target) {
@@ -116,7 +116,7 @@ again::task<outcome> call(http::client& client, const settings& s, const std::st
   std::vector<again::attempt_record> trace;
   const auto see = [&trace, &s](const again::attempt_record& record) {
     trace.push_back(record);
-    if (s.how.verbose) fmt::print(stderr, "{}\n", record);
+    if (s.how.verbose) complain(fmt::format("{}\n", record));
   };
   again::scheduler& where = co_await again::get_scheduler();
   const again::time_point start = where.now();
@@ -150,7 +150,7 @@ int program(int argc, char** argv) {
   const settings s = settings_of(argc, argv);
   const auto url = http::parse_url(s.url);
   if (!url) {  // a request that cannot be sent is a result like any other
-    fmt::print(stderr, "send: URL: {}\n", url.error());
+    complain(fmt::format("send: URL: {}\n", url.error()));
     print(not_sent(http::error_kind::invalid_request, again::stop_reason::permanent, url.error().text()));
     return 1;
   }

@@ -3,11 +3,18 @@
 
 Each test file is run as `test_X.py BIN...`: folders in which the built programs are looked for.
 """
+import array
+import contextlib
+import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import termios
+import threading
+import time
 import unittest
 
 FOLDERS = []
@@ -60,6 +67,36 @@ class Server:
             self.file.close()
 
 
+def event(number, **more):
+    return {"specversion": "1.0", "id": f"e{number}", "source": "/test", "type": "test.event", "data": {"n": number}, **more}
+
+
+def lines(*events):
+    return "".join(json.dumps(e) + "\n" for e in events).encode()
+
+
+def unread(pipe):
+    """Bytes that are still in a pipe."""
+    count = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
+
+
+def taken_in(child, what):
+    """The process has seen the signal that it was sent: another one would not be taken for the same."""
+    with open(f"/proc/{child.pid}/status") as file:
+        pending = next(int(line.split()[1], 16) for line in file if line.startswith("ShdPnd"))
+    return not pending >> (what - 1) & 1
+
+
+def wait_for(holds, seconds=20):
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            raise AssertionError("it did not happen in time")
+        time.sleep(0.01)
+
+
 class Run:
     """A finished run: `code`, `out` and `err` as text, `lines` as JSON."""
 
@@ -77,6 +114,68 @@ class Run:
     def json(self):
         (only,) = self.lines
         return only
+
+
+class Service:
+    """A running `deliver` that reads from a pipe; `ports` from what it says on stderr."""
+
+    def __init__(self, *arguments):
+        self.child = subprocess.Popen([program("deliver"), *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.ports, self.complaints, self.results = {}, [], []
+        self.threads = [threading.Thread(target=self.hear), threading.Thread(target=self.listen)]
+        for t in self.threads:
+            t.start()
+        wanted = sum(a in ("--metrics", "--export") for a in arguments)
+        wait_for(lambda: len(self.ports) == wanted or self.child.poll() is not None)
+
+    def hear(self):
+        for line in self.child.stderr:
+            text = line.decode().rstrip("\n")
+            found = re.fullmatch(r"deliver: --(metrics|export) is (http://\S+)", text)
+            if found:
+                self.ports[found[1]] = found[2]
+            else:
+                self.complaints.append(text)
+
+    def listen(self):
+        for line in self.child.stdout:
+            self.results.append(json.loads(line))
+
+    def give(self, *events):
+        self.child.stdin.write(lines(*events))
+        self.child.stdin.flush()
+
+    def end(self, by=None):
+        if by is None:
+            self.child.stdin.close()
+        else:
+            self.child.send_signal(by)
+        self.code = self.child.wait(timeout=60)
+        for t in self.threads:
+            t.join()
+        with contextlib.suppress(BrokenPipeError):
+            self.child.stdin.close()
+        self.child.stdout.close(), self.child.stderr.close()
+        return self.code
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.child.poll() is None:
+            self.end()
+
+
+def curl(url, *arguments):
+    """(status, content type, body)"""
+    done = subprocess.run(["curl", "-sS", "-w", "\n%{http_code} %{content_type}", *arguments, url], stdout=subprocess.PIPE, timeout=20, check=True)
+    body, _, last = done.stdout.decode().rpartition("\n")
+    status, _, kind = last.partition(" ")
+    return int(status), kind, body
+
+
+def samples(text):
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if not line.startswith("#")}
 
 
 def main():

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The program `deliver`: one result per event, whatever the server, the input and the user do."""
+import contextlib
 import json
 import os
 import pty
+import resource
 import select
 import signal
 import subprocess
@@ -13,18 +15,10 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Run, Server, main, program  # noqa: E402
+from harness import Run, Server, event, lines, main, program, taken_in, unread, wait_for  # noqa: E402
 
 OK = {"do": "respond", "status": 202}
 FIELDS = ["id", "ok", "status", "error", "reason", "attempts", "elapsed_ms", "line", "trace"]
-
-
-def event(number, **more):
-    return {"specversion": "1.0", "id": f"e{number}", "source": "/test", "type": "test.event", "data": {"n": number}, **more}
-
-
-def lines(*events):
-    return "".join(json.dumps(e) + "\n" for e in events).encode()
 
 
 class Results(unittest.TestCase):
@@ -85,7 +79,31 @@ class Results(unittest.TestCase):
         self.assertEqual((broken.final["requests"], good.final["requests"]), (2, 4))
 
 
+    def test_a_key_is_the_same_in_every_run_and_no_two_events_share_one(self):
+        given = [{"id": "42", "state": "new"}, {"id": "42", "state": "paid"}, {"id": "43"}, {"source": "s", "id": "43"}, {"hello": 1}, {"hello": 1},
+                 {"id": "ä"}, {"id": "ö"}, event(1, source="a#b", id="c"), event(1, source="a", id="b#c"), event(1, source="/ä")]
+        keys = []
+        for _ in range(2):
+            with Server({"*": [OK]}) as server:
+                self.assertEqual(Run("deliver", server.url(), "--parallel", 1, "--queue", 0, stdin=lines(*given)).code, 0)
+            keys.append([r["headers"]["Idempotency-Key"] for r in server.final["seen"]])
+        self.assertEqual(keys[0], keys[1])
+        self.assertEqual(len(set(keys[0])), len(given))
+        self.assertIn('"a#b#c"', keys[0])
+
+
 class Input(unittest.TestCase):
+    def test_nothing_is_read_where_the_start_fails(self):
+        text = lines(*map(event, range(10)))
+        with Server({"*": [OK]}) as server:
+            for _ in range(5):  # a thread that read would have little time
+                read, write = os.pipe()
+                os.write(write, text)
+                done = subprocess.run([program("deliver"), server.url(), "--metrics", str(server.port)], stdin=read, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+                self.assertEqual((done.returncode, unread(read)), (2, len(text)))
+                self.assertIn(b"--metrics: cannot listen on 127.0.0.1:", done.stderr)
+                os.close(read), os.close(write)
+
     def test_bad_lines_are_reported_by_number_and_do_not_stop_the_rest(self):
         text = b'{"id":"a"}\nnot json\n[1,2]\n\n\xff\xfe\n{"hello":1}\r\n{"specversion":"0.3","id":"x"}\n{"specversion":"1.0","id":"x"}\n{"big":"' + b"x" * 5000 + b'"}\n{"id":"last"}'
         with Server({"*": [OK]}) as server:
@@ -177,13 +195,70 @@ class Interrupted(unittest.TestCase):
             while server.counts()["requests"] < 1 and time.monotonic() < deadline:
                 time.sleep(0.01)
             child.send_signal(signal.SIGINT)
-            time.sleep(0.2)
+            wait_for(lambda: taken_in(child, signal.SIGINT))
             child.send_signal(signal.SIGINT)
             out, _ = child.communicate(timeout=30)
         self.assertEqual(json.loads(out)["reason"], "cancelled_in_attempt")
 
+    def test_a_third_one_ends_even_a_program_that_is_stuck(self):
+        read, write = os.pipe()  # whose reader never reads
+        os.set_blocking(write, False)
+        with contextlib.suppress(BlockingIOError):
+            while os.write(write, b"x" * 65536):
+                pass
+        os.set_blocking(write, True)
+        with Server({"*": [OK]}) as server:
+            child = subprocess.Popen([program("deliver"), server.url()], stdin=subprocess.PIPE, stdout=write, stderr=subprocess.DEVNULL)
+            child.stdin.write(lines(event(1)))
+            child.stdin.flush()
+            wait_for(lambda: server.counts()["requests"] == 1)
+            for _ in range(3):
+                child.send_signal(signal.SIGINT)
+                wait_for(lambda: child.poll() is not None or taken_in(child, signal.SIGINT))
+            self.assertEqual(child.wait(timeout=30), -signal.SIGINT)
+            child.stdin.close()
+        os.close(read), os.close(write)
+
 
 class Output(unittest.TestCase):
+    def test_a_stderr_that_cannot_be_written_costs_no_event_its_result(self):
+        text = lines(*map(event, range(5))) + b"malformed\n" + lines(*map(event, range(5, 10)))
+        read, gone = os.pipe()
+        os.close(read)
+        with Server({"*": [{"do": "respond", "status": 503}, OK]}, "--key", "Idempotency-Key") as server, open("/dev/full", "wb") as full:
+            for where in (full, gone):
+                child = subprocess.run([program("deliver"), server.url(), "--log", "logfmt", "-v", "--no-wait"], input=text, stdout=subprocess.PIPE, stderr=where, timeout=60)
+                results = [json.loads(line) for line in child.stdout.splitlines()]
+                self.assertEqual(sorted(r["id"] for r in results), sorted(f"e{i}" for i in range(10)))
+                self.assertTrue(all(r["ok"] for r in results))
+                self.assertEqual(child.returncode, 1, "for the line that was refused")
+        os.close(gone)
+
+    def test_the_schedule_that_cannot_be_written_is_no_success(self):
+        with open("/dev/full", "wb") as full:
+            for words in (["--explain"], ["--help"]):
+                child = subprocess.run([program("deliver"), *words], stdout=full, stderr=subprocess.PIPE, timeout=60)
+                self.assertEqual((child.returncode, child.stderr), (1, b"deliver: stdout cannot be written: No space left on device\n"))
+
+    def test_a_result_file_past_its_limit_is_an_error_and_not_the_end(self):
+        with Server({"*": [OK]}) as server, tempfile.TemporaryFile() as file:
+            child = subprocess.run([program("deliver"), server.url()], input=lines(event(1)), stdout=file, stderr=subprocess.PIPE, timeout=60,
+                                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)))
+        self.assertEqual(child.returncode, 1)
+        self.assertIn(b"results cannot be written: File too large", child.stderr)
+
+    def test_without_its_three_streams_nothing_takes_their_place(self):
+        with tempfile.TemporaryDirectory() as folder, Server({"*": [{"do": "respond", "status": 422}]}) as server:
+            given, dead = os.path.join(folder, "in"), os.path.join(folder, "dead")
+            with open(given, "wb") as file:
+                file.write(lines(*map(event, range(3))) + b"malformed\n")
+            code = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", program("deliver"), server.url(), "--input", given, "--dead-letters", dead],
+                                  timeout=60).returncode
+            with open(dead) as file:
+                letters = [json.loads(line) for line in file]
+        self.assertEqual((code, sorted(d["id"] for d in letters)), (1, ["e0", "e1", "e2"]))
+        self.assertEqual(server.final["requests"], 3)
+
     def test_results_that_cannot_be_written_are_no_success(self):
         with Server({"*": [OK]}) as server, open("/dev/full", "wb") as full:
             child = subprocess.run([program("deliver"), server.url()], input=lines(*map(event, range(3))), stdout=full, stderr=subprocess.PIPE, timeout=60)
@@ -232,6 +307,10 @@ class Usage(unittest.TestCase):
         for words, said in [
             ([], "needs a URL to deliver to"),
             (["127.0.0.1:9"], "URL '127.0.0.1:9'"),
+            (["http://bob:s3cret@host/in?s3cret#s3cret"], "URL 'http://host/in': user-info"),
+            (["host/in?token=s3cret"], "URL 'host/in': "),
+            ([url, "-H", "Idempotency-Key: s3cret"], "-H: "),
+            ([url, "--grace", "2h"], "--grace: must not be more than 1h"),
             ([url, "--parallel", "0"], "--parallel: '0' is not a whole number from 1 to 1024"),
             ([url, "--input", "/nowhere/at/all"], "--input: cannot read /nowhere/at/all: No such file"),
             ([url, "--input", "/"], "--input: / is a directory"),
@@ -243,6 +322,7 @@ class Usage(unittest.TestCase):
             run = Run("deliver", *words)
             self.assertEqual((run.code, run.out), (2, ""), words)
             self.assertIn(said, run.err, words)
+            self.assertNotIn("s3cret", run.err, words)
 
 
 main()

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The program `send`: what it prints, what it exits with, what it sends."""
+import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Run, Server, main  # noqa: E402
+from harness import Run, Server, main, program  # noqa: E402
 
 FIELDS = ["ok", "status", "error", "reason", "attempts", "elapsed_ms", "body", "trace"]
 TRACE_FIELDS = ["attempt", "status", "error", "reach", "wait_ms", "wait_by"]
@@ -236,6 +238,7 @@ class Usage(unittest.TestCase):
             ([], "needs a method and a URL"),
             (["GET"], "needs a method and a URL"),
             (["GET", "127.0.0.1:9"], "write it like http://127.0.0.1:9"),
+            (["GET", "bob:s3cret@127.0.0.1:9/?s3cret"], "URL: '127.0.0.1:9/' has no scheme; write it like http://127.0.0.1:9/"),
             (["GET", url, "--nonsense"], "no option --nonsense; send --help"),
             (["GET", url, "--base"], "--base needs a value: --base D"),
             (["GET", url, "--base", "10"], "--base: '10' is not a duration; write it like 250ms, 2s or 1m"),
@@ -263,6 +266,15 @@ class Usage(unittest.TestCase):
             self.assertEqual((run.code, run.out), (2, ""), words)
             self.assertIn(said, run.err, words)
             self.assertEqual(run.err.count("\n"), 1, run.err)
+            self.assertNotIn("s3cret", run.err)
+
+    def test_a_result_that_cannot_be_written_is_no_success(self):
+        with Server([OK]) as server, open("/dev/full", "wb") as full:
+            done = subprocess.run([program("send"), "GET", server.url()], stdout=full, stderr=subprocess.PIPE, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (1, b"send: stdout cannot be written: No space left on device\n"))
+        with Server([{"do": "respond", "status": 503}, OK]) as server, open("/dev/full", "wb") as full:
+            done = subprocess.run([program("send"), "GET", server.url(), "-v", "--no-wait"], stdout=subprocess.PIPE, stderr=full, timeout=60)
+        self.assertEqual((done.returncode, json.loads(done.stdout)["attempts"]), (0, 2))
 
     def test_help_lists_the_options_and_exits_0(self):
         run = Run("send", "--help")

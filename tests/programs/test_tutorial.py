@@ -54,6 +54,8 @@ class Tutorial(unittest.TestCase):
     def test_every_command_prints_what_the_page_shows(self):
         with open(PAGE, encoding="utf-8") as file:
             found = blocks(file.read())
+        if not shutil.which("promtool"):  # test_promtool.py says so
+            found = [block for block in found if "promtool" not in block[0]]
         self.assertGreaterEqual(len(found), 9)
         script = "set -o pipefail\nset -m\n" + "".join(f"echo '{MARK} {i}'\n{commands}" for i, (commands, _) in enumerate(found))
         busy, strict = [{"do": "respond", "status": 503}] * 2, [{"do": "respond", "status": 422}] * 8
@@ -62,8 +64,6 @@ class Tutorial(unittest.TestCase):
             os.mkdir(tools)
             for name in ("deliver", "sample-sink"):
                 os.symlink(os.path.abspath(program(name)), os.path.join(tools, name))
-            if not shutil.which("promtool"):
-                os.symlink("/bin/true", os.path.join(tools, "promtool"))
             for theirs, ours in (("8080", server.port), ("9464", free_port()), ("9465", free_port())):
                 script = script.replace(f":{theirs}", f":{ours}").replace(f" {theirs} ", f" {ours} ")
             run = subprocess.run(["bash", "-c", script], cwd=folder, env={**os.environ, "PATH": tools + ":" + os.environ["PATH"]}, stdout=subprocess.PIPE,
