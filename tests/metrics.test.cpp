@@ -187,7 +187,7 @@ TEST_CASE("no count is lost when several threads count at once") {
 
 TEST_CASE("promtool accepts the page") {
   if (std::system("command -v promtool >/dev/null 2>&1") != 0) {
-    MESSAGE("promtool (package prometheus) is not installed: not checked");
+    MESSAGE("promtool (package prometheus) is not installed: not checked");  // and a test of the programs is skipped
     return;
   }
   retry_metrics numbers{"quotes \"of\" the\\day"};
