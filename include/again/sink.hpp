@@ -13,8 +13,9 @@
 /// - Bounds: `in_flight` events at a time, `queue` more accepted; further calls of `deliver` wait, `try_deliver` answers `overloaded`.
 /// - Keys: each event has one Idempotency-Key, the same on every attempt, at every endpoint, and in its dead letter.
 /// - Dead letters: what `deliver` was given and did not deliver is written down before its caller has the result.
-/// - Numbers: at rest accepted = delivered + failed, and attempts = requests that an endpoint saw + those that never reached it.
-///   A delivery whose coroutine is destroyed counts as failed ("abandoned") and has its dead letter.
+/// - Numbers: at rest accepted = delivered + failed, and attempts = requests that an endpoint saw + those that never reached it; where an
+///   endpoint has `max_redirects`, each redirect that is followed is a request more. A delivery whose coroutine is destroyed counts as
+///   failed ("abandoned"), or as refused where it was still waiting for room; either way it has its dead letter.
 /// - Cancellation: a stop request of the awaiting coroutine ends its event's delivery; `close` ends them all.
 /// - Threads: one loop: `deliver`, `try_deliver` and `close` are awaited on the same one. Numbers are read from any thread.
 /// - Lifetime: outlives every delivery: destroy it after `close` has finished. Transport, dead letters and observer outlive it.

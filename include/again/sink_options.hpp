@@ -31,7 +31,7 @@ struct endpoint {
   http::rules rules{};      ///< what is worth another attempt, of the attempts made here
   http::headers headers{};  ///< sent with events that have no field of that name
   http::limits limits{};
-  int max_redirects = 0;  ///< followed at most; 0: a redirect is the answer
+  int max_redirects = 0;  ///< followed at most, each a request within its attempt; 0: a redirect is the answer
   http::method method = http::method::post;
   /// Deliveries under way here at a time: 16. Those that wait for a slot here hold one of the sink's meanwhile, so that with broadcast
   /// the slowest endpoint sets the pace; round robin waits only where no endpoint has room.

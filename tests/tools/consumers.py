@@ -25,15 +25,17 @@ def run(*command, cwd=None, env=None):
     return done.stdout
 
 
-def stage(source, folder):
+def stage(source, folder, kind):
+    # CMake's package finds the headers wherever the two folders are.
+    headers, data = ("headers/of", "share/more") if kind == "cmake" else ("include", "share")
     prefix = os.path.join(folder, "prefix")
     build = os.path.join(folder, "build")
-    run("meson", "setup", build, source, "--prefix", prefix, "-Dtests=disabled", "-Dexamples=disabled", "-Dbench=disabled")
+    run("meson", "setup", build, source, "--prefix", prefix, "--includedir", headers, "--datadir", data, "-Dtests=disabled", "-Dexamples=disabled", "-Dbench=disabled")
     run("meson", "install", "-C", build, "--quiet")
 
     with open(os.path.join(source, "include/meson.build"), encoding="utf-8") as file:
         wanted = set(re.findall(r"'(again/[^']+\.hpp)'", file.read()))
-    include = os.path.join(prefix, "include")
+    include = os.path.join(prefix, headers)
     there = {os.path.relpath(os.path.join(w, n), include) for w, _, names in os.walk(include) for n in names}
     if wanted != there:
         sys.exit(f"installed headers differ from the list: {sorted(wanted ^ there)}")
@@ -58,7 +60,7 @@ def meson_subproject(source, folder, prefix):
     build = os.path.join(folder, "consumer")
     run("meson", "setup", build, project)
     run("meson", "compile", "-C", build)
-    return [os.path.join(build, p) for p in ("core", "http") if os.path.exists(os.path.join(build, p))]
+    return [os.path.join(build, p) for p in ("core", "http")]
 
 
 def cmake(source, folder, prefix):
@@ -69,7 +71,7 @@ def cmake(source, folder, prefix):
     shutil.copytree(os.path.join(source, "tests/install/cmake"), project)
     shutil.copytree(os.path.join(source, "tests/install/src"), os.path.join(project, "src"))
     build = os.path.join(folder, "consumer")
-    run("cmake", "-G", "Ninja", "-S", project, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}")
+    run("cmake", "-G", "Ninja", "-S", project, "-B", build, f"-Dagain_DIR={prefix}/share/more/cmake/again")
     run("cmake", "--build", build)
     return [os.path.join(build, p) for p in ("core", "http")]
 
@@ -93,7 +95,7 @@ def main():
     ENV["CXX"] = compile_flags.of(build, "tests/odr/one.cpp")[0]
     for kind in kinds:
         with tempfile.TemporaryDirectory() as folder:
-            prefix = stage(source, folder)
+            prefix = stage(source, folder, kind)
             for program in KINDS[kind](source, folder, prefix):
                 print(f"{kind}: {os.path.basename(program)} says: {run(program).strip()}")
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
 /// What a sink counts. Every event is counted where its result is made, every attempt where its outcome is known; nothing is counted
-/// twice or on the way.
+/// twice or on the way. An attempt is counted once, however many redirects it followed.
 #pragma once
 
 #include <again/delivery.hpp>

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-// A consumer of the HTTP client: compiles, links and runs with what its one dependency brings.
+// A consumer of the HTTP client and the sink: compiles, links and runs with what its one dependency brings.
 #include <again/again.hpp>
 #include <again/http.hpp>
+#include <again/metrics.hpp>
+#include <again/sink.hpp>
 
 #include <chrono>
 #include <cstdio>
+#include <string>
 
 using namespace std::chrono_literals;
 
@@ -19,5 +22,10 @@ int main() {
   again::http::client api{"http://127.0.0.1:1"};  // nobody listens there
   const int attempts = again::sync_wait(run(api));
   std::printf("refused, attempts: %d\n", attempts);
-  return attempts == 2 ? 0 : 1;
+
+  again::sink orders{{{.url = *again::http::parse_url("http://127.0.0.1:1/"), .policy = brisk}}};
+  const again::delivery d = again::sync_wait(orders.deliver(again::event{"42"}));
+  const bool told =
+      again::metrics_page{}.add(orders).text().find("again_sink_events_accepted_total 1\n") != std::string::npos;
+  return attempts == 2 && d.attempts() == 2 && told ? 0 : 1;
 }
