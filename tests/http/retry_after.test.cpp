@@ -118,6 +118,11 @@ TEST_CASE("the X-RateLimit family is understood as spans, seconds since 1970 or 
   CHECK(wish({{"X-RateLimit-Reset", std::to_string(epoch + 60)}}) == again::duration{60s});
   CHECK(wish({{"X-RateLimit-Reset", std::to_string((epoch + 60) * 1000)}}) == again::duration{60s});
   CHECK(wish({{"X-RateLimit-Reset", std::to_string(epoch - 60)}}) == again::duration::zero());
+  for (const std::string later : {"9223372037", "9999999999", "99999999999", "999999999999"}) {
+    CAPTURE(later);  // seconds since 1970, beyond what nanoseconds can count
+    CHECK(wish({{"X-RateLimit-Reset", later}}) == again::forever);
+  }
+  CHECK(wish({{"X-RateLimit-Reset", "1000000000000"}}) == again::duration::zero());  // milliseconds, in 2001
   CHECK(wish({{"X-Rate-Limit-Reset", "9"}}) == again::duration{9s});
   CHECK(wish({{"X-RateLimit-Reset-After", "1.25"}}) == again::duration{1250ms});
   CHECK(wish({{"X-RateLimit-Retry-After", "3"}}) == again::duration{3s});

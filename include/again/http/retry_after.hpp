@@ -77,6 +77,7 @@ constexpr std::optional<duration> reset_wait(std::string_view text, wall_time se
   const duration moment = *n < forever ? *n : duration::zero();
   if (moment == duration::zero()) {  // too large for nanoseconds: milliseconds, or nothing
     const auto ms = digits(trim(text), forever.count());
+    if (ms && *ms < 1'000'000'000'000) return forever;  // seconds since 1970, some centuries ahead
     if (!ms || *ms > forever.count() / 1'000'000) return std::nullopt;
     return std::max(duration::zero(), duration{std::chrono::milliseconds{*ms}} - server_now.time_since_epoch());
   }
