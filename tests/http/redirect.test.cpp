@@ -88,7 +88,8 @@ TEST_CASE("credentials stay with their origin: scheme, host and port") {
   request from = request::get("/");
   for (const char* name :
        {"Authorization", "cookie", "Proxy-Authorization", "X-Api-Key", "X-Auth-Token", "X-Amz-Security-Token",
-        "Client-Secret", "X-Session-Id", "X-Hub-Signature-256", "If-None-Match"}) {
+        "Client-Secret", "X-Session-Id", "X-Hub-Signature-256", "If-None-Match", "api_key", "X-Access-Key",
+        "Ocp-Apim-Subscription-Key", "X-Functions-Key", "DD-APPLICATION-KEY"}) {
     from.header(name, "s");
   }
   from.header("Accept", "*/*").header("X-Author", "me");
@@ -103,6 +104,11 @@ TEST_CASE("credentials stay with their origin: scheme, host and port") {
     CAPTURE(same);
     CHECK(redirected(from, here, leads(307, same))->request.headers() == from.headers());
   }
+}
+
+TEST_CASE("an Idempotency-Key names an operation and opens nothing") {
+  CHECK(!is_credential("Idempotency-Key"));
+  CHECK(!is_credential("Keep"));
 }
 
 TEST_CASE("a redirect that cannot be followed says why") {

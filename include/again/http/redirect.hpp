@@ -34,16 +34,16 @@ constexpr method redirected_method(const method& m, int status) noexcept {
 }
 
 /// Is a field of that name for the origin it was meant for alone? Authorization, Cookie, Proxy-Authorization, and every name that
-/// has auth, cookie, token, secret, session, credential, password, signature or api-key in it.
+/// has auth, cookie, token, secret, session, credential, password, signature or api-key in it, or ends in key (not Idempotency-Key).
 inline bool is_credential(std::string_view name) {
   std::string lower{name};
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return detail::lower(c); });
   for (const std::string_view part :
-       {"auth", "cookie", "token", "secret", "session", "credential", "password", "signature", "api-key", "apikey"}) {
+       {"auth", "cookie", "token", "secret", "session", "credential", "password", "signature"}) {
     if (lower.find(part) != std::string::npos) return true;
   }
-  return false;
+  return (lower.ends_with("key") && lower != "idempotency-key") || lower.find("api-key") != std::string::npos ||
+         lower.find("apikey") != std::string::npos;
 }
 
 /// A request and where it goes.
