@@ -140,6 +140,11 @@ TEST_CASE("an attempt header cannot smuggle in a field of the transport") {
         "header 'Content-Length' is set by the transport alone");
 }
 
+TEST_CASE("the attempt's number cannot take the place of the key") {
+  CHECK(refusal(request::post("/").idempotency_key("k").attempt_header("idempotency-key")) ==
+        "the attempt header would replace the Idempotency-Key, which is the same for all attempts");
+}
+
 TEST_CASE("a key must be one, and there is only one") {
   CHECK(refusal(request::post("/").idempotency_key("")) == "the Idempotency-Key is empty");
   CHECK(refusal(request::post("/").idempotency_key("a\nb")) == "the Idempotency-Key contains LF (position 1)");

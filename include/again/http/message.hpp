@@ -175,6 +175,8 @@ inline std::optional<invalid> validate(const request& r) {
     if (auto bad = refuse_ours(name)) return bad;
   }
   if (auto bad = refuse_ours(r.attempt_header_)) return bad;
+  if (detail::equal_ignoring_case(r.attempt_header_, idempotency_key_field))
+    return invalid{"the attempt header would replace the Idempotency-Key, which is the same for all attempts"};
   if (!r.attempt_header_.empty() && !detail::is_token(r.attempt_header_)) {
     return invalid{"the attempt header's name is not a token"};
   }
