@@ -58,6 +58,11 @@ class failing final : public chunk_source {
   again::expected<std::size_t, std::string> read(std::span<char>) override { throw std::runtime_error{"disk gone"}; }
 };
 
+struct sizeless final : chunk_source {
+  again::expected<std::size_t, std::string> read(std::span<char>) override { return std::size_t{0}; }
+  std::optional<std::uint64_t> size() const override { throw 42; }
+};
+
 struct temporary_file {
   std::string path = (std::filesystem::temp_directory_path() / ("again-body-" + std::to_string(::getpid()))).string();
   explicit temporary_file(const std::string& text) { write(text); }
@@ -134,6 +139,9 @@ TEST_CASE("what a factory or a source throws becomes a reason") {
   CHECK(once_through(body::factory([] { return std::unique_ptr<chunk_source>{}; })).find("gave no source") !=
         std::string::npos);
   CHECK(once_through(body::factory([] { return std::make_unique<failing>(); })) == "error: disk gone");
+  CHECK(once_through(body::factory([] { return std::make_unique<sizeless>(); })) ==
+        "refused: the body could not be made");
+  CHECK(once_through(body::one_shot(std::make_unique<sizeless>())) == "refused: the body could not be made");
 }
 
 TEST_CASE("a file is opened and read again for each attempt") {
@@ -163,6 +171,19 @@ TEST_CASE("a file that is not there is refused by path") {
   CHECK(once_through(body::file("/nonexistent/again")) ==
         "refused: the body's file '/nonexistent/again' could not be opened");
   CHECK(once_through(body::file("/tmp")).find("error: the body") != std::string::npos);
+}
+
+TEST_CASE("what is not a file is refused, and not read as one of nine exabytes") {
+  const std::string folder = std::filesystem::temp_directory_path().string();
+  CHECK(once_through(body::file(folder)) ==
+        "refused: the body's file '" + folder + "' is not a file that can be read again");
+}
+
+TEST_CASE("only a body made as one shot says that it is one") {
+  CHECK(body::one_shot("x").one_shot());
+  CHECK(!body{"x"}.one_shot());
+  CHECK(!body{}.one_shot());
+  CHECK(!body::factory([] { return std::string{}; }).one_shot());
 }
 
 TEST_CASE("a one-shot body is had once, whole, and never again") {

@@ -21,6 +21,8 @@
 #include <type_traits>
 #include <utility>
 
+#include <sys/stat.h>
+
 namespace again::inline AGAIN_ABI::http {
 
 /// One pass over a body that is not in memory. Derive from it for `body::factory` and `body::one_shot`.
@@ -66,6 +68,8 @@ class body {
   bool absent() const noexcept { return !bytes_ && !maker_; }
   /// Can one more attempt have it whole? False once a one-shot body has been opened.
   bool replayable() const noexcept { return !maker_ || maker_->replayable(); }
+  /// Made by `one_shot`: never to be had twice, opened or not.
+  bool one_shot() const noexcept { return maker_ && maker_->single(); }
   /// Starts a pass for one attempt. Error: it cannot be had (again), with the reason. Open it as late as possible: an
   /// attempt that fails to connect then leaves a one-shot body whole.
   expected<reader, invalid> open() const;
@@ -77,6 +81,7 @@ class body {
     maker& operator=(const maker&) = delete;
     virtual ~maker() = default;
     virtual bool replayable() const noexcept { return true; }
+    virtual bool single() const noexcept { return false; }
     virtual expected<reader, invalid> open() = 0;
   };
   template <class F> struct from_function;
@@ -94,7 +99,10 @@ class body::reader {
   explicit reader(std::unique_ptr<chunk_source> source) : source_{std::move(source)} {}
 
   /// Bytes in all, where known.
-  std::optional<std::uint64_t> size() const { return source_ ? source_->size() : bytes_ ? bytes_->size() : 0; }
+  std::optional<std::uint64_t> size() const {
+    if (source_) return size_known_ ? size_ : source_->size();
+    return bytes_ ? bytes_->size() : 0;
+  }
   /// All of it, where it lies in memory.
   std::optional<std::string_view> bytes() const noexcept {
     if (source_) return std::nullopt;
@@ -106,7 +114,16 @@ class body::reader {
 
  private:
   std::shared_ptr<const std::string> bytes_;
+  friend class body;
+  /// Asks the source once and for all, where what it throws can still be said.
+  void settle_size() {
+    if (source_) size_ = source_->size();
+    size_known_ = true;
+  }
+
   std::unique_ptr<chunk_source> source_;
+  std::optional<std::uint64_t> size_;
+  bool size_known_ = false;
   std::uint64_t done_ = 0;
 };
 
@@ -137,7 +154,9 @@ inline expected<std::size_t, std::string> body::reader::read(std::span<char> int
 inline expected<body::reader, invalid> body::open() const {
   if (!maker_) return reader{bytes_};
   try {
-    return maker_->open();
+    auto opened = maker_->open();
+    if (opened) opened->settle_size();
+    return opened;
   } catch (const std::exception& e) {
     return unexpected<invalid>{invalid{std::string{"the body could not be made: "} + e.what()}};
   } catch (...) { return unexpected<invalid>{invalid{"the body could not be made"}}; }
@@ -180,6 +199,10 @@ struct body::from_file final : body::maker {
     if (opened->file)
       static_cast<void>(std::setvbuf(opened->file.get(), nullptr, _IONBF, 0));  // the reader's buffer is enough
     if (opened->file && std::fseek(opened->file.get(), 0, SEEK_END) == 0) end = std::ftell(opened->file.get());
+    struct ::stat about{};
+    if (opened->file && ::fstat(::fileno(opened->file.get()), &about) == 0 && !S_ISREG(about.st_mode)) {
+      return unexpected<invalid>{invalid{"the body's file '" + path + "' is not a file that can be read again"}};
+    }
     if (end < 0 || std::fseek(opened->file.get(), 0, SEEK_SET) != 0) {
       return unexpected<invalid>{invalid{"the body's file '" + path + "' could not be opened"}};
     }
@@ -191,6 +214,7 @@ struct body::from_file final : body::maker {
 
 struct body::once final : body::maker {
   explicit once(reader r) : held{std::move(r)} {}
+  bool single() const noexcept override { return true; }
   bool replayable() const noexcept override { return !spent.load(std::memory_order_acquire); }
   expected<reader, invalid> open() override {
     if (spent.exchange(true, std::memory_order_acq_rel)) {
