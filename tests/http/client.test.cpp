@@ -122,6 +122,22 @@ TEST_CASE("a request that is not valid is not sent") {
   }
 }
 
+TEST_CASE("default headers of one name go along all together, or not at all") {
+  scripted through{{response{200}, response{200}}};
+  client_over api{through, example, {.headers = {{"Accept", "text/plain"}, {"Accept", "text/html"}}}};
+  REQUIRE(sync_wait(api.get("/")));
+  REQUIRE(sync_wait(api.send(request::get("/").header("accept", "image/png"))));
+  CHECK(through.sent[0].all("Accept") == std::vector<std::string_view>{"text/plain", "text/html"});
+  CHECK(through.sent[1].all("Accept") == std::vector<std::string_view>{"image/png"});
+}
+
+TEST_CASE("a body that can be had once is not for two sends at a time") {
+  scripted through{{}};
+  client_over api{through, example};
+  CHECK(api.put("/", "x").repeatable());
+  CHECK(!api.put("/", body::one_shot("x")).repeatable());
+}
+
 TEST_CASE("default headers go along unless the request has its own") {
   scripted through{{response{200}, response{200}}};
   client_over api{through, example, {.headers = {{"Authorization", "Bearer x"}, {"Accept", "text/plain"}}}};
@@ -207,9 +223,15 @@ TEST_CASE("the methods send what they say") {
 
 TEST_CASE("a bad URL is refused with a reason: thrown, or returned") {
   CHECK_THROWS_WITH_AS(client{"127.0.0.1:8080"},
-                       "again::http::client: '127.0.0.1:8080': a URL begins with http:// or https:// (position 0)",
+                       "again::http::client: a URL begins with http:// or https:// (position 0)",
                        std::invalid_argument);
   CHECK_THROWS_AS(client{"http://host/path"}, std::invalid_argument);
+  try {
+    client{"http://u:secret@h"};
+    FAIL("a password in a URL was taken");
+  } catch (const std::invalid_argument& e) {
+    CHECK(std::string_view{e.what()}.find("secret") == std::string_view::npos);
+  }
   const auto bad = client::open("ftp://x");
   REQUIRE(!bad);
   CHECK(bad.error().reason() == "only http:// and https:// are supported");

@@ -59,10 +59,10 @@ template <transport T> class [[nodiscard]] send_operation {
   }
 
   /// May it be sent once more while the first send may still be acted upon? An idempotent method or an Idempotency-Key, and a
-  /// body that can be had again. What `hedge` asks.
+  /// body that two attempts can have. What `hedge` asks.
   bool repeatable() const noexcept {
     const request_facts facts = what_->request.facts();
-    return facts.repeatable() && facts.replayable;
+    return facts.repeatable() && facts.replayable && !what_->request.body().one_shot();
   }
 
   /// What is sent, its Idempotency-Key included.
@@ -126,7 +126,9 @@ class client : public client_over<httplib_transport> {
       : client_over{*t, std::move(o), std::move(options)}, transport_{std::move(t)} {}
   static http::origin origin_of(std::string_view url) {
     auto o = parse_origin(url);
-    if (!o) throw std::invalid_argument{"again::http::client: '" + std::string{url} + "': " + o.error().text()};
+    if (!o)
+      throw std::invalid_argument{"again::http::client: " +
+                                  o.error().text()};  // without the URL: it may hold a password
     return std::move(*o);
   }
 
@@ -136,8 +138,9 @@ class client : public client_over<httplib_transport> {
 // ── definitions ──
 
 template <transport T> send_operation<T> client_over<T>::send(http::request r) const {
+  const http::headers own = r.headers();
   for (const auto& [name, value] : options_.headers) {
-    if (!r.headers().contains(name)) r.headers().add(name, value);
+    if (!own.contains(name)) r.headers().add(name, value);
   }
   if (!r.headers().contains("User-Agent")) r.headers().add("User-Agent", "again");
   auto bad = validate(r);
