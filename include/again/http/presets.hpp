@@ -27,10 +27,10 @@ inline constexpr std::array presets{
            "Repeats only what cannot do harm: any method that was not sent, else idempotent methods and requests with "
            "a key; obeys Retry-After of 413, 429 and 503 up to an hour.",
            "Yes: nothing is applied twice, and no server is asked before it wants to be."},
-    preset{
-        "rfc9110_refusals", "the default, with refusals repeated", &rules::rfc9110_refusals, 3,
-        "Repeats 408, 421, 425, 429 and 503 for every method, and answers that are not HTTP for repeatable ones.",
-        "Where your servers refuse before they act, as these statuses suggest; no RFC promises it, so it is opt-in."},
+    preset{"rfc9110_refusals", "the default, with refusals repeated", &rules::rfc9110_refusals, 3,
+           "Repeats 408, 421, 425, 429 and 503 for every method, and answers that are not HTTP for repeatable ones.",
+           "Where your servers refuse before they act, as these statuses suggest; an RFC promises it of 421 and 425 "
+           "alone, so it is opt-in."},
     preset{"curl", "curl --retry", &rules::curl, 3,
            "Repeats every method after timeouts and transient statuses (522 and 524 too), but neither resets nor "
            "refused connections; a Retry-After beyond six hours is cut to six hours.",

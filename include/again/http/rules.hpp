@@ -24,7 +24,8 @@ namespace again::inline AGAIN_ABI::http {
 struct rules {
   /// Statuses worth another attempt, where the request may be repeated. Default: those that say "not now".
   status_set statuses{408, 425, 429, 500, 502, 503, 504};
-  /// Statuses worth another attempt of any method: refusals before processing. Default none: no RFC makes them a promise.
+  /// Statuses worth another attempt of any method: refusals before processing. Default none: an RFC promises it of 421 (RFC 9110
+  /// 15.5.20) and 425 (RFC 8470 5.2) alone, and servers' code is not always RFC.
   status_set any_method_statuses{};
   /// Methods that may be repeated after something of the request was sent. A key or `idempotent` on the request outranks it.
   method_set methods = method_set::idempotent();
