@@ -21,6 +21,12 @@
 #include <utility>
 #include <vector>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 using namespace again;
 using namespace again::http;
 using namespace again_test;
@@ -144,6 +150,8 @@ TEST_CASE("every failure has its kind, and reach tells the truth") {
     std::size_t seen;
   };
   const std::string big(8U << 20U, 'x');
+  std::string endless;
+  for (int i = 0; i < 10000; ++i) endless += "X-" + std::to_string(i) + ": and on\r\n";
   const row rows[] = {
       {refuse(), request::get("/"), "refused", "not_sent", 0},
       {close(), request::get("/"), "closed", "maybe_sent", 1},
@@ -170,6 +178,29 @@ TEST_CASE("every failure has its kind, and reach tells the truth") {
       {raw("no HTTP, but a line\r\n", ending::keep), request::get("/"), "protocol", "answered", 1},
       {raw("HTTP/1.1 101 Switching Protocols\r\n\r\n"), request::get("/"), "protocol", "answered", 1},
       {raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 Nonsense\r\n\r\n"), request::get("/"), "protocol", "answered", 1},
+      {raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npartial"), request::get("/"),
+       "truncated", "answered", 1},
+      {raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
+       request::get("/"), "truncated", "answered", 1},
+      {raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npartial", ending::reset),
+       request::get("/"), "truncated", "answered", 1},
+      {raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\npartial", ending::reset), request::get("/"),
+       "truncated", "answered", 1},
+      {raw("HTTP/1.1 103 Early Hints\r\n\r\n"), request::get("/"), "closed", "answered", 1},
+      {raw("HTTP/1.1 200 OK\r\nContent-Le"), request::get("/"), "truncated", "answered", 1},
+      {raw("HTTP/1.1 2"), request::get("/"), "truncated", "answered", 1},
+      {raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello world\r\n3\r\nabc\r\n0\r\n\r\n"),
+       request::get("/"), "protocol", "answered", 1},
+      {raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", ending::keep), request::get("/"), "protocol",
+       "answered", 1},
+      {raw("HTTP/1.1 200 " + std::string(40000, 'O') + "\r\nContent-Length: 0\r\n\r\n", ending::keep),
+       request::get("/"), "protocol", "answered", 1},
+      {raw("HTTP/1.1 200 OK\r\nX: " + std::string(40000, 'x'), ending::keep), request::get("/"), "protocol", "answered",
+       1},
+      {raw("HTTP/1.1 200 OK\r\n" + endless + "\r\n", ending::keep), request::get("/"), "protocol", "answered", 1},
+      {raw("HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 0\r\n\r\n", ending::keep), request::get("/"), "protocol",
+       "answered", 1},
+      {raw("HTTP/1.1 413 Too Large\r\n\r\nto the end"), request::put("/").body(big), "response 413", "answered", 1},
       {raw("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig", ending::reset), request::put("/").body(big),
        "response 413", "answered", 1},
       {respond(200).body(std::string(60000, 'y')), request::get("/").max_body(1000), "too_large", "answered", 1},
@@ -197,12 +228,55 @@ TEST_CASE("every failure has its kind, and reach tells the truth") {
   }
 }
 
-TEST_CASE("malformed chunks are an error; which one depends on who closed first") {
-  misbehaving_server server{{raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", ending::keep)}};
+TEST_CASE("header values are what the server sent, percent codes and all") {
+  misbehaving_server server{
+      {respond(302, {{"Location", "/t%2Fx?next=%26a%3Db%20c"}, {"X-Split", "a%0D%0ASet-Cookie: b"}}),
+       respond(200, {{"X-Tab", "a\tb"}})}};
   httplib_transport transport;
-  const auto r = sync_wait(transport.send(to(server, request::get("/"), patient), 1));
-  CHECK((kind_of(r) == "protocol" || kind_of(r) == "truncated"));
-  CHECK(reach_of(r) == "answered");
+  const auto r = sync_wait(transport.send(to(server, request::get("/")), 1));
+  REQUIRE(r);
+  CHECK(r->header("Location") == "/t%2Fx?next=%26a%3Db%20c");
+  CHECK(r->header("X-Split") == "a%0D%0ASet-Cookie: b");
+  CHECK(sync_wait(transport.send(to(server, request::get("/")), 1))->header("X-Tab") == "a\tb");
+}
+
+TEST_CASE("what a library decodes into control characters is encoded again") {
+  CHECK(http::detail::without_controls("a\r\nb\tc\x7f d") == "a%0D%0Ab\tc%7F d");
+}
+
+TEST_CASE("the answer to 421 is not looked for on the same connection") {
+  misbehaving_server server{{respond(421), respond(200)}};
+  httplib_transport transport;
+  CHECK(kind_of(sync_wait(transport.send(to(server, request::get("/")), 1))) == "response 421");
+  CHECK(kind_of(sync_wait(transport.send(to(server, request::get("/")), 2))) == "response 200");
+  CHECK(server.connections_seen() == 2);
+}
+
+TEST_CASE("304, 204, HEAD, trailers and interim answers keep their connection; bytes after an answer end it") {
+  misbehaving_server server{{
+      raw("HTTP/1.1 304 Not Modified\r\nContent-Length: 50\r\n\r\n", ending::keep),
+      raw("HTTP/1.1 204 No Content\r\n\r\n", ending::keep),
+      raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n", ending::keep),
+      raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: y\r\n\r\n", ending::keep),
+      raw("HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb", ending::keep),
+      raw("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nc+ more", ending::keep),
+      raw("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nd", ending::keep),
+      respond(200).body("e"),
+  }};
+  httplib_transport transport;
+  const auto next = [&](request r) {
+    const auto result = sync_wait(transport.send(to(server, std::move(r)), 1));
+    return kind_of(result) + (result ? " " + result->body : ": " + result.error().detail) + " on connection " +
+           std::to_string(server.connections_seen());
+  };
+  CHECK(next(request::get("/")) == "response 304  on connection 1");
+  CHECK(next(request::get("/")) == "response 204  on connection 1");
+  CHECK(next(request::head("/")) == "response 200  on connection 1");
+  CHECK(next(request::get("/")) == "response 200 a on connection 1");
+  CHECK(next(request::get("/")) == "response 200 b on connection 1");
+  CHECK(next(request::get("/")) == "response 200 c on connection 1");
+  CHECK(next(request::get("/")) == "response 200 d on connection 2");
+  CHECK(next(request::get("/")) == "response 200 e on connection 3");
 }
 
 TEST_CASE("an answer that was cut short comes with the error") {
@@ -328,6 +402,14 @@ TEST_CASE("https: every failure has its kind, and reach tells the truth") {
       {truncated("half", 8, ending::reset), "truncated", "answered", 1},
       {stall_body("half", 8), "timeout", "answered", 1},
       {raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), "truncated", "answered", 1},
+      {raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"), "response 200",
+       "answered", 1},
+      {raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npartial"), "truncated",
+       "answered", 1},
+      {raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npartial", ending::reset),
+       "truncated", "answered", 1},
+      {raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
+       "truncated", "answered", 1},
   };
   for (const row& r : rows) {
     CAPTURE(name(r.what.what));
@@ -340,6 +422,20 @@ TEST_CASE("https: every failure has its kind, and reach tells the truth") {
     CHECK(kind_of(result) == r.kind);
     CHECK(reach_of(result) == r.reach);
     CHECK(server.requests_seen() == r.seen);
+  }
+}
+
+TEST_CASE("https: a body that ends with its connection is whole only where the peer said goodbye") {
+  for (const bool goodbye : {true, false}) {
+    CAPTURE(goodbye);
+    server_options options = with_tls();
+    options.tls->close_notify = goodbye;
+    misbehaving_server server{{respond(200).body("to the end").close_delimited()}, options};
+    httplib_transport transport{trusting()};
+    const auto r = sync_wait(transport.send(to(server, request::get("/")), 1));
+    CAPTURE(r ? std::string{} : r.error().detail);
+    CHECK(kind_of(r) == (goodbye ? "response 200" : "truncated"));
+    CHECK(reach_of(r) == "answered");
   }
 }
 
@@ -546,6 +642,88 @@ TEST_CASE("several addresses: after one that failed, later attempts begin with o
   CHECK(server.requests_seen() == 3);
 }
 
+TEST_CASE("an address that accepts and never answers is left for another one by the next attempt") {
+  misbehaving_server good{[](const seen_request&, int) { return respond(200, {{"Connection", "close"}}); }};
+  // A second one of the same port: nothing is ever accepted there, the kernel's backlog connects.
+  const int silent = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ::sockaddr_in where{};
+  where.sin_family = AF_INET;
+  where.sin_port = htons(static_cast<std::uint16_t>(good.port()));
+  where.sin_addr.s_addr = htonl(0x7f000002);
+  REQUIRE(::bind(silent, reinterpret_cast<const ::sockaddr*>(&where), sizeof where) == 0);
+  REQUIRE(::listen(silent, 8) == 0);
+  for (const bool idle : {true, false}) {
+    CAPTURE(idle);
+    httplib_options options;
+    options.resolve = [](const std::string&) { return std::vector<std::string>{"127.0.0.2", "127.0.0.1"}; };
+    httplib_transport transport{options};
+    limits l = patient;
+    (idle ? l.idle : l.total) = 100ms;
+    CHECK(kind_of(sync_wait(transport.send(to_name(good, "two.example", request::get("/"), l), 1))) == "timeout");
+    CHECK(kind_of(sync_wait(transport.send(to_name(good, "two.example", request::get("/")), 2))) == "response 200");
+  }
+  ::close(silent);
+}
+
+TEST_CASE("bounds of forever do not overflow the wait for a name") {
+  misbehaving_server server{{respond(200)}};
+  httplib_options options;
+  options.resolve = [](const std::string&) { return std::vector<std::string>{"127.0.0.1"}; };
+  httplib_transport transport{options};
+  const limits endless{.connect = forever, .idle = forever, .total = forever};
+  CHECK(kind_of(sync_wait(transport.send(to_name(server, "name.example", request::get("/"), endless), 1))) ==
+        "response 200");
+}
+
+TEST_CASE("origins that nobody uses any more are forgotten") {
+  server_options so;
+  so.family = again_test::family::unix_domain;
+  so.unix_path = "/tmp/again-httplib-lanes-" + std::to_string(::getpid()) + ".sock";
+  misbehaving_server server{[](const seen_request&, int) { return respond(200, {{"Connection", "close"}}); }, so};
+  httplib_options options;
+  options.unix_socket = so.unix_path;
+  const auto pool = std::make_shared<http::detail::send_pool>(http::detail::settings_of(std::move(options)));
+  for (int i = 0; i < 600; ++i) {
+    const auto what =
+        std::make_shared<const outgoing>(origin{scheme::http, "h" + std::to_string(i), 80}, request::get("/"), patient);
+    REQUIRE(sync_wait(http::detail::httplib_send{pool, what, 1, nullptr}));
+  }
+  CHECK(pool->origins_known() <= 256);
+  pool->shut_down();
+}
+
+TEST_CASE("without a descriptor to watch it by, a socket is refused and nothing is sent") {
+  misbehaving_server server{{respond(200)}};
+  http::detail::no_socket nowhere;
+  http::detail::socket_watch watch{false, nowhere.fd()};
+  ::rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  ::rlimit few = before;
+  std::vector<int> held;
+  while (held.empty() || held.back() < 200) held.push_back(::dup(nowhere.fd()));
+  few.rlim_cur = 201;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+  while (held.back() >= 0) held.push_back(::dup(nowhere.fd()));  // until there is none
+  held.pop_back();
+  ::close(held.back());
+  const int fd = held.back() = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  watch.begin(false);
+  watch.opened(fd);
+  ::sockaddr_in where{};
+  where.sin_family = AF_INET;
+  where.sin_port = htons(static_cast<std::uint16_t>(server.port()));
+  where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const int connected = ::connect(fd, reinterpret_cast<const ::sockaddr*>(&where), sizeof where);
+  const int why = errno;
+  const auto report = watch.examine();
+  for (const int h : held) ::close(h);
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(connected == -1);
+  CHECK(why == ENOTSOCK);
+  CHECK(report.sockets == 0);
+  CHECK(report.how_far == reach::not_sent);
+}
+
 TEST_CASE("past the bound of workers and queue an attempt is refused, and says so at once") {
   misbehaving_server server{[](const seen_request& r, int) { return r.target == "/hang" ? hang() : respond(200); }};
   httplib_options options;
@@ -647,6 +825,42 @@ TEST_CASE("stopped at any moment, over plain and TLS: one result each, no descri
   CHECK(descriptors() <= before);
 }
 
+TEST_CASE("a bound that meets the answer: what is called not_sent was never seen by the server") {
+  constexpr int threads = 4, each = 150;
+  std::mutex mutex;
+  std::vector<int> seen(threads * each, 0);
+  misbehaving_server server{[&](const seen_request& r, int) {
+    const std::lock_guard lock{mutex};
+    ++seen[static_cast<std::size_t>(std::stoi(r.target.substr(1)))];
+    return respond(200).body("whole");
+  }};
+  std::vector<std::string> results(threads * each);
+  {
+    httplib_transport transport;
+    std::vector<std::thread> senders;
+    for (int t = 0; t < threads; ++t) {
+      senders.emplace_back([&, t] {
+        random_stream moments{static_cast<std::uint64_t>(t)};
+        for (int i = t * each; i < (t + 1) * each; ++i) {
+          limits l = patient;
+          l.total = std::chrono::microseconds{moments.bits() % 400};
+          const auto r = sync_wait(transport.send(to(server, request::post("/" + std::to_string(i)).body("x"), l), 1));
+          results[static_cast<std::size_t>(i)] = r ? "whole" : kind_of(r) + " " + reach_of(r);
+          if (r) CHECK(r->body == "whole");
+        }
+      });
+    }
+    for (auto& s : senders) s.join();
+  }
+  CHECK(server.wait_until_no_connection());
+  const std::lock_guard lock{mutex};
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    CAPTURE(results[i]);
+    CHECK((results[i] == "whole" || results[i].starts_with("timeout ")));
+    CHECK(seen[i] <= (results[i].ends_with(" not_sent") ? 0 : 1));
+  }
+}
+
 TEST_CASE("a body from a source is sent whole, with its length or in chunks; one that breaks off ends the attempt") {
   struct source final : chunk_source {
     source(std::string t, bool known, bool breaks) : text{std::move(t)}, announced{known}, fails{breaks} {}
@@ -737,6 +951,11 @@ TEST_CASE("a plain proxy is asked by absolute URL; https through it is refused w
     CHECK(kind_of(secure) == "unsupported");
     CHECK(reach_of(secure) == "not_sent");
   }
+  const auto credentials = request::get("/").header("proxy-authorization", "Basic c2VjcmV0");
+  const auto tunnelled = sync_wait(transport.send(
+      std::make_shared<const outgoing>(origin{scheme::https, "no.such.host.example", 443}, credentials, patient), 1));
+  CHECK(kind_of(tunnelled) == "unsupported");
+  CHECK(proxy.requests_seen() == 1);
 }
 
 TEST_CASE("options that contradict themselves are refused with a reason") {

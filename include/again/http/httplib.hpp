@@ -147,6 +147,8 @@ inline const char* httplib_transport::refuses(const outgoing& what) const noexce
   if (unix_) return "https over a Unix-domain socket";
   if (proxy_ && !detail::connect_is_safe<>())
     return "https through a proxy: this cpp-httplib can hang for ever where CONNECT is refused";
+  if (proxy_ && what.request.headers().contains("Proxy-Authorization"))
+    return "https through a proxy: Proxy-Authorization would go to the origin, inside the tunnel";
   return nullptr;
 }
 

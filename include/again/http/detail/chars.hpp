@@ -79,4 +79,18 @@ inline std::string shown(char c) {
   return std::string{"byte 0x"} + hex[byte >> 4U] + hex[byte & 15U];
 }
 
+/// With every control character but a tab as its percent code: what a library makes of "%0D%0A" goes back to what was sent.
+inline std::string without_controls(std::string_view text) {
+  constexpr std::string_view hex = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (is_control(c) && c != '\t')
+      out.append({'%', hex[byte >> 4U], hex[byte & 15U]});
+    else
+      out += c;
+  }
+  return out;
+}
+
 }  // namespace again::inline AGAIN_ABI::http::detail

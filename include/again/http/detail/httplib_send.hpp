@@ -16,8 +16,8 @@
 
 namespace again::inline AGAIN_ABI::http::detail {
 
-/// A startable. Its own time bound, a stop request and a worker's result may come together: whoever takes the receiver out
-/// of the job first decides. A stop finishes it at once; the worker, its socket shut down, follows on its own.
+/// A startable. Its own time bound, a stop request and a worker's result may come together: the job's `cancel_switch` says
+/// whose result it is. A stop finishes it at once; the worker, its socket shut down, follows on its own.
 class [[nodiscard]] httplib_send {
  public:
   using result_type = send_result;
@@ -30,8 +30,12 @@ class [[nodiscard]] httplib_send {
   ~httplib_send() {
     on_stop_.reset();  // waits for a stop that is just being carried out on another thread
     if (job_ == nullptr) return;
-    if (job_->withdraw_receiver()) break_off();
-    if (running_) leave_scheduler();
+    if (running_) {
+      job_->withdraw_receiver();
+      static_cast<void>(job_->stop.raise(cancel_switch::by::awaiter));
+      pool_->withdraw(*job_);
+      leave_scheduler();
+    }
     job_->release();
   }
   [[nodiscard]] auto operator co_await() && noexcept { return again::detail::startable_awaiter<httplib_send>{*this}; }
@@ -58,7 +62,6 @@ class [[nodiscard]] httplib_send {
       ctx.scheduler->arm(bound_, saturating_add(ctx.scheduler->now(), what_->limits.total));
     const auto admitted = pool_->submit(*job_);
     if (admitted != send_pool::admission::accepted) {
-      job_->withdraw_receiver();
       leave_scheduler();
       return admitted == send_pool::admission::closed
                  ? fail(error_kind::cancelled, reach::not_sent, "the client was destroyed")
@@ -94,14 +97,12 @@ class [[nodiscard]] httplib_send {
   }
   /// From the timer (the scheduler's thread) or a stop request (any).
   void stop(error_kind kind, const char* text) noexcept {
-    if (!job_->withdraw_receiver()) return;  // there is a result
-    const reach r = break_off();
-    fail(kind, r, text);
-    receiver_.scheduler->post(done_);
-  }
-  reach break_off() noexcept {
+    const auto who = kind == error_kind::cancelled ? cancel_switch::by::awaiter : cancel_switch::by::bound;
+    const auto [first, far] = job_->stop.raise(who);
+    if (!first) return;  // there is a result, or will be in a moment
     pool_->withdraw(*job_);
-    return job_->stop.raise();
+    fail(kind, far, text);
+    receiver_.scheduler->post(done_);
   }
   /// On the scheduler's thread.
   void finish() noexcept {

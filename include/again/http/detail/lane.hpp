@@ -38,6 +38,8 @@ class lane {
   /// One that is closed is worth keeping where it was costly to set up; it is taken last.
   void put_idle(connection c, bool open) { idle_.insert(open ? idle_.end() : idle_.begin(), std::move(c)); }
   bool has_idle() const noexcept { return !idle_.empty(); }
+  /// Somebody uses it or waits, or a connection is kept.
+  bool needed() const noexcept { return in_use > 0 || !waiting.empty() || has_idle(); }
   /// Moves out what has been idle or alive for too long, to be closed without the lock.
   void take_stale(steady::time_point now, duration idle_limit, duration age_limit, std::vector<connection>& into) {
     const auto stale = [&](const connection& c) {

@@ -21,13 +21,16 @@ struct observed {
   bool headers_complete = false;  ///< status and headers are known
   bool chunked = false;           ///< framing of the body
   bool until_close =
-      false;             ///< the body ends with the connection: how that ended is all that tells whether it is whole
-  bool no_body = false;  ///< complete without a body: we stopped the library from waiting for one (304)
-  bool interim = false;  ///< a status below 200 that we could not read past
-  bool bad_framing = false;  ///< Content-Length or Transfer-Encoding that mean nothing
-  bool too_large = false;    ///< the body passes the limit
-  std::string body_failure;  ///< the request's own body could not be had
-  duration quiet{};          ///< since our callbacks saw something last
+      false;                ///< the body ends with the connection: how that ended is all that tells whether it is whole
+  bool no_body = false;     ///< complete without a body: we stopped the library from waiting for one (304)
+  bool interim = false;     ///< a status below 200 that we could not read past
+  bool read_here = false;   ///< we read the answer ourselves, as far as it came
+  bool head_begun = false;  ///< and something of the final answer's head did
+  const char* malformed = nullptr;  ///< what our reader does not understand of it
+  bool bad_framing = false;         ///< Content-Length or Transfer-Encoding that mean nothing
+  bool too_large = false;           ///< the body passes the limit
+  std::string body_failure;         ///< the request's own body could not be had
+  duration quiet{};                 ///< since our callbacks saw something last
 };
 
 struct diagnosis {
@@ -49,13 +52,16 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
 
   if (!seen.body_failure.empty()) return failed(error_kind::invalid_request, socket.how_far, seen.body_failure);
   if (seen.too_large) return failed(error_kind::too_large, reach::answered, "the body is larger than allowed");
+  if (seen.malformed != nullptr) return failed(error_kind::protocol, reach::answered, seen.malformed);
   if (seen.bad_framing)
     return failed(error_kind::protocol, reach::answered, "the answer's framing headers mean nothing");
   if (seen.interim) {
     return failed(error_kind::protocol, reach::answered, "an interim answer came that cpp-httplib cannot read past");
   }
-  // Some versions (0.14 to 0.18) take any end of the connection for the end of such a body.
-  const bool in_order = !seen.until_close || socket.timed || (socket.peer_closed && !socket.reset);
+  // Some versions (0.14 to 0.18) take any end of the connection for the end of such a body. Under TLS a FIN is anybody's, the
+  // peer's word only its goodbye (RFC 9112 9.8).
+  const bool in_order =
+      !seen.until_close || (socket.goodbye && (socket.timed || (socket.peer_closed && !socket.reset)));
   if ((says == httplib_says::success && in_order) || seen.no_body)
     return diagnosis{true, error_kind::status, reach::answered, {}};
   if (socket.second_refused) {
@@ -97,8 +103,10 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
   if (silence)
     return failed(error_kind::timeout, answered,
                   says == httplib_says::write ? "the request could not be written in time" : "no answer in time");
+  if (seen.head_begun)
+    return failed(error_kind::truncated, reach::answered, "the connection was closed inside the answer's head");
   // Under TLS what came may be a record of the session itself; the end of the stream tells.
-  if (socket.received && !(tls && socket.peer_closed)) {
+  if (!seen.read_here && socket.received && !(tls && socket.peer_closed)) {
     return failed(error_kind::protocol, answered, "the answer's head is not HTTP/1.1, or it was cut short");
   }
   return failed(error_kind::closed, answered, "the connection was closed before an answer");

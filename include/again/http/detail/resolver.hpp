@@ -101,13 +101,14 @@ class resolver {
                                         waited.ready.notify_all();
                                         return reach::not_sent;
                                       },
-                                      l.get()}};
+                                      l.get()},
+                                     reach::not_sent};
     std::unique_lock lock{l->mutex};
     for (;;) {
       if (l->done) return l->answer;
       const auto seen = l->interruptions;  // before the question, or an interruption in between would be slept through
       lock.unlock();                       // the switch is locked before a lookup, never after it
-      const bool stopped = stop.raised();
+      const bool stopped = stop.raised() != cancel_switch::by::nobody;
       lock.lock();
       if (stopped) return resolved{{}, "stopped"};
       if (!l->ready.wait_until(lock, until, [&] { return l->done || l->interruptions != seen; })) {
@@ -147,7 +148,8 @@ class resolver {
     if (const auto it = state_->running.find(host); it != state_->running.end()) return it->second;
     auto l = std::make_shared<lookup>();
     l->host = host;
-    if (state_->idle == 0 && state_->threads.size() < limit_) {
+    // As many as are idle may be spoken for already, by look-ups that they have not woken up for yet.
+    if (state_->wanted.size() >= state_->idle && state_->threads.size() < limit_) {
       state_->threads.push_back(std::make_unique<thread>());
       thread& t = *state_->threads.back();
       try {

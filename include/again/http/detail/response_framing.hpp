@@ -18,16 +18,6 @@ struct framing {
   enum kinds { none, length, chunked, nonsense } kind = none;  ///< none: the body ends with the connection
   std::uint64_t length_value = 0;
   bool close = false;  ///< the peer says it will close, or must be made to
-
-  static std::optional<std::uint64_t> number(std::string_view text) noexcept {
-    if (text.empty()) return std::nullopt;
-    std::uint64_t n = 0;
-    for (const char c : text) {
-      if (c < '0' || c > '9' || n > (std::numeric_limits<std::uint64_t>::max() - 9) / 10) return std::nullopt;
-      n = n * 10 + static_cast<std::uint64_t>(c - '0');
-    }
-    return n;
-  }
 };
 
 inline framing framing_of(const headers& h) {
@@ -42,12 +32,12 @@ inline framing framing_of(const headers& h) {
     } else if (equal_ignoring_case(field.name, "Content-Length")) {
       std::string_view rest = field.value;
       do {  // a list of equal numbers is allowed
-        const auto n = framing::number(trim(take_until(rest, ',')));
-        if (!n || (length && *length != *n)) {
+        const auto n = digits(trim(take_until(rest, ',')), std::numeric_limits<long long>::max());
+        if (!n || (length && *length != static_cast<std::uint64_t>(*n))) {
           f.kind = framing::nonsense;
           return f;
         }
-        length = n;
+        length = static_cast<std::uint64_t>(*n);
       } while (!rest.empty());
     }
   }

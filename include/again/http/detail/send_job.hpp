@@ -38,16 +38,14 @@ class send_job {
 
   /// Before the job is submitted.
   void deliver_to(send_receiver& r) noexcept { receiver_ = &r; }
-  /// From now on the receiver belongs to the caller alone. False: it did already, its result is on the way or there.
-  bool withdraw_receiver() noexcept {
+  /// From now on nothing is handed over. Returns when what was just being handed over is there.
+  void withdraw_receiver() noexcept {
     const std::lock_guard lock{mutex_};
-    return std::exchange(receiver_, nullptr) != nullptr;
+    receiver_ = nullptr;
   }
-  /// Hands over, if anybody still waits. `first()` is called in any case, while nobody can withdraw: whoever gets the result
-  /// finds done what it does. Any thread.
-  template <class F> void deliver(send_result&& result, F&& first) {
+  /// Hands over, if anybody still waits. Any thread; only for whom `stop` says that the result is theirs to give.
+  void deliver(send_result&& result) {
     const std::lock_guard lock{mutex_};  // held while posting: the receiver may die as soon as it can be withdrawn
-    first();
     send_receiver* const r = std::exchange(receiver_, nullptr);
     if (r == nullptr) return;
     r->result.emplace(std::move(result));

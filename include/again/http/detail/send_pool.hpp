@@ -36,6 +36,27 @@ struct pool_settings {
   std::size_t look_ups = 2;
 };
 
+/// A descriptor that is no socket: in a socket's place it makes connect() fail at once. Made beforehand, because the moment in which
+/// it is needed may be one in which no descriptor is to be had.
+class no_socket {
+ public:
+  no_socket() noexcept {
+    int ends[2] = {-1, -1};
+    if (::pipe2(ends, O_CLOEXEC) != 0) return;
+    ::close(ends[1]);
+    fd_ = ends[0];
+  }
+  no_socket(const no_socket&) = delete;
+  no_socket& operator=(const no_socket&) = delete;
+  ~no_socket() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int fd() const noexcept { return fd_; }
+
+ private:
+  int fd_ = -1;
+};
+
 /// An attempt takes one worker and one connection for as long as it runs. Jobs above an origin's limit wait in its lane, so
 /// that a slow origin cannot take the workers from the others; jobs above the number of workers wait in one queue.
 class send_pool {
@@ -99,6 +120,12 @@ class send_pool {
     j.release();
   }
 
+  /// Origins of which something is kept.
+  std::size_t origins_known() const {
+    const std::lock_guard lock{mutex_};
+    return lanes_.size();
+  }
+
   /// Refuses what comes, cancels what waits and runs (each gets its result), and joins the workers. Not a worker's thread.
   void shut_down() {
     std::unique_lock lock{mutex_};
@@ -120,13 +147,14 @@ class send_pool {
     lock.unlock();  // a job's lock is never taken inside ours
     while (send_job* j = refused.first()) {
       refused.remove(*j);
-      j->deliver(cancelled(reach::not_sent), [] {});
+      if (j->stop.settle(reach::not_sent) == cancel_switch::by::nobody) j->deliver(cancelled(reach::not_sent));
       j->release();
     }
     lock.lock();
     // Again and again: an interruption between the opening of a socket and its connect() is lost on the kernel.
     while (running_.first() != nullptr) {
-      for (send_job* j = running_.first(); j != nullptr; j = j->next) j->stop.raise();
+      for (send_job* j = running_.first(); j != nullptr; j = j->next)
+        static_cast<void>(j->stop.raise(cancel_switch::by::pool));
       left_.wait_for(lock, std::chrono::milliseconds{10});
     }
     std::vector<std::unique_ptr<worker>> workers = std::move(workers_);
@@ -146,9 +174,12 @@ class send_pool {
   // ── under the lock ──
 
   lane& lane_of(const origin& o) {
-    auto& l = lanes_[o];
-    if (!l) l = std::make_unique<lane>(o);
-    return *l;
+    if (const auto known = lanes_.find(o); known != lanes_.end()) return *known->second;
+    if (lanes_.size() >= most_lanes_) {  // an origin that nobody uses is forgotten, its addresses' record with it
+      std::erase_if(lanes_, [](const auto& l) { return !l.second->needed(); });
+      most_lanes_ = std::max(few_lanes, 2 * lanes_.size());
+    }
+    return *lanes_.emplace(o, std::make_unique<lane>(o)).first->second;
   }
   void begin(send_job& j) {
     running_.push_back(j);
@@ -283,7 +314,7 @@ class send_pool {
                 steady::now() - c->opened_at() >= settings_.keep_at_most)) {
         c->close();
       }
-      if (!c) c = std::make_unique<httplib_connection>(what.origin, settings_.via, roots_);
+      if (!c) c = std::make_unique<httplib_connection>(what.origin, settings_.via, roots_, nowhere_.fd());
       std::optional<body::reader> content;
       if (!what.request.body().absent()) {
         auto opened = what.open_body();
@@ -298,6 +329,9 @@ class send_pool {
     } catch (const std::exception& e) {  // out of memory
       c.reset();
       conclude(j, c, unexpected<send_failure>{send_failure{error_kind::overloaded, reach::maybe_sent, e.what()}});
+    } catch (...) {
+      c.reset();
+      conclude(j, c, unexpected<send_failure>{send_failure{error_kind::overloaded, reach::maybe_sent, "an exception"}});
     }
   }
 
@@ -308,8 +342,8 @@ class send_pool {
     c->prepare();
     const std::string& name = settings_.via.host_to_resolve(what.origin);
     if (!c->open() && !name.empty()) {
-      resolved found =
-          resolver_.resolve(name, steady::now() + std::min(what.limits.total, what.limits.connect), j.stop);
+      const duration patience = std::min<duration>({what.limits.total, what.limits.connect, std::chrono::hours{24}});
+      resolved found = resolver_.resolve(name, steady::now() + patience, j.stop);
       if (found.addresses.empty()) {
         keep_unread(what, content);
         return conclude(j, c,
@@ -323,8 +357,10 @@ class send_pool {
     for (std::size_t i = 0; i < addresses.size(); ++i) {
       if (i > 0) c->prepare();
       const bool fresh = !c->open();
-      const cancel_switch::phase phase{
-          j.stop, {[](void* watch) noexcept { return static_cast<socket_watch*>(watch)->interrupt(); }, &c->watch()}};
+      cancel_switch::phase phase{
+          j.stop,
+          {[](void* watch) noexcept { return static_cast<socket_watch*>(watch)->interrupt(); }, &c->watch()},
+          reach::maybe_sent};
       if (!phase.entered()) {
         keep_unread(what, content);
         return conclude(j, c, cancelled(reach::not_sent));
@@ -333,14 +369,22 @@ class send_pool {
       const bool no_connection =
           !r && r.error().reach == reach::not_sent &&
           (r.error().kind == error_kind::refused || r.error().kind == error_kind::connect_timeout);
-      if (fresh && !addresses[i].empty()) {
-        const std::lock_guard lock{mutex_};
-        no_connection ? home.failed(addresses[i]) : home.worked(addresses[i]);
+      // One that gives no answer is no better than one that refuses; only of one that was not given the time nothing is known.
+      const auto stopped = j.stop.raised();
+      if (!c->address().empty() && (stopped == cancel_switch::by::nobody || stopped == cancel_switch::by::bound)) {
+        const bool good = r || r.error().reach == reach::answered;
+        if (fresh || !good) {
+          const std::lock_guard lock{mutex_};
+          good ? home.worked(c->address()) : home.failed(c->address());
+        }
       }
       // Refused at once and not a byte sent: the next address belongs to the same attempt. A silent one has used up its time.
-      if (no_connection && r.error().kind == error_kind::refused && i + 1 < addresses.size()) continue;
+      if (no_connection && r.error().kind == error_kind::refused && i + 1 < addresses.size()) {
+        phase.harmless();
+        continue;
+      }
       if (!r && r.error().reach == reach::not_sent && !c->content_touched()) keep_unread(what, content);
-      return conclude(j, c, std::move(r));  // inside the phase: who stops it later finds it delivered
+      return conclude(j, c, std::move(r));  // inside the phase: no moment in which a stop would find nothing to know
     }
   }
 
@@ -351,26 +395,34 @@ class send_pool {
 
   /// Puts the connection back, lets the next job begin, and only then delivers: whoever sends again at once finds the connection.
   void conclude(send_job& j, lane::connection& c, send_result r) noexcept {
-    if (j.stop.raised())
-      r = cancelled(r ? reach::answered : r.error().reach);  // what we cut off ourselves is no answer
+    const reach far = r ? reach::answered : r.error().reach;
+    // First of all: a stop that comes later must neither say that less was sent, nor reach for a connection that is not ours any more.
+    const auto stopped = j.stop.settle(far);
+    if (c && stopped != cancel_switch::by::nobody) c->close();  // it is broken, or about to be found so
     const bool open = c && c->open();
     const bool keep = open || (c && c->costly());
-    j.deliver(std::move(r), [&] {
+    {
       const std::lock_guard lock{mutex_};
       running_.remove(j);
       j.place = send_job::places::nowhere;
       if (keep && !closed_) j.home->put_idle(std::move(c), open);
       leave_lane(*j.home);
       if (closed_) left_.notify_all();
-    });
+    }
+    if (stopped == cancel_switch::by::awaiter || stopped == cancel_switch::by::bound) return;  // there is a result
+    if (stopped == cancel_switch::by::pool) return j.deliver(cancelled(far));  // what we cut off ourselves is no answer
+    j.deliver(std::move(r));
   }
 
   const pool_settings settings_;
+  const no_socket nowhere_;
   tls_roots roots_;
   resolver resolver_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable left_;
+  static constexpr std::size_t few_lanes = 256;
   std::map<origin, std::unique_ptr<lane>> lanes_;
+  std::size_t most_lanes_ = few_lanes;
   job_list runnable_, running_;
   std::size_t queued_ = 0;  // in runnable_ and in the lanes
   bool closed_ = false;

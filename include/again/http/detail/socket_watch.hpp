@@ -27,7 +27,8 @@ namespace again::inline AGAIN_ABI::http::detail {
 /// locks, so nothing of the library is ever called while it is held.
 class socket_watch {
  public:
-  explicit socket_watch(bool tls) noexcept : tls_{tls} {}
+  /// `nowhere`: a descriptor that is no socket, and stays open.
+  socket_watch(bool tls, int nowhere) noexcept : tls_{tls}, nowhere_{nowhere} {}
   socket_watch(const socket_watch&) = delete;
   socket_watch& operator=(const socket_watch&) = delete;
   ~socket_watch() { close_duplicate(); }
@@ -40,6 +41,7 @@ class socket_watch {
     bool timed = false;           ///< nothing is known of FIN and RST: only the clock tells
     bool reset = false;
     bool peer_closed = false;
+    bool goodbye = true;    ///< under TLS: the peer has said that this was all
     bool received = false;  ///< something came, which under TLS may be no more than a record of the session
     std::uint32_t quiet_ms = 0;
   };
@@ -52,27 +54,23 @@ class socket_watch {
     reused_ = reused;
     secured_ = reused && tls_;
     sockets_ = 0;
-    second_refused_ = interrupted_ = eof_ = reset_ = false;
+    second_refused_ = interrupted_ = eof_ = goodbye_ = reset_ = false;
   }
 
-  /// The library's hook: `fd` is new and not connected. Refuses by putting /dev/null in its place, so that connect fails at once.
+  /// The library's hook: `fd` is new and not connected. Refuses by putting what is no socket in its place, so that connect fails at once.
   void opened(int fd) noexcept {
     const std::lock_guard lock{mutex_};
     const bool sent_before = reused_ && how_far() != reach::not_sent;
     if (interrupted_ || sockets_ > 0 || sent_before) {
       second_refused_ = second_refused_ || !interrupted_;
-      const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-      if (nowhere >= 0) {
-        ::dup3(nowhere, fd, O_CLOEXEC);
-        ::close(nowhere);
-      }
-      return;
+      return refuse(fd);
     }
     close_duplicate();
     duplicate_ = ::fcntl(fd, F_DUPFD_CLOEXEC, 1024);  // high, where programs that still use select() do not look
     if (duplicate_ < 0) duplicate_ = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (duplicate_ < 0) return refuse(fd);  // nobody could stop what it does, nor say afterwards what it did
     base_ = look_at(duplicate_);
-    reused_ = secured_ = eof_ = reset_ = false;
+    reused_ = secured_ = eof_ = goodbye_ = reset_ = false;
     sockets_ = 1;
   }
 
@@ -82,11 +80,18 @@ class socket_watch {
     if (std::exchange(secured_, true)) return;
     base_ = look_at(duplicate_);
   }
-  /// TLS: how the stream ended, the first time it did: by the peer's goodbye (or FIN), or by an error of the socket.
+  /// TLS: how the stream ended, the first time it did: by the peer's FIN, or by an error of the socket.
   void ended(bool in_order) noexcept {
     const std::lock_guard lock{mutex_};
     if (eof_ || reset_) return;
     (in_order ? eof_ : reset_) = true;
+  }
+
+  /// TLS: the peer's close_notify.
+  void said_goodbye() noexcept {
+    const std::lock_guard lock{mutex_};
+    goodbye_ = true;
+    if (!reset_) eof_ = true;
   }
 
   /// Ends whatever blocks on the socket, now and later in this attempt. Any thread; microseconds.
@@ -128,6 +133,7 @@ class socket_watch {
     r.timed = !now.known;
     r.reset = tls_ && secured_ ? reset_ : now.reset;  // under TLS our own goodbye may have met a RST in the end
     r.peer_closed = tls_ && secured_ ? eof_ || now.peer_closed : now.peer_closed;
+    r.goodbye = !tls_ || goodbye_;
     r.received = now.received > base_.received + (now.peer_closed ? 1U : 0U);
     r.quiet_ms = now.quiet_ms;
     return r;
@@ -157,16 +163,21 @@ class socket_watch {
     const bool answered = !tls_ && now.received > base_.received + (now.peer_closed ? 1U : 0U);
     return answered ? reach::answered : reach::maybe_sent;
   }
+  void refuse(int fd) const noexcept {
+    if (nowhere_ < 0 || ::dup3(nowhere_, fd, O_CLOEXEC) < 0) ::shutdown(fd, SHUT_RDWR);
+  }
   void close_duplicate() noexcept {
     if (duplicate_ >= 0) ::close(std::exchange(duplicate_, -1));
   }
 
   std::mutex mutex_;
   const bool tls_;
+  const int nowhere_;
   int duplicate_ = -1;
   tcp_state base_;
   int sockets_ = 0;
-  bool reused_ = false, secured_ = false, interrupted_ = false, second_refused_ = false, eof_ = false, reset_ = false;
+  bool reused_ = false, secured_ = false, interrupted_ = false, second_refused_ = false, eof_ = false, goodbye_ = false,
+       reset_ = false;
 };
 
 }  // namespace again::inline AGAIN_ABI::http::detail

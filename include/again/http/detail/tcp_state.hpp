@@ -18,7 +18,6 @@ namespace again::inline AGAIN_ABI::http::detail {
 /// A snapshot. Cost: two system calls, 0.6 µs.
 struct tcp_state {
   bool known = false;
-  bool connected = false;      ///< the handshake has finished and nobody has reset it
   bool peer_closed = false;    ///< the peer's FIN came and we have answered it, or are about to
   bool reset = false;          ///< gone without a FIN of ours being acknowledged: refused, or reset by the peer
   std::uint64_t queued = 0;    ///< payload handed to TCP: sent, or waiting to be
@@ -48,16 +47,7 @@ inline bool read_tcp_info(int fd, kernel_tcp_info& into) noexcept {
 }
 
 inline tcp_state look_at(int fd) noexcept {
-  enum : std::uint8_t {
-    established = 1,
-    fin_wait_1 = 4,
-    fin_wait_2 = 5,
-    time_wait = 6,
-    close = 7,
-    close_wait = 8,
-    last_ack = 9,
-    closing = 11
-  };
+  enum : std::uint8_t { time_wait = 6, close = 7, close_wait = 8, last_ack = 9, closing = 11 };
   // The kernel reads the state before it locks the socket and counts: a FIN in between would be counted as payload. So the counts
   // are taken together with a state that was the same before and after.
   kernel_tcp_info info, later;
@@ -77,7 +67,6 @@ inline tcp_state look_at(int fd) noexcept {
   s.reset = info.state == close && !our_fin_acknowledged;
   s.peer_closed = info.state == close_wait || info.state == last_ack || info.state == closing ||
                   info.state == time_wait || (info.state == close && our_fin_acknowledged);
-  s.connected = info.state == established || info.state == fin_wait_1 || info.state == fin_wait_2 || s.peer_closed;
   return s;
 }
 

@@ -100,7 +100,7 @@ inline void report_to(SSL_CTX* context, socket_watch& watch) noexcept {
             return result;
           });
     }
-    if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && (value & 0xff) == SSL_AD_CLOSE_NOTIFY) w->ended(true);
+    if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && (value & 0xff) == SSL_AD_CLOSE_NOTIFY) w->said_goodbye();
     if ((where & SSL_CB_HANDSHAKE_DONE) != 0) w->secured();
   });
 }
