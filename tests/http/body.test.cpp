@@ -170,7 +170,7 @@ TEST_CASE("a file that grows or shrinks under an attempt gives its announced siz
 TEST_CASE("a file that is not there is refused by path") {
   CHECK(once_through(body::file("/nonexistent/again")) ==
         "refused: the body's file '/nonexistent/again' could not be opened");
-  CHECK(once_through(body::file("/tmp")).find("error: the body") != std::string::npos);
+  CHECK(once_through(body::file("/tmp")).find("refused: the body") != std::string::npos);
 }
 
 TEST_CASE("what is not a file is refused, and not read as one of nine exabytes") {
