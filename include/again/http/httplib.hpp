@@ -3,10 +3,10 @@
 /// `httplib_transport`: the transport over cpp-httplib (0.11.3 and newer): pooled connections, blocking sends on bounded worker
 /// threads, cancellation and bounds that work in every phase.
 ///
-/// What cpp-httplib cannot do, and what is made of it here: 101, and an interim answer to HEAD other than 100, are the error
-/// `protocol`; a body that ends with its connection is taken as whole where the connection ends in order; malformed chunks may
-/// look `truncated`; a status line of more than about 20,000 bytes crashes the process (versions before 0.53, std::regex).
-/// An answer after an interim one (103), and one that came before the request was written out, cost the connection. HTTP/1.1 only.
+/// The answer is read by us wherever the library's classes let us derive from them: always without TLS, and with TLS before 0.16.
+/// Elsewhere interim answers cost the connection, some versions percent-decode header values, and a status line of more than about
+/// 20,000 bytes crashes the process (before 0.53, std::regex). A body that ends with its connection is taken as whole where the
+/// connection ends in order, under TLS with a goodbye. HTTP/1.1 only. docs/http.md has the whole list.
 #pragma once
 
 #include <again/http/detail/httplib_send.hpp>
@@ -55,6 +55,7 @@ struct httplib_options {
   std::string unix_socket{};
   address_family family = address_family::any;
   /// Names to addresses (as numbers, best first), in place of the system's getaddrinfo. May block and throw; on threads of its own.
+  /// What it refers to must outlive a call that still runs when the transport is gone: nobody waits for a look-up that hangs.
   std::function<std::vector<std::string>(const std::string& host)> resolve{};
   /// Names looked up at a time. 2: one that hangs leaves one.
   std::size_t resolver_threads = 2;

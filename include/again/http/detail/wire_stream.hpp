@@ -51,11 +51,11 @@ class wire_listener {
 /// own time limits do the waiting, and poll() where it does not block.
 class wire_stream : public httplib::Stream {  // without `override`: which of these are virtual depends on the version
  public:
-  wire_stream(int fd, void* tls, duration idle_limit, wire_listener& listener) noexcept
+  wire_stream(int fd, void* tls, again::duration idle_limit, wire_listener& listener) noexcept
       : fd_{fd}, tls_{tls}, limit_{idle_limit}, listener_{listener} {}
 
-  bool is_readable() const { return wait(POLLIN, duration::zero()); }
-  bool is_writable() const { return wait(POLLOUT, duration::zero()); }
+  bool is_readable() const { return wait(POLLIN, again::duration::zero()); }
+  bool is_writable() const { return wait(POLLOUT, again::duration::zero()); }
   bool wait_readable() const { return wait(POLLIN, limit_); }
   bool wait_writable() const { return wait(POLLOUT, limit_); }
 
