@@ -4,8 +4,10 @@
 #pragma once
 
 #include <again/http/detail/lane.hpp>
+#include <again/http/detail/no_socket.hpp>
 #include <again/http/detail/resolver.hpp>
 #include <again/http/detail/send_job.hpp>
+#include <again/http/detail/send_worker.hpp>
 
 #include <chrono>
 #include <condition_variable>
@@ -34,27 +36,6 @@ struct pool_settings {
   std::string certificates;
   resolver::look_up_function look_up;
   std::size_t look_ups = 2;
-};
-
-/// A descriptor that is no socket: in a socket's place it makes connect() fail at once. Made beforehand, because the moment in which
-/// it is needed may be one in which no descriptor is to be had.
-class no_socket {
- public:
-  no_socket() noexcept {
-    int ends[2] = {-1, -1};
-    if (::pipe2(ends, O_CLOEXEC) != 0) return;
-    ::close(ends[1]);
-    fd_ = ends[0];
-  }
-  no_socket(const no_socket&) = delete;
-  no_socket& operator=(const no_socket&) = delete;
-  ~no_socket() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int fd() const noexcept { return fd_; }
-
- private:
-  int fd_ = -1;
 };
 
 /// An attempt takes one worker and one connection for as long as it runs. Jobs above an origin's limit wait in its lane, so
@@ -166,7 +147,7 @@ class send_pool {
   }
 
  private:
-  struct worker;
+  using worker = send_worker;
   static send_result cancelled(reach r) {
     return unexpected<send_failure>{send_failure{error_kind::cancelled, r, "the client was destroyed"}};
   }
@@ -231,40 +212,6 @@ class send_pool {
   }
 
   // ── the workers ──
-
-  /// Each has a place of its own to sleep, so that a job wakes just one, and nobody wakes into a lock that is held.
-  struct worker {
-    void tell(send_job* j) {
-      {
-        const std::lock_guard lock{mutex};
-        job = j;
-        told = true;
-      }
-      wake.notify_one();
-    }
-    /// False if nobody said anything in that time.
-    bool wait(duration at_most, send_job*& into) {
-      std::unique_lock lock{mutex};
-      const auto heard = [this] { return told; };
-      if (at_most < forever) {
-        if (!wake.wait_for(lock, at_most, heard)) return false;
-      } else {
-        wake.wait(lock, heard);
-      }
-      told = false;
-      into = job;
-      return true;
-    }
-    std::thread thread;
-    worker* next_idle = nullptr;  // under the pool's lock
-    bool begun = false;
-
-   private:
-    std::mutex mutex;
-    std::condition_variable wake;
-    send_job* job = nullptr;
-    bool told = false;
-  };
 
   void work(worker& me) {
     // A write to a connection that the peer has reset must not kill the process; the library's own flags do not reach OpenSSL.
