@@ -12,6 +12,7 @@
 #include <doctest/doctest.h>
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <stdexcept>
@@ -19,6 +20,8 @@
 #include <utility>
 #include <vector>
 
+#include <csignal>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace again;
@@ -592,3 +595,34 @@ TEST_CASE("a sink that contradicts itself is refused with a sentence") {
   CHECK_THROWS_WITH_AS((sink_over<pretend_transport>{t, {at("a")}, {.in_flight = 0}}),
                        "again::sink: in_flight must be at least 1", std::invalid_argument);
 }
+
+#ifndef NDEBUG
+TEST_CASE("a sink that is destroyed under its deliveries says so and ends the program") {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    std::signal(SIGABRT, SIG_DFL);  // not the test's own handler
+    ::close(STDERR_FILENO);
+    virtual_clock time;
+    run_loop loop{time, 1};
+    pretend_transport through{[](const auto&) { return answer(200, 1s); }};
+    auto to = std::make_unique<sink_over<pretend_transport>>(through, std::vector<endpoint>{at("a")});
+    const auto one = [&]() -> task<> { const delivery d = co_await to->deliver(event{"1"}); };
+    const auto scenario = [&]() -> task<> {
+      const context& here = co_await get_context();
+      scope s{here};
+      s.spawn(one());
+      const bool slept = co_await sleep_for(100ms);
+      CHECK(slept);
+      to.reset();
+      co_await s.join();
+    };
+    sync_wait(loop, scenario());
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  CHECK(WTERMSIG(status) == SIGABRT);
+}
+#endif
