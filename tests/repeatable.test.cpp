@@ -14,6 +14,8 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
+
 using namespace again_test;
 using namespace std::chrono_literals;
 
@@ -27,6 +29,19 @@ TEST_CASE("what says nothing may be repeated, once_only may not") {
   CHECK_FALSE(again::is_repeatable(order));
   world w;
   CHECK(w.run(order()).value() == 1);
+}
+
+TEST_CASE("std::ref, catching and a function with its arguments pass the answer on") {
+  again::once_only order{send};
+  CHECK_FALSE(again::is_repeatable(std::ref(order)));
+  CHECK_FALSE(again::is_repeatable(again::timeout(1s, std::ref(order))));
+  struct throwing {
+    again::task<int> operator()(int) const { co_return 1; }
+    bool repeatable() const { return false; }
+  };
+  CHECK_FALSE(again::is_repeatable(again::catching(throwing{}, 1)));
+  CHECK(again::is_repeatable(std::ref(send)));
+  CHECK(again::is_repeatable(again::catching([](int) -> again::task<int> { co_return 1; }, 1)));
 }
 
 TEST_CASE("combinators pass the answer on") {

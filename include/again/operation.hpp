@@ -17,7 +17,6 @@
 
 #include <concepts>
 #include <exception>
-#include <functional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -36,6 +35,35 @@ concept fallible_operation = operation<Op> && expected_result<operation_result_t
 
 namespace detail {
 
+// What `std::make_tuple` makes of a copy of T: U& where T is std::reference_wrapper<U>, whose header is not needed for that.
+template <class T> using made_of = std::tuple_element_t<0, decltype(std::make_tuple(std::declval<std::decay_t<T>>()))>;
+template <class T> inline constexpr bool is_reference_wrapper = std::is_reference_v<made_of<T>>;
+
+/// How a copied argument is passed on: as const, or as what it refers to.
+template <class T>
+using passed_on = std::conditional_t<is_reference_wrapper<T>, made_of<T>, const std::decay_t<T>&>;
+
+template <class F, class... Args>
+concept binds = std::invocable<std::decay_t<F>&, passed_on<Args>...>;
+
+}  // namespace detail
+
+/// May the operation be sent a second time while the first may still be acted upon? See `<again/repeatable.hpp>`.
+template <class Op> bool is_repeatable(const Op& op) {
+  if constexpr (detail::is_reference_wrapper<Op>) {
+    const detail::made_of<Op> referred = op;
+    return is_repeatable(referred);
+  } else if constexpr (requires {
+                         { op.repeatable() } -> std::convertible_to<bool>;
+                       }) {
+    return op.repeatable();
+  } else {
+    return true;
+  }
+}
+
+namespace detail {
+
 /// `f(args...)` with copies of the arguments, the same for every start.
 template <class F, class... Args> class bound_operation {
  public:
@@ -43,22 +71,18 @@ template <class F, class... Args> class bound_operation {
   explicit bound_operation(std::in_place_t, G&& f, A&&... args)
       : f_(std::forward<G>(f)), args_(std::forward<A>(args)...) {}
   decltype(auto) operator()() {
-    return std::apply([this](const Args&... args) -> decltype(auto) { return std::invoke(f_, unwrap(args)...); },
-                      args_);
+    return std::apply(
+        [this](const Args&... args) -> decltype(auto) {
+          return std::apply(f_, std::tuple<passed_on<Args>...>(args...));
+        },
+        args_);
   }
+  bool repeatable() const { return is_repeatable(f_); }
 
  private:
-  template <class T> static const T& unwrap(const T& arg) noexcept { return arg; }
-  template <class T> static T& unwrap(const std::reference_wrapper<T>& arg) noexcept { return arg.get(); }
   F f_;
   std::tuple<Args...> args_;
 };
-
-template <class T> decltype(auto) unwrapped(const T& arg) { return (arg); }
-template <class T> T& unwrapped(const std::reference_wrapper<T>& arg) { return arg.get(); }
-
-template <class F, class... Args>
-concept binds = std::invocable<std::decay_t<F>&, decltype(unwrapped(std::declval<const std::decay_t<Args>&>()))...>;
 
 template <operation Op> class catching_run {
  public:
@@ -96,6 +120,7 @@ template <operation Op> class [[nodiscard]] catching_operation {
   explicit catching_operation(Op op) : op_(std::move(op)) {}
   auto operator()() { return detail::catching_run<Op>{op_}; }
   auto operator co_await() { return detail::holding_awaiter<detail::catching_run<Op>>{std::in_place, op_}; }
+  bool repeatable() const { return is_repeatable(op_); }
 
  private:
   Op op_;

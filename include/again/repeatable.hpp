@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `is_repeatable(op)`: may the operation be sent a second time while the first may still be acted upon? What `hedge` asks.
+/// `is_repeatable(op)` (in `<again/operation.hpp>`): may the operation be sent a second time while the first may still be acted upon? What `hedge` asks.
 ///
 /// An operation answers by a member `bool repeatable() const`: HTTP sends do (idempotent method or Idempotency-Key, and a body
-/// that can be had again), and the combinators pass the answer on. One that says nothing may be repeated, as an error type
+/// that can be had again), and the combinators, `std::ref` and `catching` pass the answer on. One that says nothing may be repeated, as an error type
 /// that says nothing may be: what must not be sent twice has to say so.
 ///
 /// ```cpp
@@ -13,23 +13,12 @@
 
 #include <again/operation.hpp>
 
-#include <concepts>
 #include <utility>
 
 namespace again::inline AGAIN_ABI {
 
-template <class Op> bool is_repeatable(const Op& op) {
-  if constexpr (requires {
-                  { op.repeatable() } -> std::convertible_to<bool>;
-                }) {
-    return op.repeatable();
-  } else {
-    return true;
-  }
-}
-
 /// An operation that says that it must not be sent twice.
-template <operation Op> class once_only {
+template <operation Op> class [[nodiscard]] once_only {
  public:
   explicit once_only(Op op) : op_(std::move(op)) {}
   decltype(auto) operator()() { return op_(); }

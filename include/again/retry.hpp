@@ -113,11 +113,7 @@ template <fallible_operation Op, class Hooks = detail::retry_hooks<>,
   }
 
   /// May what it repeats be sent twice? See `<again/repeatable.hpp>`.
-  bool repeatable() const
-    requires requires(const Op& op) { op.repeatable(); }
-  {
-    return parts_.op.repeatable();
-  }
+  bool repeatable() const { return is_repeatable(parts_.op); }
 
   /// One start of it.
   run_type operator()() & { return run_type{parts_, settings_}; }
