@@ -149,6 +149,22 @@ TEST_CASE("with .on a coroutine without a loop goes on where it is told") {
   CHECK(w.elapsed() == 2s);
 }
 
+TEST_CASE("a coroutine without a loop may be destroyed before it has arrived on the one it goes to") {
+  world w;
+  int sends = 0;
+  const auto theirs = [&]() -> bare<int> {
+    (void)co_await again::retry(quick, [&] { return third_time(sends); }).on(w.loop);
+    co_return 1;
+  };
+  {
+    auto coroutine = theirs();
+    coroutine.resume();  // posted to the loop, which does not run yet
+    CHECK_FALSE(coroutine.done());
+  }
+  CHECK_FALSE(w.loop.run());
+  CHECK(sends == 0);
+}
+
 TEST_CASE("a task awaits the coroutines of another library, and goes on on its own thread") {
   world w;
   std::thread worker;

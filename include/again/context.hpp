@@ -30,7 +30,8 @@ struct context {
   bool repeated = false;                     ///< inside a repeated attempt: a retry in here makes a single one
 };
 
-/// A promise that knows its context: every coroutine type can take part by a member `const context* context() const noexcept`.
+/// A promise that knows its context: every coroutine type can take part by a member `const context* context() const noexcept`,
+/// which must not give null while the coroutine runs.
 template <class Promise>
 concept context_provider = requires(const Promise& promise) {
   { promise.context() } -> std::same_as<const again::context*>;

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <thread>
 
 namespace again::inline AGAIN_ABI {
 
@@ -50,8 +51,8 @@ class run_loop final : public scheduler {
         w->run(*w);
       }
       collect();
+      if (!local_.empty() || !timers_.empty()) last_wake_ = clock_.now();
       if (!timers_.empty()) {
-        last_wake_ = clock_.now();
         for (int turn = 0; turn < fair_share; ++turn) {
           if (done()) return true;
           timer* const t = timers_.pop_due(last_wake_);
@@ -68,8 +69,7 @@ class run_loop final : public scheduler {
   void finish() noexcept {
     const std::lock_guard lock{mutex_};
     finished_.store(true, std::memory_order_release);
-    woken_ = true;
-    wake_.notify_one();
+    tell();
   }
 
   /// Timers now armed. The loop's thread.
@@ -86,8 +86,7 @@ class run_loop final : public scheduler {
     }
     const std::lock_guard lock{mutex_};
     remote_.push(w, work::places::remote);
-    woken_ = true;
-    wake_.notify_one();
+    tell();
   }
   void forget(work& w) noexcept override {
     if (w.place == work::places::local) {
@@ -104,6 +103,7 @@ class run_loop final : public scheduler {
   void work_finished() noexcept override { outside_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
+  static constexpr int yields = 2;
   static constexpr int fair_share = 64;  // callbacks run before the others (timers, other threads' work) get their turn
 
   // While alive, the calling thread is this loop's. Loops nest: a blocking wait inside a coroutine runs another one.
@@ -118,24 +118,40 @@ class run_loop final : public scheduler {
     const context* outer;
   };
 
+  // Under the lock to the end: what was posted may end the loop, which must not be touched once it was let go of.
+  void tell() noexcept {
+    woken_.store(true, std::memory_order_release);
+    if (asleep_) wake_.notify_one();
+  }
+
   void collect() noexcept {
+    if (!woken_.load(std::memory_order_acquire)) return;
     const std::lock_guard lock{mutex_};
-    woken_ = false;
+    woken_.store(false, std::memory_order_relaxed);
     local_.take(remote_, work::places::local);
   }
 
   // Nothing to run now. False: nothing ever will.
   bool idle() {
     const time_point next = timers_.next();
+    if (outside_.load(std::memory_order_relaxed) !=
+        0) {  // often about to come back: cheaper than to sleep and be woken
+      for (int turn = 0; turn < yields; ++turn) {
+        std::this_thread::yield();
+        if (woken_.load(std::memory_order_acquire)) return true;
+      }
+    }
     std::unique_lock lock{mutex_};
-    if (woken_) return true;
+    if (woken_.load(std::memory_order_relaxed)) return true;
     if (outside_.load(std::memory_order_relaxed) == 0) {
       if (clock_.jump(next)) return next != never;
     }
     const time_point real_start = system_clocks().now();
     const duration left = next == never ? forever : next - clock_.now();
     constexpr duration longest = std::chrono::hours{24};  // a condition variable given a far time overflows
-    wake_.wait_for(lock, left < longest ? left : longest, [this] { return woken_; });
+    asleep_ = true;
+    wake_.wait_for(lock, left < longest ? left : longest, [this] { return woken_.load(std::memory_order_relaxed); });
+    asleep_ = false;
     clock_.elapse(system_clocks().now() - real_start);
     last_wake_ = clock_.now();
     return true;
@@ -145,12 +161,15 @@ class run_loop final : public scheduler {
   std::optional<random_stream> seeds_;
   detail::work_queue local_;   // the loop's thread only
   detail::timer_heap timers_;  // the loop's thread only
-  std::mutex mutex_;           // guards remote_, woken_ and sleeping
+  std::mutex mutex_;           // guards remote_, asleep_, and the writing of woken_
   std::condition_variable wake_;
   detail::work_queue remote_;
-  bool woken_ = false;
+  std::atomic<bool> woken_{false};
+  bool asleep_ = false;
   std::atomic<bool> finished_{false};
   std::atomic<int> outside_{0};
 };
 
 }  // namespace again::inline AGAIN_ABI
+
+#include <again/detail/default_loop.hpp>

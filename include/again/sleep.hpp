@@ -15,7 +15,9 @@
 
 #include <chrono>
 #include <exception>
-#include <optional>
+#include <memory>
+#include <new>
+#include <utility>
 
 namespace again::inline AGAIN_ABI {
 
@@ -24,10 +26,10 @@ class [[nodiscard]] sleep : timer, work {
  public:
   using result_type = bool;
 
-  explicit sleep(duration span) noexcept : span_{span} {}
-  explicit sleep(time_point until) noexcept : until_{until} {}
+  explicit sleep(duration span) noexcept : relative_{true}, when_{span} {}
+  explicit sleep(time_point until) noexcept : when_{until} {}
   /// Until it is awaited it may be moved, as into `when_any(ask(), sleep_for(1s))`.
-  sleep(sleep&& other) noexcept : timer{}, work{}, span_{other.span_}, until_{other.until_} {}
+  sleep(sleep&& other) noexcept : timer{}, work{}, relative_{other.relative_}, when_{other.when_} {}
   sleep& operator=(sleep&&) = delete;
   ~sleep() {
     if (context_ != nullptr) leave();
@@ -40,15 +42,20 @@ class [[nodiscard]] sleep : timer, work {
       return true;
     }
     const time_point now = ctx.scheduler->now();
-    if (until_ == never && span_ != forever)
-      until_ = saturating_add(now, span_ > duration::zero() ? span_ : duration::zero());
-    if (until_ <= now) return true;
+    if (relative_) {
+      const duration span = when_.time_since_epoch();
+      when_ = span == forever ? never : saturating_add(now, span > duration::zero() ? span : duration::zero());
+    }
+    if (when_ <= now) return true;
     k_ = k;
     context_ = &ctx;
     this->fire = [](timer& self) noexcept { static_cast<sleep&>(self).wake(true); };
     this->run = [](work& self) noexcept { static_cast<sleep&>(self).wake(false); };
-    ctx.scheduler->arm(*this, until_);
-    if (ctx.stop.stop_possible()) stopped_.emplace(ctx.stop, stopped{this});
+    ctx.scheduler->arm(*this, when_);
+    if (ctx.stop.stop_possible()) {
+      listens_ = true;
+      ::new (static_cast<void*>(&stopped_)) stop_callback{ctx.stop, stopped{this}};
+    }
     return false;
   }
   bool take() const noexcept { return slept_; }
@@ -65,18 +72,23 @@ class [[nodiscard]] sleep : timer, work {
     k_();
   }
   void leave() noexcept {
-    stopped_.reset();
+    if (std::exchange(listens_, false)) std::destroy_at(&stopped_);
     context_->scheduler->disarm(*this);
     context_->scheduler->forget(*this);
     context_ = nullptr;
   }
 
-  duration span_ = forever;
-  time_point until_ = never;
-  bool slept_ = true;
+  using stop_callback = inplace_stop_callback<stopped>;
+
+  bool slept_ = true;  // small things first: they fit behind `work`
+  bool relative_ = false;
+  bool listens_ = false;
+  time_point when_;  // counted from the start, where it is `relative_`
   continuation k_;
   const context* context_ = nullptr;
-  std::optional<inplace_stop_callback<stopped>> stopped_;
+  union {
+    stop_callback stopped_;
+  };
 };
 
 template <class Rep, class Period> sleep sleep_for(std::chrono::duration<Rep, Period> span) noexcept {

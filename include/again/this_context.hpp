@@ -4,7 +4,6 @@
 #pragma once
 
 #include <again/awaitable.hpp>
-#include <again/detail/default_loop.hpp>
 
 #include <coroutine>
 
@@ -17,8 +16,11 @@ template <class Get> struct context_reader {
     const context* found = nullptr;
     static constexpr bool await_ready() noexcept { return false; }
     template <class Promise> bool await_suspend(std::coroutine_handle<Promise> h) noexcept {
-      if constexpr (context_provider<Promise>) found = h.promise().context();
-      if (found == nullptr) found = running_context != nullptr ? running_context : &default_loop().root();
+      if constexpr (context_provider<Promise>) {
+        found = h.promise().context();
+      } else {
+        found = running_context != nullptr ? running_context : &default_loop_for<Promise>().root();
+      }
       return false;
     }
     decltype(auto) await_resume() const noexcept { return Get{}(*found); }

@@ -3,13 +3,14 @@
 /// The loop for coroutines that have none: started on first use, on a thread of its own, ended with the process.
 #pragma once
 
+#include <again/awaitable.hpp>
 #include <again/run_loop.hpp>
 
 #include <thread>
 
 namespace again::inline AGAIN_ABI::detail {
 
-inline run_loop& default_loop() {
+inline scheduler& default_loop() {
   struct background {
     run_loop loop;
     std::thread thread{[this] { loop.run(); }};
@@ -24,5 +25,8 @@ inline run_loop& default_loop() {
   static background instance;
   return instance.loop;
 }
+
+/// Found by argument-dependent look-up, so that who never awaits from a coroutine without a context needs no loop.
+template <class Promise> scheduler& default_loop_of(loop_for<Promise>) { return default_loop(); }
 
 }  // namespace again::inline AGAIN_ABI::detail

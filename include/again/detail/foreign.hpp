@@ -99,6 +99,7 @@ template <class R, class A> foreign_frame<R> drive(std::remove_reference_t<A>& a
 template <class A> class foreign {
  public:
   using result_type = await_result_t<A>;
+  static constexpr bool may_be_ignored = true;  // its author says what must be looked at, not we
 
   template <class From>
     requires std::is_invocable_v<From&>

@@ -2,7 +2,7 @@
 /// \file
 /// Coroutine frames, recycled per thread by size class: in steady state starting a coroutine allocates nothing.
 ///
-/// Each thread keeps up to `most_kept` frames of each class of 64 bytes up to 4 KiB (a frame that awaits a retry has more than
+/// Each thread keeps up to `most_kept` frames of each class of 16 bytes up to 4 KiB (a frame that awaits a retry has more than
 /// 1 KiB); larger frames, and all of them under AddressSanitizer (which should see every use after free), come from the global
 /// allocator. A frame may be freed on another thread than it was made on: it then belongs to that thread's cache.
 #pragma once
@@ -60,8 +60,8 @@ class frame_cache {
   }
 
  private:
-  static constexpr std::size_t step = 64;
-  static constexpr std::size_t classes = 64;
+  static constexpr std::size_t step = 16;  // what an allocator rounds to anyway
+  static constexpr std::size_t classes = 256;
   static constexpr std::size_t most_kept = 256;
 
   struct free_frame {

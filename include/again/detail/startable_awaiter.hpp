@@ -3,24 +3,44 @@
 /// How a coroutine of any type awaits a startable: in a coroutine whose promise knows its context it starts right there; in
 /// any other it uses the scheduler given with `.on`, else the loop that this thread runs, else the process's default loop; if
 /// that is another thread's, the coroutine goes on over there.
+///
+/// The way there is a heap block of its own, so that the coroutine may still be destroyed before it has arrived (on the thread
+/// that began to await, or on that loop's): `state` says whether the awaiter or the far thread came last and frees it.
 #pragma once
 
 #include <again/awaitable.hpp>
-#include <again/detail/default_loop.hpp>
 
+#include <atomic>
 #include <coroutine>
+#include <cstdint>
 #include <utility>
 
 namespace again::inline AGAIN_ABI::detail {
+
+/// Found where `<again/run_loop.hpp>` is included: the loop for coroutines of that promise.
+template <class Promise> struct loop_for {};
+template <class Promise>
+concept has_default_loop = requires { default_loop_of(loop_for<Promise>{}); };
+
+template <class Promise> scheduler& default_loop_for() noexcept {
+  static_assert(
+      has_default_loop<Promise>,
+      "again: a coroutine that has no scheduler of its own needs a loop to run on: #include <again/run_loop.hpp> "
+      "before it (again.hpp and sync_wait.hpp have it), or name one with .on(scheduler)");
+  return default_loop_of(loop_for<Promise>{});
+}
 
 /// What the awaiters of startables share. `native` marks them: a task awaits them without a detour.
 template <class S> class basic_startable_awaiter {
  public:
   using native = void;
-  basic_startable_awaiter() noexcept {}
+  basic_startable_awaiter() noexcept = default;
   basic_startable_awaiter(const basic_startable_awaiter&) = delete;
   basic_startable_awaiter& operator=(const basic_startable_awaiter&) = delete;
-  ~basic_startable_awaiter() {}
+  ~basic_startable_awaiter() {
+    if (hop_ != nullptr) [[unlikely]]
+      hop::leave(*hop_);
+  }
 
   static constexpr bool await_ready() noexcept { return false; }
 
@@ -28,36 +48,49 @@ template <class S> class basic_startable_awaiter {
   template <class Promise> bool suspend(S& s, std::coroutine_handle<Promise> awaiting) noexcept {
     const continuation k{&resume_coroutine, awaiting.address()};
     if constexpr (context_provider<Promise>) {
-      if (const context* const ctx = awaiting.promise().context()) return !s.start(k, *ctx);
+      return !s.start(k, *awaiting.promise().context());
+    } else {
+      return suspend_without_context<Promise>(s, k);
     }
+  }
+
+ private:
+  template <class Promise> bool suspend_without_context(S& s, continuation k) noexcept {
     scheduler* home = nullptr;
     if constexpr (requires { s.own_scheduler(); }) {
       home = s.own_scheduler();
       if (home->here()) return !s.start(k, home->root());
     } else {
       if (running_context != nullptr) return !s.start(k, *running_context);
-      home = &default_loop();
+      home = &default_loop_for<Promise>();
     }
     // Not on that loop's thread: all of it happens there. Nothing of ours may be touched after the post.
-    ::new (static_cast<void*>(&hop_)) hop{{.run = &hop::arrive}, &s, k, home};
-    home->post(hop_);
+    hop* const there = new hop{{.run = &hop::arrive}, &s, k, home};
+    hop_ = there;
+    home->post(*there);
     return true;
   }
 
- private:
   struct hop : work {
+    enum class states : std::uint8_t { under_way, arrived, abandoned };
     S* startable;
     continuation k;
     scheduler* home;
+    std::atomic<states> state{states::under_way};
     static void arrive(work& self) noexcept {
       hop& h = static_cast<hop&>(self);
+      if (h.state.exchange(states::arrived, std::memory_order_acq_rel) == states::abandoned) {
+        delete &h;
+        return;
+      }
       const continuation then = h.k;
       if (h.startable->start(then, h.home->root())) then();
     }
+    static void leave(hop& h) noexcept {
+      if (h.state.exchange(states::abandoned, std::memory_order_acq_rel) == states::arrived) delete &h;
+    }
   };
-  union {
-    hop hop_;  // written only where it is needed
-  };
+  hop* hop_ = nullptr;
 };
 
 /// Awaits a startable that stands elsewhere.
@@ -82,6 +115,11 @@ template <class S> class holding_awaiter : public basic_startable_awaiter<S> {
     return this->suspend(startable_, awaiting);
   }
   [[nodiscard]] typename S::result_type await_resume() { return startable_.take(); }
+  typename S::result_type await_resume()
+    requires S::may_be_ignored
+  {
+    return startable_.take();
+  }
 
  private:
   S startable_;

@@ -53,11 +53,12 @@ class task_promise_base : work {
   };
   static last_suspend final_suspend() noexcept { return {}; }
 
-  bool start(std::coroutine_handle<> frame, continuation k, const context& ctx) noexcept {
+  template <class Promise> bool start(std::coroutine_handle<Promise> frame, continuation k,
+                                      const context& ctx) noexcept {
     continuation_ = k;
     context_ = &ctx;
     if (start_depth >= deepest) [[unlikely]] {
-      post_start(frame);
+      post_start<Promise>();
       return false;
     }
     ++start_depth;
@@ -70,9 +71,22 @@ class task_promise_base : work {
 
   const again::context* context() const noexcept { return context_; }
 
+  /// Awaits a startable that stands elsewhere, in a coroutine that has a context: nothing but a pointer.
+  template <class S> struct direct_awaiter {
+    using native = void;
+    S& startable;
+    static constexpr bool await_ready() noexcept { return false; }
+    template <class Promise> bool await_suspend(std::coroutine_handle<Promise> frame) noexcept {
+      return !startable.start({&resume_coroutine, frame.address()}, *frame.promise().context());
+    }
+    [[nodiscard]] typename S::result_type await_resume() { return startable.take(); }
+  };
+
   /// Ours pass as they are; anything foreign comes back to this task's scheduler.
   template <awaitable A> decltype(auto) await_transform(A&& operand) noexcept {
-    if constexpr (native_awaitable<A&&>) {
+    if constexpr (native_awaitable<A&&> && startable<std::remove_cvref_t<A>>) {
+      return direct_awaiter<std::remove_reference_t<A>>{operand};
+    } else if constexpr (native_awaitable<A&&>) {
       return static_cast<A&&>(operand);
     } else {
       return holding_awaiter<foreign<A&&>>{std::in_place, static_cast<A&&>(operand)};
@@ -86,16 +100,17 @@ class task_promise_base : work {
     this->run = [](work& self) noexcept { static_cast<task_promise_base&>(self).continuation_(); };
     context_->scheduler->post(*this);
   }
-  [[gnu::noinline, gnu::cold]] void post_start(std::coroutine_handle<> frame) noexcept {
-    frame_ = frame;
-    this->run = [](work& self) noexcept { static_cast<task_promise_base&>(self).frame_.resume(); };
+  template <class Promise> [[gnu::noinline, gnu::cold]] void post_start() noexcept {
+    this->run = [](work& self) noexcept {
+      Promise& promise = static_cast<Promise&>(static_cast<task_promise_base&>(self));
+      std::coroutine_handle<Promise>::from_promise(promise).resume();
+    };
     context_->scheduler->post(*this);
   }
 
+  bool starting_ = false;  // first: it fits behind `work`
   continuation continuation_;
   const again::context* context_ = nullptr;
-  std::coroutine_handle<> frame_;
-  bool starting_ = false;
 };
 
 template <class T> class task_promise final : public task_promise_base {

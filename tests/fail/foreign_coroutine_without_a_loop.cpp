@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+// EXPECT: again: a coroutine that has no scheduler of its own needs a loop to run on: #include <again/run_loop.hpp>
+#include <again/retry.hpp>
+#include <again/task.hpp>
+
+#include "../support/minimal_coroutine.hpp"
+
+again::task<again::expected<int, char>> load(int);
+again_test::bare<bool> f() {
+  auto result = co_await again::retry(again::policy{}, [] { return load(1); });
+  co_return result.has_value();
+}
