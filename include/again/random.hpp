@@ -11,8 +11,10 @@
 #include <cstdint>
 #include <utility>
 
-#if __has_include(<sys/random.h>)
+#if __has_include(<sys/random.h>) && __has_include(<unistd.h>)
 #include <sys/random.h>
+#include <unistd.h>
+#define AGAIN_HAS_GETENTROPY 1
 #else
 #include <chrono>
 #endif
@@ -48,20 +50,44 @@ class random_stream {
   std::uint64_t state_;
 };
 
-/// A seed that no other call returns: the operating system's entropy, read once per thread, then stepped.
-/// Cost: one system call on a thread's first use, 2 ns after that.
-inline std::uint64_t fresh_seed() noexcept {
-  thread_local random_stream seeds{[] {
-    std::uint64_t seed = 0;
-#if __has_include(<sys/random.h>)
-    if (::getentropy(&seed, sizeof seed) == 0) return seed;
+namespace detail {
+
+inline std::uint64_t entropy() noexcept {
+  std::uint64_t seed = 0;
+#if defined(AGAIN_HAS_GETENTROPY)
+  if (::getentropy(&seed, sizeof seed) == 0) return seed;
 #else
-    seed = static_cast<std::uint64_t>(std::chrono::high_resolution_clock::now().time_since_epoch().count());
+  seed = static_cast<std::uint64_t>(std::chrono::high_resolution_clock::now().time_since_epoch().count());
 #endif
-    return mix(seed ^ static_cast<std::uint64_t>(
-                          reinterpret_cast<std::uintptr_t>(&seed)));  // no entropy: at least differ by thread
-  }()};
-  return seeds.bits();
+  return mix(seed ^ static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(&seed)));  // at least differ by thread
+}
+
+inline long process() noexcept {
+#if defined(AGAIN_HAS_GETENTROPY)
+  return ::getpid();
+#else
+  return 0;
+#endif
+}
+
+}  // namespace detail
+
+/// A seed that no other call returns, not even one in a process forked from this one: the operating system's entropy, read
+/// once per thread and process, then stepped.
+/// Cost: two system calls on a thread's first use, one after that.
+inline std::uint64_t fresh_seed() noexcept {
+  struct source {
+    random_stream seeds{detail::entropy()};
+    long process = detail::process();
+  };
+  thread_local source mine;
+  if (const long here = detail::process(); here != mine.process) [[unlikely]] {
+    mine.seeds = random_stream{detail::entropy()};
+    mine.process = here;
+  }
+  return mine.seeds.bits();
 }
 
 }  // namespace again::inline AGAIN_ABI
+
+#undef AGAIN_HAS_GETENTROPY
