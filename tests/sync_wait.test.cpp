@@ -102,6 +102,8 @@ TEST_CASE("a wait that nothing can end is a logic_error, which pretend time can 
   CHECK_THROWS_AS(w.run(stuck(), stop.get_token()), std::logic_error);
   CHECK(ended == 2);
   CHECK(w.loop.timers() == 0);
+  CHECK_THROWS_AS(w.run(again::sleep{again::forever}, stop.get_token()), std::logic_error);  // itself, in no coroutine
+  CHECK(w.loop.timers() == 0);
   CHECK_THROWS_AS(w.run(std::suspend_always{}), std::logic_error);
   const auto fine = []() -> task<int> { co_return 1; };
   CHECK(w.run(fine()) == 1);  // the loop can still be used

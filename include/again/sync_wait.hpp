@@ -35,6 +35,11 @@ template <class A> decltype(auto) as_startable(A& awaitable) noexcept {
   }
 }
 
+/// A temporary is moved in where it can be; anything else is referred to.
+template <class A>
+using kept_here = std::conditional_t<!std::is_reference_v<A> && std::is_move_constructible_v<A>, A,
+                                     std::conditional_t<std::is_reference_v<A>, A, A&&>>;
+
 struct waited {
   bool done = false;
   static void finish(void* self) noexcept { static_cast<waited*>(self)->done = true; }
@@ -42,11 +47,12 @@ struct waited {
 
 }  // namespace detail
 
-template <awaitable A> await_result_t<A> sync_wait(run_loop& loop, A&& awaited, inplace_stop_token stop = {}) {
-  std::remove_reference_t<A>& operand = awaited;
+template <awaitable A> [[nodiscard]] await_result_t<A> sync_wait(run_loop& loop, A&& awaited,
+                                                                 inplace_stop_token stop = {}) {
   context with_stop = loop.root();  // outlives what is started with it
   with_stop.stop = stop;
   const context& ctx = stop.stop_possible() ? with_stop : loop.root();
+  detail::kept_here<A> operand = static_cast<A&&>(awaited);  // what cannot finish ends here, before its context
   auto&& run = detail::as_startable(operand);
   detail::waited state;
   bool started = false;
@@ -57,16 +63,11 @@ template <awaitable A> await_result_t<A> sync_wait(run_loop& loop, A&& awaited, 
     }
     return state.done;
   });
-  if (!finished) {
-    if constexpr (!std::is_lvalue_reference_v<A> && std::is_move_constructible_v<A>) {
-      [[maybe_unused]] const A ended = std::move(operand);  // a pending task must not outlive the context here
-    }
-    throw std::logic_error{"again::sync_wait: nothing is left to run that could finish what is awaited"};
-  }
+  if (!finished) throw std::logic_error{"again::sync_wait: nothing is left to run that could finish what is awaited"};
   return run.take();
 }
 
-template <awaitable A> await_result_t<A> sync_wait(A&& awaited, inplace_stop_token stop = {}) {
+template <awaitable A> [[nodiscard]] await_result_t<A> sync_wait(A&& awaited, inplace_stop_token stop = {}) {
   run_loop loop;
   return sync_wait(loop, std::forward<A>(awaited), stop);
 }

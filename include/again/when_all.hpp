@@ -40,7 +40,7 @@ template <class Child> regular_t<typename Child::result_type> take_regular(Child
   }
 }
 
-template <class... A> class when_all_run : gather {
+template <class... A> class [[nodiscard]] when_all_run : gather {
  public:
   using result_type = std::tuple<regular_t<child_result_t<A>>...>;
 
@@ -79,7 +79,7 @@ template <class... A> class when_all_run : gather {
   std::exception_ptr thrown_;
 };
 
-template <class A> class when_all_range_run : gather {
+template <class A> class [[nodiscard]] when_all_range_run : gather {
  public:
   using value = regular_t<child_result_t<A>>;
   using result_type = std::vector<value>;

@@ -38,7 +38,7 @@ namespace detail {
 
 inline constexpr std::size_t nobody_yet = static_cast<std::size_t>(-1);
 
-template <class... A> class when_any_run : gather {
+template <class... A> class [[nodiscard]] when_any_run : gather {
  public:
   using result_type = std::variant<regular_t<child_result_t<A>>...>;
 
@@ -80,7 +80,7 @@ template <class... A> class when_any_run : gather {
   std::size_t first_ = nobody_yet;
 };
 
-template <class A> class when_any_range_run : gather {
+template <class A> class [[nodiscard]] when_any_range_run : gather {
  public:
   using value = regular_t<child_result_t<A>>;
   using result_type = first_of<value>;
