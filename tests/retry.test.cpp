@@ -281,6 +281,38 @@ TEST_CASE("where the loop was held up until the deadline no further attempt is m
   CHECK(*op.sends == 1);
 }
 
+TEST_CASE("where the loop was held up until a deadline from outside no further attempt is made") {
+  world w;
+  policy p = steady;
+  p.attempt_timeout = p.deadline = again::forever;
+  const fails op;
+  const auto both = [&]() -> task<> {
+    const auto holds_up = [&]() -> task<> {
+      (void)co_await again::sleep_for(500ms);
+      w.time.advance(1h);
+    };
+    auto [none, result] = co_await again::when_all(holds_up(), again::timeout(5s, retry(p, op)));
+    (void)none;
+    CHECK(result.error().reason() == stop_reason::deadline_reached);
+    CHECK(result.error().error()->number == 1);
+  };
+  w.run(both());
+  CHECK(*op.sends == 1);
+}
+
+TEST_CASE("the elapsed time ends with the retry, not when its result is taken") {
+  world w;
+  policy p = steady;
+  const auto both = [&]() -> task<> {
+    auto [slept, result] = co_await again::when_all(again::sleep_for(1h), retry(p, fails{}));
+    CHECK(slept);
+    CHECK(result.error().elapsed() == 3s);
+  };
+  w.run(both());
+  p.attempt_timeout = p.deadline = again::forever;  // no clock of its own
+  w.run(both());
+}
+
 TEST_CASE("an attempt's timeout costs that attempt, and is retried") {
   world w;
   policy p = steady;

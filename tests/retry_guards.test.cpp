@@ -8,6 +8,7 @@
 #include <again/task.hpp>
 #include <again/testing.hpp>
 #include <again/this_context.hpp>
+#include <again/when_all.hpp>
 
 #include "support/trouble.hpp"
 
@@ -120,6 +121,28 @@ TEST_CASE("a reservation is given back when the wait is cancelled") {
     co_return r.error().reason();
   };
   CHECK(w.run(both()) == stop_reason::cancelled_in_delay);
+}
+
+TEST_CASE("stopped while it waits for the breaker, before anything was sent, it is cancelled before the start") {
+  world w;
+  again::inplace_stop_source stop;
+  again::breaker shared{{.consecutive = 1}};
+  peer p{stopped};
+  p.fails(trouble{1}).gives(2);
+  const again::policy one{.attempts = 1, .jitter = again::jitter::none, .deadline = 1h};
+  CHECK_FALSE(w.run(again::retry(one, std::ref(p)).breaker(shared)).has_value());
+  const again::policy more{.attempts = 3, .jitter = again::jitter::none, .deadline = 1h};
+  auto both = [&]() -> again::task<> {
+    auto [r, none] = co_await again::when_all(again::retry(more, std::ref(p)).breaker(shared), [&]() -> again::task<> {
+      (void)co_await again::sleep_for(1s);
+      stop.request_stop();
+    }());
+    (void)none;
+    CHECK(r.error().reason() == stop_reason::cancelled_before_start);
+    CHECK(r.error().attempts() == 0);
+  };
+  w.run(both(), stop.get_token());
+  CHECK(p.calls().size() == 1);
 }
 
 TEST_CASE("a reservation is given back when the waiting coroutine is destroyed") {

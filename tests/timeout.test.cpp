@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <again/timeout.hpp>
 
+#include <again/hedge.hpp>
+#include <again/rate.hpp>
 #include <again/sleep.hpp>
 #include <again/sync_wait.hpp>
 #include <again/task.hpp>
@@ -118,6 +120,20 @@ TEST_CASE("a retry around a timeout tries again") {
   REQUIRE(result.has_value());
   CHECK(*result == 8);
   CHECK(w.elapsed() == 2 * 2s + 2 * 1s);
+}
+
+TEST_CASE("with a predicate or an observer it is still a timeout, which may stand inside a hedge or a rate") {
+  world w;
+  int seen = 0;
+  const auto watched = [&] {
+    return again::timeout(1s, lasts(1ms)).observe([&](const again::attempt_record&) { ++seen; });
+  };
+  CHECK(w.run(again::hedge({.delay = 10s}, watched())).has_value());
+  again::rate_limiter limiter{{}};
+  CHECK(
+      w.run(again::rate(limiter, again::timeout(1s, lasts(1ms)).when([](const again_test::trouble&) { return false; })))
+          .has_value());
+  CHECK(seen == 1);
 }
 
 TEST_CASE("an exception passes through") {

@@ -48,22 +48,10 @@ struct decision {
 };
 
 namespace detail {
-constexpr decision decide_with_waits(const policy& p, const progress& at, const verdict& v, double draw) noexcept;
-}
 
-/// Decides. `draw` is uniform in [0, 1); it only matters where the policy has jitter. Never throws, allocates or overflows.
-///
-/// Order: what the error says; how many attempts are left; what the server asked for; what still fits before the deadline.
-/// A server's delay is never shortened: jitter is added above it. A wait that would not end before the deadline is not begun.
-constexpr decision decide(const policy& p, const progress& at, const verdict& v, double draw) noexcept {
-  const bool plain = v.kind == disposition::transient && v.server_delay < duration::zero() && !v.server_delay_too_long;
-  const bool timeless = p.deadline == forever && at.inherited == forever && !waits(p.backoff);
-  if (plain && timeless && at.attempt < p.attempts && !at.nested) return decision{.again = true, .state = at.state};
-  return detail::decide_with_waits(p, at, v, draw);
-}
-
-constexpr decision detail::decide_with_waits(const policy& p, const progress& at, const verdict& v,
-                                             double draw) noexcept {
+// All that `decide` has to look at. Out of line: inlined, it would cost the plain case its registers.
+[[gnu::noinline]] constexpr decision weigh(const policy& p, const progress& at, const verdict& v,
+                                           double draw) noexcept {
   const auto stop = [&](stop_reason why) { return decision{.again = false, .stop = why, .state = at.state}; };
   switch (v.kind) {
     case disposition::permanent: return stop(stop_reason::permanent);
@@ -101,6 +89,27 @@ constexpr decision detail::decide_with_waits(const policy& p, const progress& at
   }
   if (d.wait >= left && left != forever) return stop(stop_reason::deadline_too_near);
   return d;
+}
+
+// The plain case of `decide`: another attempt, without a wait.
+[[gnu::always_inline]] constexpr bool again_at_once(const policy& p, const progress& at, const verdict& v) noexcept {
+  return v.kind == disposition::transient && at.attempt < p.attempts && !waits(p.backoff) &&
+         v.server_delay < duration::zero() && !v.server_delay_too_long && !at.nested && p.deadline > at.elapsed &&
+         at.inherited > duration::zero();
+}
+
+}  // namespace detail
+
+/// Decides. `draw` is uniform in [0, 1); it only matters where the policy has jitter. Never throws, allocates or overflows.
+///
+/// Order: what the error says; how many attempts are left; what the server asked for; what still fits before the deadline.
+/// A server's delay is never shortened: jitter is added above it. A wait that would not end before the deadline is not begun.
+[[gnu::always_inline]] constexpr decision decide(const policy& p, const progress& at, const verdict& v,
+                                                 double draw) noexcept {
+  if (detail::again_at_once(p, at, v)) return decision{.again = true, .state = at.state};
+  const progress stands = at;  // copies: the caller's may then stay in registers
+  const verdict said = v;
+  return detail::weigh(p, stands, said, draw);
 }
 
 }  // namespace again::inline AGAIN_ABI

@@ -22,7 +22,7 @@ concept is_hedge = requires { requires Op::hedges; };
 /// A retry that may make several attempts (a `timeout` is a retry of one).
 template <class Op> inline constexpr bool repeats = false;
 template <class Op, class Hooks, bool Elsewhere>
-inline constexpr bool repeats<retry_operation<Op, Hooks, Elsewhere>> = !requires { requires Hooks::once; };
+inline constexpr bool repeats<retry_operation<Op, Hooks, Elsewhere>> = !Hooks::once;
 
 }  // namespace detail
 

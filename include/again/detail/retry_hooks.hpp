@@ -45,9 +45,12 @@ template <class First, class Second> struct both_observers {
   }
 };
 
-template <class When = own_verdict, class Observer = nobody, class Budget = no_budget, class Breaker = no_breaker>
+/// `Once`: of a `timeout`, a retry that makes one attempt, as those around it can see from its type.
+template <class When = own_verdict, class Observer = nobody, class Budget = no_budget, class Breaker = no_breaker,
+          bool Once = false>
 class retry_hooks {
  public:
+  static constexpr bool once = Once;
   using guards = retry_guards<Budget, Breaker>;
   static constexpr bool observes = !std::is_same_v<Observer, nobody>;
   static constexpr bool guarded = !std::is_same_v<guards, retry_guards<>>;
@@ -57,28 +60,28 @@ class retry_hooks {
       : when_(std::move(when)), observer_(std::move(observer)), shared_{shared} {}
 
   template <class Pred> auto with_when(Pred pred) && {
-    return retry_hooks<Pred, Observer, Budget, Breaker>{std::move(pred), std::move(observer_), shared_};
+    return retry_hooks<Pred, Observer, Budget, Breaker, Once>{std::move(pred), std::move(observer_), shared_};
   }
   template <class See> auto with_observer(See see) && {
     if constexpr (observes) {
       using both = both_observers<Observer, See>;
-      return retry_hooks<When, both, Budget, Breaker>{std::move(when_), both{std::move(observer_), std::move(see)},
-                                                      shared_};
+      return retry_hooks<When, both, Budget, Breaker, Once>{std::move(when_),
+                                                            both{std::move(observer_), std::move(see)}, shared_};
     } else {
-      return retry_hooks<When, See, Budget, Breaker>{std::move(when_), std::move(see), shared_};
+      return retry_hooks<When, See, Budget, Breaker, Once>{std::move(when_), std::move(see), shared_};
     }
   }
   template <class B> auto with_budget(B& shared) && {
     retry_guards<B, Breaker> both{};
     both.budget = &shared;
     if constexpr (guarded) both.breaker = shared_.breaker;
-    return retry_hooks<When, Observer, B, Breaker>{std::move(when_), std::move(observer_), both};
+    return retry_hooks<When, Observer, B, Breaker, Once>{std::move(when_), std::move(observer_), both};
   }
   template <class B> auto with_breaker(B& shared) && {
     retry_guards<Budget, B> both{};
     both.breaker = &shared;
     if constexpr (guarded) both.budget = shared_.budget;
-    return retry_hooks<When, Observer, Budget, B>{std::move(when_), std::move(observer_), both};
+    return retry_hooks<When, Observer, Budget, B, Once>{std::move(when_), std::move(observer_), both};
   }
 
   template <class E> verdict classify(const E& e) {
@@ -104,10 +107,7 @@ class retry_hooks {
   [[no_unique_address]] guards shared_;
 };
 
-/// Of a `timeout`: a retry that makes one attempt, as those around it can see from its type.
-struct once_hooks : retry_hooks<> {
-  static constexpr bool once = true;
-};
+using once_hooks = retry_hooks<own_verdict, nobody, no_budget, no_breaker, true>;
 
 template <class Op, class Hooks> struct retry_parts {
   checked_policy policy;
