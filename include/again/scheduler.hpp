@@ -58,6 +58,7 @@ class scheduler {
   virtual void forget(work& w) noexcept = 0;
 
   /// Fires `t` at `when`, or soon if that has passed; timers of one time fire in the order of arming. The scheduler's thread.
+  /// Called where nothing may be thrown: if it runs out of memory, the program ends (`std::terminate`).
   virtual void arm(timer& t, time_point when) = 0;
   /// Takes `t` back; harmless if it is not armed. The scheduler's thread.
   virtual void disarm(timer& t) noexcept = 0;

@@ -62,6 +62,10 @@ template <class S> class on_run {
     block(const parts_type& p, const settings_type& s, continuation then, const context& ctx)
         : parts{p}, settings{s}, k{then}, home{ctx.scheduler}, away{ctx} {
       away.scheduler = s.where;
+      if (ctx.deadline != never) {  // the two may have different clocks
+        const duration left = ctx.deadline - home->now();
+        away.deadline = saturating_add(s.where->now(), left > duration::zero() ? left : duration::zero());
+      }
       away.stop = stop.get_token();
       work::run = [](work& self) noexcept { static_cast<block&>(self).begin(); };
       if (ctx.stop.stop_possible()) follow.emplace(ctx.stop, forward_stop{this});
