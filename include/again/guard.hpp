@@ -34,7 +34,7 @@ class guard_ticket {
  public:
   static constexpr bool timed = true;
   explicit guard_ticket(breaker& shared) noexcept : call_{shared} {}
-  admission ask(time_point now, scheduler&, work&) noexcept {
+  template <class Waiter> admission ask(time_point now, scheduler&, Waiter&&) noexcept {
     if (call_.admit(now)) return {};
     return {.answer = admission::answers::refused, .reason = stop_reason::breaker_open};
   }

@@ -98,17 +98,17 @@ class limit_ticket {
   limit_ticket& operator=(const limit_ticket&) = delete;
   ~limit_ticket() { withdraw(); }
 
-  admission ask(time_point, scheduler& home, work& granted) noexcept {
-    if (!shared_.take_free()) return stand_in_line(home, granted);
-    place_ = places::slot;
+  template <class Waiter> admission ask(time_point, scheduler& home, Waiter&& waiter) noexcept {
+    if (!shared_.take_free()) return stand_in_line(home, waiter());
+    free_ = true;
     return {};
   }
   // Out of the queue, or the slot goes to the next in it.
   void withdraw() noexcept {
-    if (queued_) return leave_line();
-    if (std::exchange(place_, places::nowhere) == places::slot && !shared_.set_free()) {
-      const std::lock_guard lock{shared_.mutex_};
-      pass_on();
+    if (std::exchange(free_, false)) {
+      if (!shared_.set_free()) hand_over();
+    } else if (queued_) {
+      leave_line();
     }
   }
   void ended(lazy_time&, const attempt_end&) noexcept { withdraw(); }
@@ -116,11 +116,12 @@ class limit_ticket {
  private:
   enum class places : std::uint8_t { nowhere, queue, slot };
 
-  admission stand_in_line(scheduler& home, work& granted) noexcept {
+  // These three out of line: whoever finds a free slot pays nothing for them.
+  [[gnu::noinline]] admission stand_in_line(scheduler& home, work& granted) noexcept {
     const std::lock_guard lock{shared_.mutex_};
     for (std::uint64_t seen = 0;;) {
       if (shared_.take_free()) {  // in the meantime
-        place_ = places::slot;
+        free_ = true;
         return {};
       }
       seen = shared_.word_.load(std::memory_order_relaxed);
@@ -142,7 +143,11 @@ class limit_ticket {
     place_ = places::queue;
     return {.answer = admission::answers::queued};
   }
-  void leave_line() noexcept {
+  [[gnu::noinline]] void hand_over() noexcept {
+    const std::lock_guard lock{shared_.mutex_};
+    pass_on();
+  }
+  [[gnu::noinline]] void leave_line() noexcept {
     const std::lock_guard lock{shared_.mutex_};
     const places from = std::exchange(place_, places::nowhere);
     if (from == places::queue) unhook();
@@ -169,8 +174,9 @@ class limit_ticket {
   work* granted_ = nullptr;
   limit_ticket* next_ = nullptr;
   limit_ticket* previous_ = nullptr;
-  places place_ = places::nowhere;  // once in the queue, guarded by the limiter's mutex
-  bool queued_ = false;             // the owner's thread only
+  places place_ = places::nowhere;  // of one that was queued; guarded by the limiter's mutex
+  bool queued_ = false;             // the owner's thread only, as the next
+  bool free_ = false;               // has a slot that was free, and so was never queued
 };
 
 }  // namespace detail

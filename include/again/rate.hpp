@@ -107,7 +107,7 @@ template <class Shared> class rate_ticket {
   rate_ticket& operator=(const rate_ticket&) = delete;
   ~rate_ticket() = default;
 
-  admission ask(time_point now, scheduler&, work&) noexcept {
+  template <class Waiter> admission ask(time_point now, scheduler&, Waiter&&) noexcept {
     at_ = shared_.turn(now);
     if (at_ == never) return {.answer = admission::answers::refused, .reason = stop_reason::overloaded};
     return {.answer = at_ > now ? admission::answers::until : admission::answers::go, .at = at_};

@@ -3,6 +3,9 @@
 // Without arguments it checks allocations and sizes; `--instructions` prints the bounds and leaves callgrind a dump for each
 // path, which count_instructions.py compares. Only with g++ 12 and -O2: the bounds are what that compiler makes of it today,
 // with a tenth to spare. A change that passes a bound on purpose moves the bound, in the same commit.
+#include <again/guard.hpp>
+#include <again/limit.hpp>
+#include <again/rate.hpp>
 #include <again/retry.hpp>
 #include <again/scope.hpp>
 #include <again/sleep.hpp>
@@ -112,6 +115,23 @@ again::task<int> timed(std::size_t n) {
   }
   co_return sum;
 }
+template <class Shared, auto Combine> again::task<int> around(std::size_t n) {
+  static Shared shared{};
+  int sum = 0;
+  int failures = 0;
+  auto op = Combine(shared, [&] { return attempt(failures); });
+  for (std::size_t i = 0; i < n; ++i) {
+    auto r = co_await op;
+    sum += *r;
+  }
+  co_return sum;
+}
+struct plenty : again::rate_limiter {
+  plenty() : rate_limiter{{.per_second = 1e9, .burst = 1'000'000}} {}
+};
+constexpr auto limited = [](again::limiter& shared, auto op) { return again::limit(shared, op); };
+constexpr auto guarded = [](again::breaker& shared, auto op) { return again::guard(shared, op); };
+constexpr auto rated = [](again::rate_limiter& shared, auto op) { return again::rate(shared, op); };
 again::task<int> caught(std::size_t n) {
   int sum = 0;
   for (std::size_t i = 0; i < n; ++i) {
@@ -161,6 +181,9 @@ constexpr std::array paths{
     path{"retry with bounds in time, success at once", &retried<bounded, 0>, 0, 480},
     path{"retry with bounds in time, 4th attempt", &retried<bounded, 3>, 0, 1990},
     path{"timeout around a success", &timed, 0, 625},
+    path{"limit with a free slot around a success", &around<again::limiter, limited>, 0, 337},
+    path{"guard around a success", &around<again::breaker, guarded>, 0, 348},
+    path{"rate around a success", &around<plenty, rated>, 0, 328},
     path{"when_all of two", &both, 0, 455},
     path{"sleep_for under pretend time", &slept, 0, 960},
     path{"retry that gives up after four", &gave_up, 1, 2240},

@@ -5,8 +5,9 @@
 ///
 /// A ticket:
 /// - `timed`: does `ask` look at the time? If not, no clock is read for it.
-/// - `answer ask(time_point now, scheduler&, work& granted)`; after `queued`, `granted` is posted once, from any thread.
-/// - `void withdraw() noexcept`: no longer wanted, while waiting; afterwards `granted` is not posted any more.
+/// - `admission ask(time_point now, scheduler&, waiter)`; `waiter()` gives the `work` that is posted once, from any thread, if the
+///   answer is `queued`.
+/// - `void withdraw() noexcept`: no longer wanted, while waiting; afterwards nothing is posted any more.
 /// - `void ended(lazy_time& now, const attempt_end&) noexcept`: how the attempt went.
 /// - the destructor gives back what it holds.
 #pragma once
@@ -21,6 +22,8 @@
 
 #include <cstdint>
 #include <exception>
+#include <memory>
+#include <new>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -68,7 +71,9 @@ template <class Op, class Ticket> class admission_run {
   admission_run(const admission_run&) = delete;
   admission_run& operator=(const admission_run&) = delete;
   ~admission_run() {
+    if (!wait_made_) return;
     if (phase_ == phases::waiting) leave_wait();
+    std::destroy_at(std::addressof(wait_));
   }
   [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<admission_run>{*this}; }
 
@@ -79,8 +84,7 @@ template <class Op, class Ticket> class admission_run {
     start_ = timed ? ctx.scheduler->now() : ctx.scheduler->last_wake();
     if (ctx.stop.stop_requested() || ctx.deadline <= start_)
       return refuse(stopped_at(start_, ctx, stop_reason::cancelled_before_start), start_);
-    wait_.run = [](work& w) noexcept { static_cast<own_wait&>(w).owner.granted(); };
-    const admission a = ticket_.ask(start_, *ctx.scheduler, wait_);
+    const admission a = ticket_.ask(start_, *ctx.scheduler, [this]() noexcept -> work& { return need_wait(); });
     switch (a.answer) {
       case admission::answers::go: return go();
       case admission::answers::refused: return refuse(a.reason, start_);
@@ -91,15 +95,14 @@ template <class Op, class Ticket> class admission_run {
           return refuse(stop_reason::deadline_too_near, start_);
         }
         phase_ = phases::waiting;
-        wait_.fire = [](timer& t) noexcept { static_cast<own_wait&>(t).owner.granted(); };
-        ctx.scheduler->arm(wait_, a.at);
+        ctx.scheduler->arm(need_wait(), a.at);
         break;
       case admission::answers::queued:
         if (!timed) start_ = ctx.scheduler->now();  // a wait is worth its true length
         phase_ = phases::waiting;
         break;
     }
-    if (ctx.stop.stop_possible()) listener_.emplace(ctx.stop, stopped{this});
+    if (ctx.stop.stop_possible()) wait_.listener.emplace(ctx.stop, stopped{this});
     return false;
   }
 
@@ -122,21 +125,31 @@ template <class Op, class Ticket> class admission_run {
  private:
   enum class phases : std::uint8_t { fresh, waiting, running, ended, refused };
 
-  struct own_wait : timer, work {
-    explicit own_wait(admission_run& o) noexcept : owner{o} {}
-    admission_run& owner;
-  };
-  struct own_stop : work {
-    explicit own_stop(admission_run& o) noexcept : owner{o} {}
-    admission_run& owner;
-  };
   struct stopped {  // any thread
     admission_run* self;
-    void operator()() const noexcept {
-      self->stop_.run = [](work& w) noexcept { static_cast<own_stop&>(w).owner.cancelled(); };
-      self->ctx_->scheduler->post(self->stop_);
-    }
+    void operator()() const noexcept { self->ctx_->scheduler->post(self->wait_.stop); }
   };
+  struct own_stop : work {
+    explicit own_stop(admission_run& o) noexcept : owner{o} {
+      run = [](work& w) noexcept { static_cast<own_stop&>(w).owner.cancelled(); };
+    }
+    admission_run& owner;
+  };
+  // What only a wait needs.
+  struct own_wait : timer, work {
+    explicit own_wait(admission_run& o) noexcept : owner{o}, stop{o} {
+      run = [](work& w) noexcept { static_cast<own_wait&>(w).owner.granted(); };
+      fire = [](timer& t) noexcept { static_cast<own_wait&>(t).owner.granted(); };
+    }
+    admission_run& owner;
+    own_stop stop;
+    std::optional<inplace_stop_callback<stopped>> listener;
+  };
+  own_wait& need_wait() noexcept {
+    if (!wait_made_) ::new (static_cast<void*>(std::addressof(wait_))) own_wait{*this};
+    wait_made_ = true;
+    return wait_;
+  }
 
   bool refuse(stop_reason why, time_point now) noexcept {
     reason_ = why;
@@ -146,15 +159,15 @@ template <class Op, class Ticket> class admission_run {
   }
   // Out of queue, timers and stop source.
   void leave_wait() noexcept {
-    listener_.reset();
+    wait_.listener.reset();
     ctx_->scheduler->disarm(wait_);
-    ctx_->scheduler->forget(stop_);
+    ctx_->scheduler->forget(wait_.stop);
     ticket_.withdraw();
     ctx_->scheduler->forget(wait_);
   }
   void granted() noexcept {
-    listener_.reset();
-    ctx_->scheduler->forget(stop_);
+    wait_.listener.reset();
+    ctx_->scheduler->forget(wait_.stop);
     lazy_time now{*ctx_->scheduler};
     if (ctx_->stop.stop_requested() ||
         (ctx_->deadline != never && ctx_->deadline <= now())) {  // at once, or the loop is late
@@ -216,10 +229,11 @@ template <class Op, class Ticket> class admission_run {
   stop_reason reason_{};
   verdict verdict_{};
   std::exception_ptr thrown_;
-  own_wait wait_{*this};
-  own_stop stop_{*this};
-  std::optional<inplace_stop_callback<stopped>> listener_;
+  bool wait_made_ = false;
   view slot_;
+  union {
+    own_wait wait_;
+  };
 };
 
 /// What `guard`, `limit` and `rate` return: awaitable, and an operation.
