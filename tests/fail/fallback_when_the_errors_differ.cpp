@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+// EXPECT: again::fallback(...).when(pred): a failure that is not answered is the result, so that the substitute must fail with the same error type
+#include <again/fallback.hpp>
+#include <again/task.hpp>
+
+struct other {};
+again::task<again::expected<int, char>> load();
+again::task<again::expected<int, other>> load_elsewhere();
+
+auto wrong() { return again::fallback(load, load_elsewhere).when([](char c) { return c == 'x'; }); }
