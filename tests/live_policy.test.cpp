@@ -73,12 +73,16 @@ TEST_CASE("a snapshot is never torn, whoever changes it meanwhile") {
       }
     });
   }
-  std::thread writer{[&] {
-    for (int i = 1; i < 3000; ++i) live.change(numbered(i));
-  }};
-  writer.join();
+  std::vector<std::thread> writers;
+  for (int t = 0; t < 2; ++t) {
+    writers.emplace_back([&] {
+      for (int i = 1; i < 3000; ++i) live.change(numbered(i));
+    });
+  }
+  for (std::thread& t : writers) t.join();
   done = true;
   for (std::thread& t : readers) t.join();
   CHECK(torn == 0);
   CHECK(*live.now() == numbered(2999));
+  CHECK(live.version() == 2 * 2999);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <again/pipe.hpp>
 
+#include <again/task.hpp>
 #include <again/testing.hpp>
 
 #include "support/trouble.hpp"
@@ -8,6 +9,7 @@
 #include <doctest/doctest.h>
 
 #include <functional>
+#include <stdexcept>
 #include <type_traits>
 
 using namespace again_test;
@@ -42,6 +44,22 @@ TEST_CASE("a pipe does what the nested call does") {
   CHECK(w.run(op).value() == 3);
   CHECK(w.elapsed() == 2200ms);
   CHECK(p.complaint({100ms, 100ms}) == "");
+}
+
+TEST_CASE("a peer's whole protection is a stage too; a function that throws begins a pipe as catching") {
+  world w;
+  again::resilience all{{.retrying = thrice}};
+  peer p{stopped};
+  p.fails(trouble{1}).gives(2);
+  auto op = std::ref(p) | again::resilient(all);
+  static_assert(std::is_same_v<decltype(op), decltype(again::resilient(all, std::ref(p)))>);
+  CHECK(w.run(op).value() == 2);
+  int calls = 0;
+  const auto throws_once = [&]() -> again::task<int> {
+    if (++calls == 1) throw std::runtime_error{"busy"};
+    co_return calls;
+  };
+  CHECK(w.run(again::catching(throws_once) | again::retry(thrice)).value() == 2);
 }
 
 TEST_CASE("the outer timeout bounds all of it") {
