@@ -306,6 +306,7 @@ TEST_CASE("a returned reservation is forgotten with its window like any other to
 TEST_CASE("a call inside a repeated attempt deposits nothing, and gives back only what it took") {
   using guards = detail::retry_guards<budget>;
   const time_point now{1h};
+  const auto clock = [=] { return now; };
   budget ratio{budgets::ratio{.share = 1, .floor_per_second = 0}};
   {
     guards::call first{guards{&ratio}};
@@ -319,7 +320,7 @@ TEST_CASE("a call inside a repeated attempt deposits nothing, and gives back onl
   {
     guards::call further{guards{&slots}};
     CHECK(further.admit(now, true));
-    further.succeeded(now);
+    further.succeeded(clock);
   }
   CHECK(slots.balance(now) == 1);  // the one that is in flight, and not one fewer
   budget tokens{budgets::tokens{.capacity = 10, .cost = 5}};
@@ -329,11 +330,11 @@ TEST_CASE("a call inside a repeated attempt deposits nothing, and gives back onl
   }
   guards::call further{guards{&tokens}};
   CHECK(further.admit(now, true));
-  further.succeeded(now);
+  further.succeeded(clock);
   CHECK(tokens.balance(now) == 5);  // no first try
   guards::call first{guards{&tokens}};
   CHECK(first.admit(now));
-  first.succeeded(now);
+  first.succeeded(clock);
   CHECK(tokens.balance(now) == 6);
 }
 

@@ -155,6 +155,10 @@ class checked_policy {
       : policy_{p} {  // implicit: a policy may stand wherever a checked one is asked for
     if (const auto rule = validate(p)) throw std::invalid_argument{"again::policy: " + std::string{name(*rule)}};
   }
+  struct valid {};
+  /// `p` is known to keep the rules: it is not asked again.
+  constexpr checked_policy(valid, const policy& p) noexcept : policy_{p} {}
+
   constexpr operator const policy&() const noexcept { return policy_; }
   constexpr const policy* operator->() const noexcept { return &policy_; }
   constexpr const policy& operator*() const noexcept { return policy_; }
@@ -188,7 +192,7 @@ consteval checked_policy checked(policy p) {
         break;
     }
   }
-  return checked_policy{p};
+  return checked_policy{checked_policy::valid{}, p};
 }
 
 }  // namespace again::inline AGAIN_ABI

@@ -16,17 +16,26 @@
 
 #include <again/retry.hpp>
 
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
 namespace again::inline AGAIN_ABI {
 
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
 auto timeout(duration d, Op&& op) {
-  const policy one{.attempts = 1,
-                   .backoff = constant(duration::zero()),
-                   .jitter = jitter::none,
-                   .attempt_timeout = forever,
-                   .deadline = d};
-  return retry_operation<std::decay_t<Op>, detail::once_hooks>{one, std::forward<Op>(op)};
+  constexpr policy once{.attempts = 1,
+                        .backoff = constant(duration::zero()),
+                        .jitter = jitter::none,
+                        .attempt_timeout = forever,
+                        .deadline = forever};
+  static_assert(!validate(once));
+  policy one = once;
+  one.deadline = d;
+  if (d <= duration::zero()) throw std::invalid_argument{"again::timeout: the duration must be positive"};
+  return retry_operation<std::decay_t<Op>, detail::once_hooks>{checked_policy{checked_policy::valid{}, one},
+                                                               std::forward<Op>(op)};
 }
 
 // A mistake, told in one sentence.

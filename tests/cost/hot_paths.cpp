@@ -175,18 +175,18 @@ struct path {
   double instructions;  ///< of one turn, at most
 };
 constexpr std::array paths{
-    path{"co_await of a task", &bare, 0, 176},
-    path{"retry, success at once", &retried<no_clock, 0>, 0, 303},
-    path{"retry, success at the 4th attempt", &retried<no_clock, 3>, 0, 1620},
-    path{"retry with bounds in time, success at once", &retried<bounded, 0>, 0, 480},
-    path{"retry with bounds in time, 4th attempt", &retried<bounded, 3>, 0, 1990},
-    path{"timeout around a success", &timed, 0, 625},
-    path{"limit with a free slot around a success", &around<again::limiter, limited>, 0, 337},
-    path{"guard around a success", &around<again::breaker, guarded>, 0, 348},
-    path{"rate around a success", &around<plenty, rated>, 0, 328},
-    path{"when_all of two", &both, 0, 455},
-    path{"sleep_for under pretend time", &slept, 0, 960},
-    path{"retry that gives up after four", &gave_up, 1, 2240},
+    path{"co_await of a task", &bare, 0, 157},
+    path{"retry, success at once", &retried<no_clock, 0>, 0, 258},
+    path{"retry, success at the 4th attempt", &retried<no_clock, 3>, 0, 1095},
+    path{"retry with bounds in time, success at once", &retried<bounded, 0>, 0, 455},
+    path{"retry with bounds in time, 4th attempt", &retried<bounded, 3>, 0, 1436},
+    path{"timeout around a success", &timed, 0, 520},
+    path{"limit with a free slot around a success", &around<again::limiter, limited>, 0, 323},
+    path{"guard around a success", &around<again::breaker, guarded>, 0, 326},
+    path{"rate around a success", &around<plenty, rated>, 0, 297},
+    path{"when_all of two", &both, 0, 425},
+    path{"sleep_for under pretend time", &slept, 0, 796},
+    path{"retry that gives up after four", &gave_up, 1, 1818},
     // Each std::runtime_error keeps its text on the heap, and the unwinder has most of the instructions.
     path{"three exceptions, then success", &caught, 3, 33'500},
 };
@@ -233,13 +233,13 @@ void check_sizes() {
   size("bytes of retry's result beyond the operation's value",
        sizeof(again::expected<big, again::failure<error>>) - sizeof(big), 12);
   size("bytes of retry(policy, op) beyond policy and op",
-       sizeof(again::retry_operation<counted_op>) - sizeof(again::policy) - sizeof(counted_op), 56);
+       sizeof(again::retry_operation<counted_op>) - sizeof(again::policy) - sizeof(counted_op), 32);
   size("bytes of a retry in the awaiting frame", sizeof(run), 832);
-  size("bytes of task<int>'s promise", sizeof(again::detail::task_promise<int>), 96);
-  size("bytes of a sleep", sizeof(class again::sleep), 176);
+  size("bytes of task<int>'s promise", sizeof(again::detail::task_promise<int>), 72);
+  size("bytes of a sleep", sizeof(class again::sleep), 144);
   int failures = 0;
-  size("frame of a trivial task", frame_bytes([&] { return attempt(failures); }), 128);
-  size("frame of a task that sleeps", frame_bytes([] { return sleeper(); }), 384);
+  size("frame of a trivial task", frame_bytes([&] { return attempt(failures); }), 112);
+  size("frame of a task that sleeps", frame_bytes([] { return sleeper(); }), 288);
 }
 
 }  // namespace

@@ -35,9 +35,8 @@ template <class Op> class attempt_slot {
   attempt_slot& operator=(const attempt_slot&) = delete;
   ~attempt_slot() { reset(); }
 
-  /// Starts `op` once; a throw while making the awaitable counts as one of the attempt.
+  /// Starts `op` once; a throw while making the awaitable counts as one of the attempt. Before it is started again, `reset`.
   bool start(Op& op, continuation k, const context& ctx) noexcept {
-    reset();
     try {
       if constexpr (std::is_same_v<startable_type, std::remove_cvref_t<std::invoke_result_t<Op&>>>) {
         ::new (static_cast<void*>(std::addressof(attempt_))) startable_type(op());

@@ -87,6 +87,10 @@ class retry_core {
       }
       return more.inner;
     }
+    return bounded_context();
+  }
+  [[gnu::noinline]] const context& bounded_context() noexcept {
+    rest& more = rest_;
     const duration bound = attempt_bound(policy_);
     more.attempt_start = more.now;
     const time_point by_attempt = bound == forever ? never : saturating_add(more.now, bound);
@@ -105,7 +109,7 @@ class retry_core {
   }
 
   // The attempt is under way: now it is worth having a timer and listening for a stop.
-  void watch_attempt() noexcept {
+  [[gnu::noinline]] void watch_attempt() noexcept {
     if (!timed_ || rest_.attempt_ends == never) return;
     rest_.fire = [](timer& t) noexcept {
       rest& more = static_cast<rest&>(t);
@@ -127,7 +131,7 @@ class retry_core {
     if (ctx_->deadline != never) at.inherited = ctx_->deadline - moment();
     return at;
   }
-  decision decide_now(const verdict& v) noexcept {
+  [[gnu::noinline]] decision decide_now(const verdict& v) noexcept {
     const progress at = where();
     const bool may_wait = v.kind == disposition::transient && !at.nested && attempt_no_ < policy_.attempts;
     return decide(policy_, at, v, may_wait ? draw_for(policy_, settings_, *ctx_->scheduler, rest_.random) : 0);
@@ -145,7 +149,8 @@ class retry_core {
     }
   }
 
-  [[nodiscard]] attempt_record describe(const verdict& v, const decision& d, bool timed_out) const noexcept {
+  [[gnu::noinline]] [[nodiscard]] attempt_record describe(const verdict& v, const decision& d,
+                                                          bool timed_out) const noexcept {
     attempt_record r{.attempt = attempt_no_,
                      .last = !d.again,
                      .timed_out = timed_out,
@@ -164,7 +169,7 @@ class retry_core {
     r.took = rest_.now - rest_.attempt_start;
   }
 
-  void begin_wait(duration wait, after_wait then) {
+  [[gnu::noinline]] void begin_wait(duration wait, after_wait then) {
     const time_point from = moment();
     phase_ = phases::waiting;
     rest_.then = then;

@@ -27,6 +27,7 @@ struct no_breaker {
     static bool admit(time_point) noexcept { return true; }
     static time_point ask_at() noexcept { return never; }
     void failed(time_point, const verdict&, bool) const noexcept {}
+    static bool succeeded_calmly() noexcept { return true; }
     void succeeded(time_point) const noexcept {}
     void abandon() const noexcept {}
   };
@@ -64,8 +65,9 @@ template <class Budget = no_budget, class Breaker = no_breaker> struct retry_gua
       breaker_.failed(now, v, timed_out);
       return budget_.failed(now, v, timed_out, again);
     }
-    void succeeded(time_point now) noexcept {
-      breaker_.succeeded(now);
+    /// `now()` reads the clock: a success mostly needs none.
+    template <class Now> void succeeded(Now&& now) noexcept {
+      if (!breaker_.succeeded_calmly()) breaker_.succeeded(now());
       budget_.succeeded();
       budget_.end();
     }

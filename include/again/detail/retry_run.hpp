@@ -106,7 +106,9 @@ template <class Op, class Hooks> class retry_run : retry_core {
 
   [[gnu::noinline]] bool start_bounded() noexcept {
     need_rest();
-    if (!may_start(Hooks::observes || policy_.deadline != forever || policy_.attempt_timeout != forever)) {
+    const bool timed =
+        Hooks::observes || Hooks::guarded || policy_.deadline != forever || policy_.attempt_timeout != forever;
+    if (!may_start(timed)) {
       if constexpr (Hooks::guarded) guards_.end();
       return true;
     }
@@ -187,7 +189,8 @@ template <class Op, class Hooks> class retry_run : retry_core {
       if constexpr (!Hooks::observes && !Hooks::guarded && !merged_error<error>::nested) {
         if (timed_ ? failed_plainly<true>(e, v) : failed_plainly<false>(e, v)) return false;
       }
-      return failed_attempt(e, v);
+      const verdict said = v;  // a copy: the plain case then keeps its own in registers
+      return failed_attempt(e, said);
     } catch (...) {  // a predicate, an observer, or a move of the user's types
       if constexpr (Hooks::guarded) guards_.end();
       need_rest();
@@ -198,10 +201,10 @@ template <class Op, class Hooks> class retry_run : retry_core {
   }
 
   void succeeded() {
-    if constexpr (Hooks::observes || Hooks::guarded) {
-      if (timed_) rest_.now = ctx_->scheduler->now();
+    if constexpr (Hooks::observes) rest_.now = ctx_->scheduler->now();
+    if constexpr (Hooks::guarded) {
+      guards_.succeeded([this] { return Hooks::observes ? rest_.now : ctx_->scheduler->now(); });
     }
-    if constexpr (Hooks::guarded) guards_.succeeded(moment());
     if constexpr (Hooks::observes) observe_success();
   }
   void observe_success() {
@@ -231,7 +234,8 @@ template <class Op, class Hooks> class retry_run : retry_core {
     return true;
   }
 
-  [[gnu::noinline]] bool failed_attempt(error& e, verdict v) {
+  [[gnu::noinline]] bool failed_attempt(error& e, const verdict& said) {
+    verdict v = said;
     need_rest();
     const bool stopped = ctx_->stop.stop_requested();
     const bool timed_out = timed_ && std::exchange(rest_.expired, false);
