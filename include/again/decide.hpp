@@ -4,6 +4,7 @@
 /// because …" or "stop, because …". The loop, `explain` and `worst_case` all call it; nothing else decides.
 #pragma once
 
+#include <again/detail/reason_for.hpp>
 #include <again/policy.hpp>
 #include <again/stop_reason.hpp>
 #include <again/verdict.hpp>
@@ -53,13 +54,7 @@ namespace detail {
 [[gnu::noinline]] constexpr decision weigh(const policy& p, const progress& at, const verdict& v,
                                            double draw) noexcept {
   const auto stop = [&](stop_reason why) { return decision{.again = false, .stop = why, .state = at.state}; };
-  switch (v.kind) {
-    case disposition::permanent: return stop(stop_reason::permanent);
-    case disposition::not_replayable: return stop(stop_reason::not_replayable);
-    case disposition::forbidden: return stop(stop_reason::server_forbade);
-    case disposition::aborted: return stop(stop_reason::cancelled_in_attempt);
-    case disposition::transient: break;
-  }
+  if (v.kind != disposition::transient) return stop(detail::reason_for(v.kind));
   if (at.attempt >= p.attempts && p.attempts != unlimited) return stop(stop_reason::attempts_exhausted);
   if (at.nested) return stop(stop_reason::nested_limit);
 

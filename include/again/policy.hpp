@@ -155,9 +155,8 @@ class checked_policy {
       : policy_{p} {  // implicit: a policy may stand wherever a checked one is asked for
     if (const auto rule = validate(p)) throw std::invalid_argument{"again::policy: " + std::string{name(*rule)}};
   }
-  struct valid {};
-  /// `p` is known to keep the rules: it is not asked again.
-  constexpr checked_policy(valid, const policy& p) noexcept : policy_{p} {}
+  /// One attempt with nothing but a deadline, which must be positive: a `timeout`. Made in place, without a copy.
+  static constexpr checked_policy one_attempt(duration deadline) { return checked_policy{once{}, deadline}; }
 
   constexpr operator const policy&() const noexcept { return policy_; }
   constexpr const policy* operator->() const noexcept { return &policy_; }
@@ -165,6 +164,15 @@ class checked_policy {
   friend constexpr bool operator==(const checked_policy&, const checked_policy&) = default;
 
  private:
+  struct once {};
+  constexpr checked_policy(once, duration deadline)
+      : policy_{.attempts = 1,
+                .backoff = constant(duration::zero()),
+                .jitter = jitter::none,
+                .attempt_timeout = forever,
+                .deadline = deadline} {
+    if (deadline <= duration::zero()) throw std::invalid_argument{"again::policy: deadline_must_be_positive"};
+  }
   policy policy_;
 };
 
@@ -192,7 +200,7 @@ consteval checked_policy checked(policy p) {
         break;
     }
   }
-  return checked_policy{checked_policy::valid{}, p};
+  return checked_policy{p};
 }
 
 }  // namespace again::inline AGAIN_ABI

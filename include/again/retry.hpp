@@ -61,6 +61,9 @@ template <fallible_operation Op, class Hooks = detail::retry_hooks<>,
                   "fallback(retry(policy, op), value)");
   }
 
+  /// A single attempt within `deadline`: see `<again/timeout.hpp>`.
+  retry_operation(duration deadline, Op op) : parts_{checked_policy::one_attempt(deadline), std::move(op), Hooks{}} {}
+
   /// `pred(const E&)` decides what is worth another attempt: a `bool` (transient or permanent; what must not be sent twice
   /// still is not) or a whole `verdict`.
   template <class Pred> auto when(Pred pred) && {

@@ -16,7 +16,6 @@
 
 #include <again/retry.hpp>
 
-#include <stdexcept>
 #include <type_traits>
 #include <utility>
 
@@ -25,17 +24,7 @@ namespace again::inline AGAIN_ABI {
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
 auto timeout(duration d, Op&& op) {
-  constexpr policy once{.attempts = 1,
-                        .backoff = constant(duration::zero()),
-                        .jitter = jitter::none,
-                        .attempt_timeout = forever,
-                        .deadline = forever};
-  static_assert(!validate(once));
-  policy one = once;
-  one.deadline = d;
-  if (d <= duration::zero()) throw std::invalid_argument{"again::timeout: the duration must be positive"};
-  return retry_operation<std::decay_t<Op>, detail::once_hooks>{checked_policy{checked_policy::valid{}, one},
-                                                               std::forward<Op>(op)};
+  return retry_operation<std::decay_t<Op>, detail::once_hooks>{d, std::forward<Op>(op)};
 }
 
 // A mistake, told in one sentence.
