@@ -129,7 +129,10 @@ class httplib_connection {
                  : says == httplib_says::success && !x.seen.interim && !x.seen.bad_framing && !x.seen.until_close;
     diagnosis d{true, error_kind::status, reach::answered, {}};
     if (!whole) d = diagnose(says, x.seen, watch_.examine(), tls(), now - begun, connect_limit, idle_limit);
-    if (!d.success || x.must_close) close();
+    if (!d.success || x.must_close)
+      close();
+    else if (plain_wire_ != nullptr)
+      watch_.moved(x.written, x.heard);
     if (!open()) watch_.release();
 
     x.answer.url = url{what.origin, what.request.target()};
@@ -148,10 +151,13 @@ class httplib_connection {
     // Where we read ourselves.
     bool hear(std::string_view bytes) override {
       progress = steady::now();
+      heard += bytes.size();
       return listening().feed(bytes) == response_reader::state::more;
     }
     void hear_end() override { static_cast<void>(listening().end()); }
     bool satisfied() const override { return reader && reader->whole(); }
+
+    void wrote(std::size_t n) override { written += n; }
 
     // Where the library reads.
     bool take_head(const httplib::Response& head) {
@@ -256,7 +262,8 @@ class httplib_connection {
     std::optional<response_reader> reader;
     observed seen;
     bool must_close = false;
-    std::uint64_t done = 0;
+    std::uint64_t done = 0;  // of the content
+    std::uint64_t written = 0, heard = 0;
     steady::time_point progress;
   };
 

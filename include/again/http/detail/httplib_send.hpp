@@ -107,13 +107,13 @@ class [[nodiscard]] httplib_send {
   /// On the scheduler's thread.
   void finish() noexcept {
     on_stop_.reset();
-    leave_scheduler();
+    leave_scheduler(false);  // it is being run
     then_();
   }
-  void leave_scheduler() noexcept {
+  void leave_scheduler(bool may_be_posted = true) noexcept {
     running_ = false;
     context_->scheduler->disarm(bound_);
-    context_->scheduler->forget(done_);
+    if (may_be_posted) context_->scheduler->forget(done_);
     context_->scheduler->work_finished();
   }
 

@@ -62,7 +62,9 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
   // peer's word only its goodbye (RFC 9112 9.8).
   const bool in_order =
       !seen.until_close || (socket.goodbye && (socket.timed || (socket.peer_closed && !socket.reset)));
-  if ((says == httplib_says::success && in_order) || seen.no_body)
+  // And some of the later ones take the peer's goodbye for an error.
+  const bool goodbye = tls && seen.until_close && socket.goodbye && in_order && says == httplib_says::other;
+  if ((says == httplib_says::success && in_order) || goodbye || seen.no_body)
     return diagnosis{true, error_kind::status, reach::answered, {}};
   if (socket.second_refused) {
     return failed(error_kind::closed, answered, "the connection was closed, and a hidden second send was refused");

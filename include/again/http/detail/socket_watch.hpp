@@ -50,7 +50,14 @@ class socket_watch {
   void begin(bool reused) noexcept {
     const std::lock_guard lock{mutex_};
     if (!reused) close_duplicate();
-    base_ = look_at(duplicate_);
+    // What we have counted ourselves, where we did: nobody else has written or read, and `silent` has found nothing more.
+    if (!reused || !counted_) {
+      base_ = look_at(duplicate_);
+    } else {
+      base_.queued += written_;
+      base_.received += read_;
+    }
+    counted_ = false;
     reused_ = reused;
     secured_ = reused && tls_;
     sockets_ = 0;
@@ -72,6 +79,14 @@ class socket_watch {
     base_ = look_at(duplicate_);
     reused_ = secured_ = eof_ = goodbye_ = reset_ = false;
     sockets_ = 1;
+  }
+
+  /// The attempt has gone well, having written and read so much on a plain connection.
+  void moved(std::uint64_t written, std::uint64_t read) noexcept {
+    const std::lock_guard lock{mutex_};
+    counted_ = !tls_;
+    written_ = written;
+    read_ = read;
   }
 
   /// TLS: the first handshake of this socket has finished; what is queued from now on is a request.
@@ -174,7 +189,9 @@ class socket_watch {
   const bool tls_;
   const int nowhere_;
   int duplicate_ = -1;
-  tcp_state base_;
+  tcp_state base_;                        // at the beginning of the attempt
+  std::uint64_t written_ = 0, read_ = 0;  // in the attempt before, if counted_
+  bool counted_ = false;
   int sockets_ = 0;
   bool reused_ = false, secured_ = false, interrupted_ = false, second_refused_ = false, eof_ = false, goodbye_ = false,
        reset_ = false;

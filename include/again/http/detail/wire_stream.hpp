@@ -42,6 +42,8 @@ class wire_listener {
   virtual void hear_end() = 0;
   /// Was it a whole answer?
   virtual bool satisfied() const = 0;
+  /// Bytes written to the socket, or to the TLS session.
+  virtual void wrote(std::size_t n) = 0;
 
  protected:
   ~wire_listener() = default;
@@ -74,6 +76,7 @@ class wire_stream : public httplib::Stream {  // without `override`: which of th
       const ssize_t sent = send_some({from + done, n - done});
       if (sent <= 0) return -1;
       done += static_cast<std::size_t>(sent);
+      listener_.wrote(static_cast<std::size_t>(sent));
     }
     return static_cast<ssize_t>(n);
   }
