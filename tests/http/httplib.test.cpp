@@ -339,6 +339,29 @@ TEST_CASE("a connection is used again") {
   CHECK(server.requests_seen() == 5);
 }
 
+TEST_CASE("on a used connection reach is counted from where the attempt before ended") {
+  for (const bool tls : {false, true}) {
+    CAPTURE(tls);
+    misbehaving_server server{{respond(200).body("first"), respond(200).body(std::string(100000, 'x')).in_chunks(),
+                               respond(201), stall_body("half", 8), respond(200), respond(200), hang()},
+                              tls ? with_tls() : server_options{}};
+    httplib_transport transport{trusting()};
+    const auto outcome = [&](request r, const limits& l) {
+      const auto result = sync_wait(transport.send(to(server, std::move(r), l), 1));
+      return kind_of(result) + " " + reach_of(result);
+    };
+    CHECK(outcome(request::post("/").body("one"), patient) == "response 200 answered");
+    CHECK(outcome(request::get("/"), patient) == "response 200 answered");
+    CHECK(outcome(request::put("/").body(std::string(300000, 'y')), patient) == "response 201 answered");
+    CHECK(outcome(request::get("/"), hasty) == "timeout answered");
+    CHECK(server.connections_seen() == 1);
+    CHECK(outcome(request::get("/"), patient) == "response 200 answered");
+    CHECK(outcome(request::get("/"), patient) == "response 200 answered");
+    CHECK(outcome(request::post("/").body("x"), hasty) == "timeout maybe_sent");
+    CHECK(server.connections_seen() == 2);
+  }
+}
+
 TEST_CASE("a connection is not used again after Connection: close in any case or list") {
   misbehaving_server server{[](const seen_request&, int) {
     return respond(200, {{"Connection", "Foo, CLOSE"}}).body("x").and_then(afterwards::keep);

@@ -16,6 +16,7 @@
 
 namespace again::inline AGAIN_ABI::http::detail {
 
+class httplib_connection;
 class lane;
 
 /// Where the result goes: lives in the awaiting side, which takes itself out of the job before it dies.
@@ -60,6 +61,7 @@ class send_job {
   send_job* next = nullptr;
   send_job* previous = nullptr;
   lane* home = nullptr;
+  httplib_connection* lent = nullptr;  ///< an idle connection, owned until the worker takes it over
   enum class places : unsigned char { nowhere, waiting, runnable, running } place = places::nowhere;
 
  private:

@@ -165,6 +165,7 @@ class send_pool {
   void begin(send_job& j) {
     running_.push_back(j);
     j.place = send_job::places::running;
+    j.lent = j.home->take_idle().release();
   }
   /// For the next worker that is free: there is none that is idle while anything stands here.
   void enqueue(send_job& j) {
@@ -182,6 +183,7 @@ class send_pool {
       w.thread = std::thread{[this, &w] { work(w); }};
     } catch (const std::system_error&) {
       running_.remove(first);
+      if (lane::connection back{std::exchange(first.lent, nullptr)}) first.home->put_idle(std::move(back), true);
       workers_.pop_back();
       return false;
     }
@@ -196,11 +198,27 @@ class send_pool {
     ++l.in_use;
     enqueue(*next);  // whoever leaves is about to look there, or was waiting there
   }
-  bool any_idle_connection() const {
+  /// How long a worker may sleep before it looks after idle connections.
+  duration patience() const {
     for (const auto& [where, l] : lanes_) {
-      if (l->has_idle()) return true;
+      if (l->has_idle()) return settings_.keep_idle;
     }
-    return false;
+    return forever;
+  }
+  /// A worker has time: for a job that waits, or it is idle, or everything is over.
+  void goes_free(worker& me) {
+    if (closed_) {
+      me.over = true;
+      left_.notify_all();
+    } else if (send_job* const j = runnable_.first()) {
+      runnable_.remove(*j);
+      --queued_;
+      begin(*j);
+      me.next = j;
+    } else {
+      me.patience = patience();
+      me.next_idle = std::exchange(idle_, &me);
+    }
   }
   void close_stale(std::unique_lock<std::mutex>& lock) {
     std::vector<lane::connection> stale;
@@ -219,42 +237,27 @@ class send_pool {
     ::sigemptyset(&pipe);
     ::sigaddset(&pipe, SIGPIPE);
     ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
-    while (send_job* const j = next_job(me)) {
-      lane::connection c = connection_for(*j);
-      make(*j, c);
-      c.reset();  // a connection that was not worth keeping
+    send_job* j = sleep(me);  // the first one is told before the thread starts
+    while (j != nullptr) {
+      lane::connection c{std::exchange(j->lent, nullptr)};
+      make(me, *j, c);
       j->release();
+      j = me.next != nullptr ? std::exchange(me.next, nullptr) : me.over ? nullptr : sleep(me);
     }
   }
 
-  /// The first job is told; later ones are found in the queue, or told. Null: that was all.
-  send_job* next_job(worker& me) {
-    std::unique_lock lock{mutex_};
-    if (std::exchange(me.begun, true)) {
-      if (closed_) return nullptr;
-      if (send_job* const j = runnable_.first()) {
-        runnable_.remove(*j);
-        --queued_;
-        begin(*j);
-        return j;
-      }
-      me.next_idle = std::exchange(idle_, &me);
-    }
+  /// Until there is a job. Null: there will be none.
+  send_job* sleep(worker& me) {
     for (;;) {
-      const duration at_most = any_idle_connection() ? settings_.keep_idle : forever;
-      lock.unlock();
       send_job* told = nullptr;
-      if (me.wait(at_most, told)) return told;
-      lock.lock();
+      if (me.wait(me.patience, told)) return told;
+      std::unique_lock lock{mutex_};
       close_stale(lock);
+      me.patience = patience();
     }
   }
-  lane::connection connection_for(const send_job& j) {
-    const std::lock_guard lock{mutex_};
-    return j.home->take_idle();
-  }
 
-  void make(send_job& j, lane::connection& c) noexcept {
+  void make(worker& me, send_job& j, lane::connection& c) noexcept {
     const outgoing& what = *j.what;
     try {
       if (c && (steady::now() - c->idle_since() >= settings_.keep_idle ||
@@ -266,23 +269,24 @@ class send_pool {
       if (!what.request.body().absent()) {
         auto opened = what.open_body();
         if (!opened) {
-          return conclude(j, c,
+          return conclude(me, j, c,
                           unexpected<send_failure>{
                               send_failure{error_kind::invalid_request, reach::not_sent, opened.error().reason()}});
         }
         content.emplace(std::move(*opened));
       }
-      try_addresses(j, c, content);
+      try_addresses(me, j, c, content);
     } catch (const std::exception& e) {  // out of memory
       c.reset();
-      conclude(j, c, unexpected<send_failure>{send_failure{error_kind::overloaded, reach::maybe_sent, e.what()}});
+      conclude(me, j, c, unexpected<send_failure>{send_failure{error_kind::overloaded, reach::maybe_sent, e.what()}});
     } catch (...) {
       c.reset();
-      conclude(j, c, unexpected<send_failure>{send_failure{error_kind::overloaded, reach::maybe_sent, "an exception"}});
+      conclude(me, j, c,
+               unexpected<send_failure>{send_failure{error_kind::overloaded, reach::maybe_sent, "an exception"}});
     }
   }
 
-  void try_addresses(send_job& j, lane::connection& c, std::optional<body::reader>& content) {
+  void try_addresses(worker& me, send_job& j, lane::connection& c, std::optional<body::reader>& content) {
     const outgoing& what = *j.what;
     lane& home = *j.home;
     std::vector<std::string> addresses(1);
@@ -293,7 +297,7 @@ class send_pool {
       resolved found = resolver_.resolve(name, steady::now() + patience, j.stop);
       if (found.addresses.empty()) {
         keep_unread(what, content);
-        return conclude(j, c,
+        return conclude(me, j, c,
                         unexpected<send_failure>{
                             send_failure{error_kind::resolve, reach::not_sent, "'" + name + "': " + found.reason}});
       }
@@ -310,7 +314,7 @@ class send_pool {
           reach::maybe_sent};
       if (!phase.entered()) {
         keep_unread(what, content);
-        return conclude(j, c, cancelled(reach::not_sent));
+        return conclude(me, j, c, cancelled(reach::not_sent));
       }
       send_result r = c->attempt(what, j.number, addresses[i], content ? &*content : nullptr);
       const bool no_connection =
@@ -331,7 +335,8 @@ class send_pool {
         continue;
       }
       if (!r && r.error().reach == reach::not_sent && !c->content_touched()) keep_unread(what, content);
-      return conclude(j, c, std::move(r));  // inside the phase: no moment in which a stop would find nothing to know
+      return conclude(me, j, c,
+                      std::move(r));  // inside the phase: no moment in which a stop would find nothing to know
     }
   }
 
@@ -341,20 +346,22 @@ class send_pool {
   }
 
   /// Puts the connection back, lets the next job begin, and only then delivers: whoever sends again at once finds the connection.
-  void conclude(send_job& j, lane::connection& c, send_result r) noexcept {
+  void conclude(worker& me, send_job& j, lane::connection& c, send_result r) noexcept {
     const reach far = r ? reach::answered : r.error().reach;
     // First of all: a stop that comes later must neither say that less was sent, nor reach for a connection that is not ours any more.
     const auto stopped = j.stop.settle(far);
     if (c && stopped != cancel_switch::by::nobody) c->close();  // it is broken, or about to be found so
     const bool open = c && c->open();
     const bool keep = open || (c && c->costly());
+    if (!keep) c.reset();
     {
       const std::lock_guard lock{mutex_};
       running_.remove(j);
       j.place = send_job::places::nowhere;
       if (keep && !closed_) j.home->put_idle(std::move(c), open);
       leave_lane(*j.home);
-      if (closed_) left_.notify_all();
+      // Before the result is delivered: whoever sends again at once finds a worker that is still awake.
+      goes_free(me);
     }
     if (stopped == cancel_switch::by::awaiter || stopped == cancel_switch::by::bound) return;  // there is a result
     if (stopped == cancel_switch::by::pool) return j.deliver(cancelled(far));  // what we cut off ourselves is no answer

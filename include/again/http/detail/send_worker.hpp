@@ -38,7 +38,10 @@ struct send_worker {
   }
   std::thread thread;
   send_worker* next_idle = nullptr;  // under the pool's lock
-  bool begun = false;
+  // The worker's own.
+  send_job* next = nullptr;
+  bool over = false;
+  duration patience = forever;
 
  private:
   std::mutex mutex;
