@@ -10,8 +10,10 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -58,12 +60,16 @@ settings settings_of(int argc, char** argv) {
   std::vector<std::string> words = o.parse(argc, argv);
   if (words.size() != 2)
     throw usage_error{"needs a method and a URL: send GET http://127.0.0.1:8080/; send --help tells the rest"};
+  if (s.warm_up && !s.warm_up->starts_with('/'))
+    throw usage_error{fmt::format("--warm-up: '{}' is no path; write it like /{}", *s.warm_up, *s.warm_up)};
   if (s.body && s.body_file) throw usage_error{"--body and --body-file exclude each other: give one of them"};
   if (words[1].find("://") == std::string::npos) {
     throw usage_error{fmt::format("URL: '{0}' has no scheme; write it like http://{0}", shown_url(words[1]))};
   }
   if (s.body_file) {
-    std::FILE* const file = std::fopen(s.body_file->c_str(), "rb");
+    std::error_code unknown;
+    const bool folder = std::filesystem::is_directory(*s.body_file, unknown);
+    std::FILE* const file = folder ? nullptr : std::fopen(s.body_file->c_str(), "rb");
     if (file == nullptr) throw usage_error{fmt::format("--body-file: cannot read {}", *s.body_file)};
     std::fclose(file);
   }
@@ -79,7 +85,9 @@ std::string contents_of(const std::string& path) {
   if (file == nullptr) throw usage_error{fmt::format("--body-file: cannot read {}", path)};
   char part[65536];
   for (std::size_t n = 0; (n = std::fread(part, 1, sizeof part, file)) > 0;) all.append(part, n);
+  const bool broken = std::ferror(file) != 0;
   std::fclose(file);
+  if (broken) throw usage_error{fmt::format("--body-file: cannot read {}", path)};
   return all;
 }
 

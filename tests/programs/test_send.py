@@ -259,6 +259,8 @@ class Usage(unittest.TestCase):
             (["GET", url, "--max-body", "lots"], "--max-body: 'lots' is not a size"),
             (["GET", url, "--body", "a", "--body-file", "b"], "--body and --body-file exclude each other"),
             (["GET", url, "--body-file", "/nowhere/at/all"], "--body-file: cannot read"),
+            (["GET", url, "--body-file", "/tmp"], "--body-file: cannot read"),
+            (["GET", url, "--warm-up", "quote"], "--warm-up: 'quote' is no path; write it like /quote"),
             (["GET", url, "-v=1"], "no option -v=1"),
             (["GET", url, "--no-wait=1"], "--no-wait takes no value"),
         ]:
