@@ -715,6 +715,76 @@ TEST_CASE("origins that nobody uses any more are forgotten") {
   pool->shut_down();
 }
 
+namespace {
+
+::sockaddr_in loopback(int port) {
+  ::sockaddr_in where{};
+  where.sin_family = AF_INET;
+  where.sin_port = htons(static_cast<std::uint16_t>(port));
+  where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return where;
+}
+
+}  // namespace
+
+TEST_CASE("what was counted in one attempt is where the next one begins") {
+  misbehaving_server server{{respond(200).body("x"), hang()}};
+  http::detail::no_socket nowhere;
+  http::detail::socket_watch watch{false, nowhere.fd()};
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  watch.begin(false);
+  watch.opened(fd);
+  const auto where = loopback(server.port());
+  REQUIRE(::connect(fd, reinterpret_cast<const ::sockaddr*>(&where), sizeof where) == 0);
+  CHECK(watch.examine().how_far == reach::not_sent);
+  const std::string_view ask = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+  REQUIRE(::send(fd, ask.data(), ask.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(ask.size()));
+  http::detail::response_reader reader{100};
+  std::size_t heard = 0;
+  for (char part[512]; !reader.whole();) {
+    const auto n = ::recv(fd, part, sizeof part, 0);
+    REQUIRE(n > 0);
+    heard += static_cast<std::size_t>(n);
+    reader.feed({part, static_cast<std::size_t>(n)});
+  }
+  CHECK(watch.examine().how_far == reach::answered);
+  watch.moved(ask.size(), heard);
+  watch.begin(true);
+  CHECK(watch.examine().how_far == reach::not_sent);
+  CHECK(!watch.examine().received);
+  REQUIRE(::send(fd, ask.data(), ask.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(ask.size()));
+  CHECK(watch.examine().how_far == reach::maybe_sent);
+  ::close(fd);
+}
+
+TEST_CASE("an answer that ends with the connection, before the request could be written, is an answer") {
+  const int listening = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  auto where = loopback(0);
+  REQUIRE(::bind(listening, reinterpret_cast<const ::sockaddr*>(&where), sizeof where) == 0);
+  REQUIRE(::listen(listening, 1) == 0);
+  ::socklen_t size = sizeof where;
+  REQUIRE(::getsockname(listening, reinterpret_cast<::sockaddr*>(&where), &size) == 0);
+  int accepted = -1;
+  std::thread server{[&] {  // says what it has to say, and reads nothing
+    accepted = ::accept(listening, nullptr, nullptr);
+    const std::string_view answer = "HTTP/1.1 413 Too Large\r\n\r\nto the end";
+    static_cast<void>(::send(accepted, answer.data(), answer.size(), MSG_NOSIGNAL));
+    ::shutdown(accepted, SHUT_WR);
+  }};
+  {
+    httplib_transport transport;
+    const auto r = sync_wait(
+        transport.send(std::make_shared<const outgoing>(origin{scheme::http, "127.0.0.1", ntohs(where.sin_port)},
+                                                        request::put("/").body(std::string(32U << 20U, 'x')), hasty),
+                       1));
+    CHECK(kind_of(r) == "response 413");
+    if (r) CHECK(r->body == "to the end");
+  }
+  server.join();
+  ::close(accepted);
+  ::close(listening);
+}
+
 TEST_CASE("without a descriptor to watch it by, a socket is refused and nothing is sent") {
   misbehaving_server server{{respond(200)}};
   http::detail::no_socket nowhere;
@@ -732,10 +802,7 @@ TEST_CASE("without a descriptor to watch it by, a socket is refused and nothing 
   const int fd = held.back() = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   watch.begin(false);
   watch.opened(fd);
-  ::sockaddr_in where{};
-  where.sin_family = AF_INET;
-  where.sin_port = htons(static_cast<std::uint16_t>(server.port()));
-  where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const auto where = loopback(server.port());
   const int connected = ::connect(fd, reinterpret_cast<const ::sockaddr*>(&where), sizeof where);
   const int why = errno;
   const auto report = watch.examine();

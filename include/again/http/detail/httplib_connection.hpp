@@ -215,7 +215,10 @@ class httplib_connection {
       }
       if (!reader) return;
       const auto end = socket.examine();
-      if (reader->until_close() && end.peer_closed && !end.reset) static_cast<void>(reader->end());
+      if (reader->until_close() && end.peer_closed && !end.reset) {
+        static_cast<void>(reader->end());
+        ended_in_order = true;
+      }
       if (!reader->whole()) reader.reset();
     }
     void take_from_reader(bool ended) {
@@ -225,7 +228,7 @@ class httplib_connection {
       seen.headers_complete = reader->has_head();
       seen.read_here = true;
       seen.head_begun = reader->begun();
-      seen.until_close = state == states::whole && reader->until_close();
+      seen.until_close = state == states::whole && reader->until_close() && !ended_in_order;
       seen.no_body = state == states::whole && !seen.until_close;  // complete, by our own judgement
       seen.malformed = state == states::nonsense ? reader->why() : nullptr;
       seen.too_large = state == states::too_large;
@@ -262,7 +265,8 @@ class httplib_connection {
     std::optional<response_reader> reader;
     observed seen;
     bool must_close = false;
-    std::uint64_t done = 0;  // of the content
+    bool ended_in_order = false;  // the connection, as we have looked up already
+    std::uint64_t done = 0;       // of the content
     std::uint64_t written = 0, heard = 0;
     steady::time_point progress;
   };
