@@ -2,7 +2,7 @@
 /// \file
 /// Coroutine frames, recycled per thread by size class: in steady state starting a coroutine allocates nothing.
 ///
-/// Each thread keeps up to `most_kept` frames of each class of 16 bytes up to 4 KiB (a frame that awaits a retry has more than
+/// Each thread keeps up to `most_kept` bytes of frames of each class of 16 bytes up to 4 KiB (a frame that awaits a retry has more than
 /// 1 KiB); larger frames, and all of them under AddressSanitizer (which should see every use after free), come from the global
 /// allocator. A frame may be freed on another thread than it was made on: it then belongs to that thread's cache.
 #pragma once
@@ -51,7 +51,7 @@ class frame_cache {
         free_frame*& head = mine_.heads[c];
         const std::size_t kept = head != nullptr ? head->kept : 0;
         if (kept < mine_.most || opens()) {
-          head = ::new (p) free_frame{head, kept + 1};
+          head = ::new (p) free_frame{head, kept + (c + 1) * step};
           return;
         }
       }
@@ -62,11 +62,11 @@ class frame_cache {
  private:
   static constexpr std::size_t step = 16;  // what an allocator rounds to anyway
   static constexpr std::size_t classes = 256;
-  static constexpr std::size_t most_kept = 256;
+  static constexpr std::size_t most_kept = 64 * 1024;
 
   struct free_frame {
     free_frame* next;
-    std::size_t kept;  // in the list from here on: the list's length costs no counter of its own
+    std::size_t kept;  // bytes in the list from here on: they cost no counter of their own
   };
   enum class stages : unsigned char { unused, open, closed };
   struct cache {
