@@ -5,4 +5,6 @@
 
 again::task<again::expected<int, char>> load();
 
-auto wrong() { return again::fallback(load, 42).when([](int* p) { return p != nullptr; }); }
+auto wrong() {
+  return again::fallback(load, 42).when([](int* p) { return p != nullptr; });
+}

@@ -7,4 +7,6 @@ struct other {};
 again::task<again::expected<int, char>> load();
 again::task<again::expected<int, other>> load_elsewhere();
 
-auto wrong() { return again::fallback(load, load_elsewhere).when([](char c) { return c == 'x'; }); }
+auto wrong() {
+  return again::fallback(load, load_elsewhere).when([](char c) { return c == 'x'; });
+}
