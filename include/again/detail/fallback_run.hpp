@@ -51,7 +51,6 @@ template <class Op, class Instead, class When> struct fallback_parts {
 /// returns: is it over?
 template <class Run, class Op, class Instead, class When> class fallback_first {
  public:
-  explicit fallback_first(fallback_parts<Op, Instead, When>& parts) noexcept : parts_{parts} {}
   fallback_first(const fallback_first&) = delete;
   fallback_first& operator=(const fallback_first&) = delete;
   [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<Run>{static_cast<Run&>(*this)}; }
@@ -89,6 +88,9 @@ template <class Run, class Op, class Instead, class When> class fallback_first {
   std::exception_ptr thrown_;
 
  private:
+  friend Run;  // nobody else makes one
+  explicit fallback_first(fallback_parts<Op, Instead, When>& parts) noexcept : parts_{parts} {}
+
   static void first_done(void* p) noexcept {
     fallback_first& self = *static_cast<fallback_first*>(p);
     if (self.settle()) self.k_();
@@ -112,7 +114,7 @@ class fallback_run : public fallback_first<fallback_run<Op, Instead, When>, Op, 
 
  public:
   using result_type = operation_result_t<Instead>;
-  using base::base;
+  explicit fallback_run(fallback_parts<Op, Instead, When>& parts) noexcept : base{parts} {}
 
   std::exception_ptr exception() noexcept { return fell_back_ ? second_.exception() : this->first_exception(); }
   result_type take() { return fell_back_ ? second_.take() : this->template take_first<result_type>(); }
@@ -137,7 +139,7 @@ class fallback_run<Op, Instead, When> : public fallback_first<fallback_run<Op, I
 
  public:
   using result_type = operation_result_t<Op>;
-  using base::base;
+  explicit fallback_run(fallback_parts<Op, Instead, When>& parts) noexcept : base{parts} {}
 
   std::exception_ptr exception() noexcept { return substitute_ ? nullptr : this->first_exception(); }
   result_type take() { return substitute_ ? *std::move(substitute_) : this->template take_first<result_type>(); }

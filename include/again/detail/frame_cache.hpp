@@ -62,7 +62,7 @@ class frame_cache {
  private:
   static constexpr std::size_t step = 16;  // what an allocator rounds to anyway
   static constexpr std::size_t classes = 256;
-  static constexpr std::size_t most_kept = 64 * 1024;
+  static constexpr std::size_t most_kept = std::size_t{64} * 1024;
 
   struct free_frame {
     free_frame* next;

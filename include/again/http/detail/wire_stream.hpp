@@ -51,8 +51,9 @@ class wire_listener {
 
 /// One request and its answer on a connected socket, with or without TLS. One system call each to write and to read: the socket's
 /// own time limits do the waiting, and poll() where it does not block.
-class wire_stream : public httplib::Stream {  // without `override`: which of these are virtual depends on the version
+class wire_stream : public httplib::Stream {
  public:
+  // NOLINTBEGIN(modernize-use-override): which of these are virtual depends on the version
   wire_stream(int fd, void* tls, again::duration idle_limit, wire_listener& listener) noexcept
       : fd_{fd}, tls_{tls}, limit_{idle_limit}, listener_{listener} {}
 
@@ -86,6 +87,8 @@ class wire_stream : public httplib::Stream {  // without `override`: which of th
   void get_local_ip_and_port(std::string&, int&) const {}
   auto socket() const -> decltype(std::declval<const httplib::Stream&>().socket()) { return fd_; }
   std::time_t duration() const { return 0; }  // only read where a server logs
+
+  // NOLINTEND(modernize-use-override)
 
  private:
   using steady = std::chrono::steady_clock;
@@ -178,7 +181,8 @@ template <class Base> class wired final : public Base {
  private:
   using socket_type = typename Base::Socket;
 
-  // One of the two is what the library calls.
+  // One of the two is what the library calls, and so are their parameters.
+  // NOLINTBEGIN(modernize-use-override,performance-unnecessary-value-param)
   bool process_socket(const socket_type& socket, std::function<bool(httplib::Stream&)> callback) {
     const auto fd = static_cast<int>(socket.sock);
     if (limited_ != next.idle_limit) {
@@ -197,6 +201,7 @@ template <class Base> class wired final : public Base {
                       std::function<bool(httplib::Stream&)> callback) {
     return process_socket(socket, std::move(callback));
   }
+  // NOLINTEND(modernize-use-override,performance-unnecessary-value-param)
   template <class S> static void* session_of(const S& socket) noexcept {
     if constexpr (requires { socket.ssl; }) {
       return socket.ssl;
