@@ -51,8 +51,6 @@ template <class Op, class Instead, class When> struct fallback_parts {
 /// returns: is it over?
 template <class Run, class Op, class Instead, class When> class fallback_first {
  public:
-  fallback_first(const fallback_first&) = delete;
-  fallback_first& operator=(const fallback_first&) = delete;
   [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<Run>{static_cast<Run&>(*this)}; }
 
   bool start(continuation k, const context& ctx) noexcept {
@@ -90,6 +88,8 @@ template <class Run, class Op, class Instead, class When> class fallback_first {
  private:
   friend Run;  // nobody else makes one
   explicit fallback_first(fallback_parts<Op, Instead, When>& parts) noexcept : parts_{parts} {}
+  fallback_first(const fallback_first&) = delete;
+  fallback_first& operator=(const fallback_first&) = delete;
 
   static void first_done(void* p) noexcept {
     fallback_first& self = *static_cast<fallback_first*>(p);
