@@ -243,14 +243,19 @@ int main(int argc, char** argv) {
         origin, again::http::client_options{},
         again::http::httplib_options{.workers = flights, .max_connections = flights}));
     again::http::client& api = *clients.back();
-    const auto ours = [&api, flights](bool retried) {
-      return std::make_shared<std::function<void(std::size_t)>>(
-          [&api, flights, retried](std::size_t count) { again::sync_wait(in_flight(api, count, flights, retried)); });
+    const auto ours = [&api, flights](bool retried, bool lent) {
+      return std::make_shared<std::function<void(std::size_t)>>([&api, flights, retried, lent](std::size_t count) {
+        again::run_loop loop;
+        loop.lend(lent);
+        again::sync_wait(loop, in_flight(api, count, flights, retried));
+      });
     };
     s.add_once(group, "cpp-httplib, threads", n, timed_requests(std::make_shared<bare_httplib>(server.port(), flights)),
                bench::timed_by::wall);
-    s.add_once(group, "again::retry", n, timed_requests(ours(true)), bench::timed_by::wall);
-    s.add_once(group, "again without retry", n, timed_requests(ours(false)), bench::timed_by::wall);
+    s.add_once(group, "again::retry", n, timed_requests(ours(true, false)), bench::timed_by::wall);
+    s.add_once(group, "again without retry", n, timed_requests(ours(false, false)), bench::timed_by::wall);
+    s.add_once(group, "again::retry, lent loop", n, timed_requests(ours(true, true)), bench::timed_by::wall);
+    s.add_once(group, "again without retry, lent loop", n, timed_requests(ours(false, true)), bench::timed_by::wall);
     s.add_once(group, "libcurl easy, threads", n,
                timed_requests(std::make_shared<curl_threads>(origin + "/quote", flights)), bench::timed_by::wall);
     s.add_once(group, "libcurl multi, one thread", n,

@@ -9,6 +9,10 @@
 ///
 /// Thread: `post`, `finish`, `now`, `work_started` and `work_finished` from any thread; everything else from the thread that
 /// runs the loop. One thread runs a loop at a time; a loop may be run again. Destroy it only after what was posted to it.
+///
+/// ```cpp
+/// loop.lend();                                // before it runs: whoever brings a result goes on with it, see there
+/// ```
 #pragma once
 
 #include <again/detail/timer_heap.hpp>
@@ -22,6 +26,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 
 namespace again::inline AGAIN_ABI {
 
@@ -43,27 +48,18 @@ class run_loop final : public scheduler {
   /// Runs until `done()` is true (asked between callbacks). Returns like `run`.
   template <class Done> bool run_until(Done&& done) {
     const entered guard{*this};
-    for (;;) {
-      for (int turn = 0; turn < fair_share; ++turn) {
-        if (done()) return true;
-        work* const w = local_.pop();
-        if (w == nullptr) break;
-        w->run(*w);
-      }
-      collect();
-      if (!local_.empty() || !timers_.empty()) last_wake_ = clock_.now();
-      if (!timers_.empty()) {
-        for (int turn = 0; turn < fair_share; ++turn) {
-          if (done()) return true;
-          timer* const t = timers_.pop_due(last_wake_);
-          if (t == nullptr) break;
-          t->fire(*t);
-        }
-        if (timers_.next() <= last_wake_) continue;  // more are due than their share
-      }
-      if (local_.empty() && !done() && !idle()) return false;
+    while (!work_off(done)) {
+      if (!done() && !idle(question{done})) return false;
     }
+    return true;
   }
+
+  /// Lets the workers of a transport run this loop while its own thread sleeps: whoever brings a finished send goes on with the
+  /// coroutine that awaits it, instead of waking a thread for that and being woken for the next send: a third less processor
+  /// time for a small request. Still one thread at a time runs it, so that coroutines need no locks; but which one changes
+  /// at every await, so do not count on thread-local state, and a coroutine that computes for long keeps a worker from sending.
+  /// Set it before the loop runs. No effect under a pretend clock.
+  void lend(bool lent = true) noexcept { lent_ = lent; }
 
   /// Makes `run` return; sticky until it does. Any thread.
   void finish() noexcept {
@@ -88,6 +84,40 @@ class run_loop final : public scheduler {
     remote_.push(w, work::places::remote);
     tell();
   }
+  bool post_or_borrow(work& w) noexcept override {
+    if (!lent_ || here()) {
+      post(w);
+      return false;
+    }
+    const std::lock_guard lock{mutex_};
+    remote_.push(w, work::places::remote);
+    woken_.store(true, std::memory_order_release);
+    if (sleepers_ > 0 && !nap_.borrowed && may_be_borrowed()) return nap_.borrowed = true;
+    tell();
+    return false;
+  }
+  void run_borrowed(const std::atomic<bool>& called_away) noexcept override {
+    int late = 0;
+    const auto enough = [&] {
+      return nap_.until() || (called_away.load(std::memory_order_relaxed) && ++late > last_share);
+    };
+    for (;;) {
+      bool broke_off = false;
+      {
+        const entered guard{*this};
+        broke_off = work_off(enough);
+      }
+      const std::lock_guard lock{mutex_};
+      if (!broke_off && woken_.load(std::memory_order_relaxed)) continue;
+      nap_.borrowed = false;
+      // Its own thread goes on only where there is a reason: to return, to take over, or to sleep less long than it meant to.
+      if (broke_off || nap_.over || timers_.next() < nap_.next) {
+        nap_.over = true;
+        wake_.notify_all();
+      }
+      return;
+    }
+  }
   void forget(work& w) noexcept override {
     if (w.place == work::places::local) {
       local_.remove(w);
@@ -106,6 +136,26 @@ class run_loop final : public scheduler {
   static constexpr int yields = 2;
   static constexpr int fair_share = 64;  // callbacks run before the others (timers, other threads' work) get their turn
 
+  static constexpr int last_share = 16;  // callbacks that whoever borrowed the loop still runs when called away
+
+  // What `run_until` was asked to run until; of its frame.
+  struct question {
+    const void* done = nullptr;
+    bool (*ask)(const void*) = nullptr;
+    question() noexcept = default;
+    template <class Done> explicit question(Done& d) noexcept
+        : done{&d},
+          ask{[](const void* self) { return static_cast<bool>((*static_cast<Done*>(const_cast<void*>(self)))()); }} {}
+    bool operator()() const { return ask(done); }
+  };
+  // The sleep of the thread that runs the loop. They nest: whoever has borrowed a loop may wait on it in a coroutine.
+  struct nap {
+    question until;
+    time_point next{};      // when it means to wake up
+    bool borrowed = false;  // another thread runs the loop
+    bool over = false;      // the sleeper wants the loop back, or is to take it
+  };
+
   // While alive, the calling thread is this loop's. Loops nest: a blocking wait inside a coroutine runs another one.
   struct entered {
     explicit entered(run_loop& loop) noexcept : outer{detail::running_context} {
@@ -118,10 +168,34 @@ class run_loop final : public scheduler {
     const context* outer;
   };
 
+  // Runs what there is. True: `done` said so.
+  template <class Done> bool work_off(Done& done) {
+    for (;;) {
+      for (int turn = 0; turn < fair_share; ++turn) {
+        if (done()) return true;
+        work* const w = local_.pop();
+        if (w == nullptr) break;
+        w->run(*w);
+      }
+      collect();
+      if (!local_.empty() || !timers_.empty()) last_wake_ = clock_.now();
+      if (!timers_.empty()) {
+        for (int turn = 0; turn < fair_share; ++turn) {
+          if (done()) return true;
+          timer* const t = timers_.pop_due(last_wake_);
+          if (t == nullptr) break;
+          t->fire(*t);
+        }
+        if (timers_.next() <= last_wake_) continue;  // more are due than their share
+      }
+      if (local_.empty()) return false;
+    }
+  }
+
   // Under the lock to the end: what was posted may end the loop, which must not be touched once it was let go of.
   void tell() noexcept {
     woken_.store(true, std::memory_order_release);
-    if (asleep_) wake_.notify_one();
+    if (sleepers_ > 0 && !nap_.borrowed) wake_.notify_all();  // whoever has borrowed it looks before giving it back
   }
 
   void collect() noexcept {
@@ -131,11 +205,13 @@ class run_loop final : public scheduler {
     local_.take(remote_, work::places::local);
   }
 
+  bool may_be_borrowed() const noexcept { return &clock_ == &system_clocks(); }
+
   // Nothing to run now. False: nothing ever will.
-  bool idle() {
+  bool idle(question done) {
     const time_point next = timers_.next();
-    if (outside_.load(std::memory_order_relaxed) !=
-        0) {  // often about to come back: cheaper than to sleep and be woken
+    if (!lent_ && outside_.load(std::memory_order_relaxed) !=
+                      0) {  // often about to come back: cheaper than to sleep and be woken
       for (int turn = 0; turn < yields; ++turn) {
         std::this_thread::yield();
         if (woken_.load(std::memory_order_acquire)) return true;
@@ -149,9 +225,17 @@ class run_loop final : public scheduler {
     const time_point real_start = system_clocks().now();
     const duration left = next == never ? forever : next - clock_.now();
     constexpr duration longest = std::chrono::hours{24};  // a condition variable given a far time overflows
-    asleep_ = true;
-    wake_.wait_for(lock, left < longest ? left : longest, [this] { return woken_.load(std::memory_order_relaxed); });
-    asleep_ = false;
+    const nap outer = std::exchange(nap_, nap{done, next});
+    const int mine = ++sleepers_;
+    wake_.wait_for(lock, left < longest ? left : longest, [this, mine] {
+      return sleepers_ == mine && !nap_.borrowed && (nap_.over || woken_.load(std::memory_order_relaxed));
+    });
+    while (sleepers_ != mine || nap_.borrowed) {
+      if (sleepers_ == mine) nap_.over = true;
+      wake_.wait(lock);
+    }
+    nap_ = outer;
+    if (--sleepers_ > 0) wake_.notify_all();  // the one outside may have wanted the loop back meanwhile
     clock_.elapse(system_clocks().now() - real_start);
     last_wake_ = clock_.now();
     return true;
@@ -159,13 +243,15 @@ class run_loop final : public scheduler {
 
   clock& clock_;
   std::optional<random_stream> seeds_;
-  detail::work_queue local_;   // the loop's thread only
-  detail::timer_heap timers_;  // the loop's thread only
-  std::mutex mutex_;           // guards remote_, asleep_, and the writing of woken_
+  bool lent_ = false;          // constant while it runs
+  detail::work_queue local_;   // whoever runs the loop
+  detail::timer_heap timers_;  // whoever runs the loop
+  std::mutex mutex_;           // guards what follows, and the writing of woken_; hands over who runs the loop
+  int sleepers_ = 0;
+  nap nap_;  // of the innermost sleeper; what is not `borrowed` or `over`: whoever runs the loop
   std::condition_variable wake_;
   detail::work_queue remote_;
   std::atomic<bool> woken_{false};
-  bool asleep_ = false;
   std::atomic<bool> finished_{false};
   std::atomic<int> outside_{0};
 };

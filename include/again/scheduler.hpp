@@ -10,6 +10,7 @@
 #include <again/clock.hpp>
 #include <again/context.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -62,6 +63,14 @@ class scheduler {
   virtual void arm(timer& t, time_point when) = 0;
   /// Takes `t` back; harmless if it is not armed. The scheduler's thread.
   virtual void disarm(timer& t) noexcept = 0;
+
+  /// Like `post`, from a thread that has time to spare. True: that thread runs this scheduler now, by calling `run_borrowed` at
+  /// once, which comes back when there is nothing to run or soon after `called_away` became true. Any thread.
+  virtual bool post_or_borrow(work& w) noexcept {
+    post(w);
+    return false;
+  }
+  virtual void run_borrowed(const std::atomic<bool>& /*called_away*/) noexcept {}
 
   /// Is the calling thread this scheduler's, and the scheduler running on it?
   virtual bool here() const noexcept = 0;

@@ -44,13 +44,17 @@ class send_job {
     const std::lock_guard lock{mutex_};
     receiver_ = nullptr;
   }
-  /// Hands over, if anybody still waits. Any thread; only for whom `stop` says that the result is theirs to give.
-  void deliver(send_result&& result) {
+  /// Hands over, if anybody still waits. Any thread; only for whom `stop` says that the result is theirs to give. Gives the
+  /// scheduler that the calling thread has to run now, if it has time and was lent one; else null.
+  scheduler* deliver(send_result&& result, bool has_time = false) {
     const std::lock_guard lock{mutex_};  // held while posting: the receiver may die as soon as it can be withdrawn
     send_receiver* const r = std::exchange(receiver_, nullptr);
-    if (r == nullptr) return;
+    if (r == nullptr) return nullptr;
+    again::scheduler* const loop = r->scheduler;
     r->result.emplace(std::move(result));
-    r->scheduler->post(*r->done);
+    if (has_time) return loop->post_or_borrow(*r->done) ? loop : nullptr;
+    loop->post(*r->done);
+    return nullptr;
   }
 
   const std::shared_ptr<const outgoing> what;

@@ -40,7 +40,7 @@ struct pool_settings {
 
 /// An attempt takes one worker and one connection for as long as it runs. Jobs above an origin's limit wait in its lane, so
 /// that a slow origin cannot take the workers from the others; jobs above the number of workers wait in one queue.
-class send_pool {
+class send_pool : public std::enable_shared_from_this<send_pool> {
  public:
   using steady = std::chrono::steady_clock;
 
@@ -107,7 +107,8 @@ class send_pool {
     return lanes_.size();
   }
 
-  /// Refuses what comes, cancels what waits and runs (each gets its result), and joins the workers. Not a worker's thread.
+  /// Refuses what comes, cancels what waits and runs (each gets its result), and joins the workers. A worker that runs a
+  /// borrowed loop may call it too: that one ends when it comes back from there.
   void shut_down() {
     std::unique_lock lock{mutex_};
     closed_ = true;
@@ -131,6 +132,12 @@ class send_pool {
       if (j->stop.settle(reach::not_sent) == cancel_switch::by::nobody) j->deliver(cancelled(reach::not_sent));
       j->release();
     }
+    worker* const mine = own_worker();
+    if (send_job* const j = mine != nullptr ? mine->take() : nullptr) {  // told, and not begun
+      lane::connection c{std::exchange(j->lent, nullptr)};
+      conclude(*mine, *j, c, cancelled(reach::not_sent));
+      j->release();
+    }
     lock.lock();
     // Again and again: an interruption between the opening of a socket and its connect() is lost on the kernel.
     while (running_.first() != nullptr) {
@@ -143,13 +150,28 @@ class send_pool {
     std::vector<lane::connection> connections;
     for (auto& [where, l] : lanes_) l->take_all(connections);
     lock.unlock();
-    for (const auto& w : workers) w->thread.join();
+    for (auto& w : workers) {
+      if (w.get() == mine) {
+        w->thread.detach();
+        last_ = std::move(w);
+      } else {
+        w->thread.join();
+      }
+    }
   }
 
  private:
   using worker = send_worker;
   static send_result cancelled(reach r) {
     return unexpected<send_failure>{send_failure{error_kind::cancelled, r, "the client was destroyed"}};
+  }
+
+  /// The calling thread, if it is one of ours. Not while another thread shuts down.
+  worker* own_worker() const noexcept {
+    for (const auto& w : workers_) {
+      if (w.get() == worker::of_this_thread) return w.get();
+    }
+    return nullptr;
   }
 
   // ── under the lock ──
@@ -205,20 +227,23 @@ class send_pool {
     }
     return forever;
   }
-  /// A worker has time: for a job that waits, or it is idle, or everything is over.
-  void goes_free(worker& me) {
+  /// A worker has time: for a job that waits, or it is idle (true), or everything is over.
+  bool goes_free(worker& me) {
     if (closed_) {
       me.over = true;
       left_.notify_all();
-    } else if (send_job* const j = runnable_.first()) {
+      return false;
+    }
+    if (send_job* const j = runnable_.first()) {
       runnable_.remove(*j);
       --queued_;
       begin(*j);
       me.next = j;
-    } else {
-      me.patience = patience();
-      me.next_idle = std::exchange(idle_, &me);
+      return false;
     }
+    me.patience = patience();
+    me.next_idle = std::exchange(idle_, &me);
+    return true;
   }
   void close_stale(std::unique_lock<std::mutex>& lock) {
     std::vector<lane::connection> stale;
@@ -237,11 +262,17 @@ class send_pool {
     ::sigemptyset(&pipe);
     ::sigaddset(&pipe, SIGPIPE);
     ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+    worker::of_this_thread = &me;
     send_job* j = sleep(me);  // the first one is told before the thread starts
     while (j != nullptr) {
       lane::connection c{std::exchange(j->lent, nullptr)};
       make(me, *j, c);
       j->release();
+      if (me.borrowed != nullptr) {
+        const auto alive = shared_from_this();  // what runs now may destroy the client
+        std::exchange(me.borrowed, nullptr)->run_borrowed(me.told);
+        if (last_ != nullptr && last_.get() == &me) return;
+      }
       j = me.next != nullptr ? std::exchange(me.next, nullptr) : me.over ? nullptr : sleep(me);
     }
   }
@@ -354,6 +385,7 @@ class send_pool {
     const bool open = c && c->open();
     const bool keep = open || (c && c->costly());
     if (!keep) c.reset();
+    bool idle = false;
     {
       const std::lock_guard lock{mutex_};
       running_.remove(j);
@@ -361,11 +393,11 @@ class send_pool {
       if (keep && !closed_) j.home->put_idle(std::move(c), open);
       leave_lane(*j.home);
       // Before the result is delivered: whoever sends again at once finds a worker that is still awake.
-      goes_free(me);
+      idle = goes_free(me);
     }
     if (stopped == cancel_switch::by::awaiter || stopped == cancel_switch::by::bound) return;  // there is a result
-    if (stopped == cancel_switch::by::pool) return j.deliver(cancelled(far));  // what we cut off ourselves is no answer
-    j.deliver(std::move(r));
+    if (stopped == cancel_switch::by::pool) r = cancelled(far);  // what we cut off ourselves is no answer
+    me.borrowed = j.deliver(std::move(r), idle);
   }
 
   const pool_settings settings_;
@@ -381,7 +413,8 @@ class send_pool {
   std::size_t queued_ = 0;  // in runnable_ and in the lanes
   bool closed_ = false;
   std::vector<std::unique_ptr<worker>> workers_;
-  worker* idle_ = nullptr;  // the last to fall asleep first
+  worker* idle_ = nullptr;        // the last to fall asleep first
+  std::unique_ptr<worker> last_;  // ended the pool itself
 };
 
 }  // namespace again::inline AGAIN_ABI::http::detail

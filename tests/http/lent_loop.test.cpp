@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+// Sends from a loop that is lent to the client's workers.
+#include <again/run_loop.hpp>
+
+#include <again/http/client.hpp>
+#include <again/retry.hpp>
+#include <again/scope.hpp>
+#include <again/sleep.hpp>
+#include <again/sync_wait.hpp>
+#include <again/task.hpp>
+#include <again/this_context.hpp>
+#include <again/timeout.hpp>
+#include <again/when_all.hpp>
+
+#include "support/misbehaving_server.hpp"
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+
+using namespace again_test;
+using namespace std::chrono_literals;
+using again::http::client;
+using again::http::request;
+
+namespace {
+
+constexpr auto at_once =
+    again::checked({.attempts = 4, .backoff = again::constant(0ms), .jitter = again::jitter::none});
+
+/// Not atomic: a lent loop is still run by one thread at a time.
+struct tallies {
+  int answered = 0, failed = 0, sends = 0;
+  std::set<std::thread::id> threads;
+};
+again::task<> sends(client& api, int who, int count, tallies& t) {
+  for (int i = 0; i < count; ++i) {
+    const auto r = co_await again::retry(at_once, api.get("/" + std::to_string(1000 * who + i)));
+    t.threads.insert(std::this_thread::get_id());
+    if (r) {
+      ++t.answered;
+    } else {
+      ++t.failed;
+      t.sends += r.error().attempts();
+    }
+    if (i % 8 == 0) static_cast<void>(co_await again::sleep_for(100us));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a coroutine on a lent loop goes on where its send was made, one coroutine at a time") {
+  misbehaving_server server{[](const seen_request&, int nth) {
+    return nth == 1 ? respond(503) : nth == 2 ? reset() : respond(200);
+  }};
+  client api{server.url(""), {}, {.workers = 6}};
+  again::run_loop loop;
+  loop.lend();
+  tallies t;
+  again::sync_wait(loop, [](client& through, tallies& all) -> again::task<> {
+    again::scope crowd{co_await again::get_context()};
+    for (int i = 0; i < 8; ++i) crowd.spawn(sends(through, i, 60, all));
+    co_await crowd.join();
+  }(api, t));
+  CHECK(t.answered == 480);
+  CHECK(t.failed == 0);
+  CHECK(server.requests_seen() == 3 * 480);
+  CHECK(t.threads.size() > 1);
+}
+
+TEST_CASE("sends equal attempts on a lent loop as well") {
+  misbehaving_server server{[](const seen_request&, int) { return respond(503); }};
+  client api{server.url("")};
+  again::run_loop loop;
+  loop.lend();
+  tallies t;
+  again::sync_wait(loop, sends(api, 0, 20, t));
+  CHECK(t.failed == 20);
+  CHECK(t.sends == 80);
+  CHECK(server.requests_seen() == 80);
+}
+
+TEST_CASE("a bound and a stop reach a send from a lent loop") {
+  misbehaving_server server{[](const seen_request&, int) { return hang(); }};
+  client api{server.url("")};
+  again::run_loop loop;
+  loop.lend();
+  again::inplace_stop_source source;
+  std::thread stops{[&] {
+    static_cast<void>(server.wait_until([](const tally& seen) { return seen.requests == 4; }));
+    source.request_stop();
+  }};
+  const auto bounded = again::checked({.attempts = 3, .backoff = again::constant(0ms), .attempt_timeout = 5ms});
+  const auto [late, stopped] = again::sync_wait(
+      loop, again::when_all(again::retry(bounded, api.get("/late")), again::retry(at_once, api.get("/stopped"))),
+      source.get_token());
+  stops.join();
+  REQUIRE_FALSE(late);
+  CHECK(late.error().attempts() == 3);
+  REQUIRE_FALSE(stopped);
+  CHECK(stopped.error().reason() == again::stop_reason::cancelled_in_attempt);
+  CHECK(server.wait_until_no_connection());
+}
+
+TEST_CASE("a coroutine that runs on a worker may destroy the client, with a send given to that very worker") {
+  misbehaving_server server{[](const seen_request&, int) { return respond(200); }};
+  for (int round = 0; round < 50; ++round) {
+    again::run_loop loop;
+    loop.lend();
+    std::optional<client> api{std::in_place, server.url("")};
+    const auto r = again::sync_wait(loop, [](std::optional<client>& through) -> again::task<std::string> {
+      const auto first = co_await through->get("/first");
+      auto op = through->get("/second");
+      again::scope rest{co_await again::get_context()};
+      std::string second = "nothing";
+      const auto send_second = [](auto& what, std::string& into) -> again::task<> {
+        const auto answer = co_await what;
+        into = answer ? "answered" : answer.error().text();
+      };
+      rest.spawn(send_second(op, second));
+      through.reset();
+      co_await rest.join();
+      co_return (first ? "answered" : "failed") + std::string{", then "} + second;
+    }(api));
+    CAPTURE(r);
+    CHECK(r.starts_with("answered, then "));
+    CHECK(r != "answered, then nothing");
+  }
+  CHECK(server.wait_until_no_connection());
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+// A loop that is lent: `run_loop::lend`, `post_or_borrow`, `run_borrowed`. Here a plain thread is the transport's worker.
+#include <again/run_loop.hpp>
+
+#include <again/sleep.hpp>
+#include <again/sync_wait.hpp>
+#include <again/task.hpp>
+#include <again/virtual_clock.hpp>
+
+#include "support/call.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+using namespace std::chrono_literals;
+using again_test::call;
+using again_test::ring;
+
+namespace {
+
+using id = std::thread::id;
+const std::atomic<bool> stays{false};
+
+/// Tries until the loop's thread is asleep and the loop is the calling thread's.
+void borrow(again::run_loop& loop) {
+  for (;;) {
+    std::atomic<bool> ran{false};
+    call probe{[&] { ran = true; }};
+    if (loop.post_or_borrow(probe)) {
+      loop.forget(probe);  // it is ours now, and has not run yet
+      return;
+    }
+    while (!ran) std::this_thread::yield();
+  }
+}
+/// A thread that borrows the loop and runs `work` there.
+struct borrower {
+  std::thread thread;
+  borrower(again::run_loop& loop, std::vector<call*> work, const std::atomic<bool>& called_away = stays)
+      : thread{[&loop, work = std::move(work), &called_away] {
+          borrow(loop);
+          for (call* w : work) loop.post(*w);
+          loop.run_borrowed(called_away);
+        }} {}
+  borrower(const borrower&) = delete;
+  borrower& operator=(const borrower&) = delete;
+  ~borrower() { thread.join(); }
+};
+
+}  // namespace
+
+TEST_CASE("whoever brings work to a lent loop runs it while its own thread sleeps, which returns when it is done") {
+  again::run_loop loop;
+  loop.lend();
+  id ran_on;
+  bool here = false;
+  call last{[&] {
+    ran_on = std::this_thread::get_id();
+    here = loop.here();
+    loop.finish();
+  }};
+  const borrower other{loop, {&last}};
+  const id other_id = other.thread.get_id();
+  CHECK(loop.run());
+  CHECK(ran_on == other_id);
+  CHECK(here);
+}
+
+TEST_CASE("a loop is not borrowed where it is not lent, while it is awake, and under a pretend clock") {
+  const auto brought = [](again::run_loop& loop, bool while_asleep) {
+    bool borrowed = false;
+    id ran_on;
+    call last{[&] {
+      ran_on = std::this_thread::get_id();
+      loop.finish();
+    }};
+    std::atomic<bool> asked{false};
+    std::thread other;
+    const auto bring = [&] {
+      borrowed = loop.post_or_borrow(last);
+      asked = true;
+    };
+    call first{[&] {
+      other = std::thread{bring};
+      while (!while_asleep && !asked) std::this_thread::yield();
+    }};
+    loop.work_started();
+    loop.post(first);
+    CHECK(loop.run());
+    loop.work_finished();
+    other.join();
+    CHECK(ran_on == std::this_thread::get_id());
+    return borrowed;
+  };
+  again::run_loop kept;
+  CHECK_FALSE(brought(kept, true));
+  again::run_loop awake;
+  awake.lend();
+  CHECK_FALSE(brought(awake, false));
+  again::virtual_clock time;
+  again::run_loop pretends{time};
+  pretends.lend();
+  CHECK_FALSE(brought(pretends, true));
+}
+
+TEST_CASE("a timer armed by whoever borrowed the loop fires in time, though its own thread meant to sleep for longer") {
+  again::run_loop loop;
+  loop.lend();
+  ring soon{[&] { loop.finish(); }};
+  call arms{[&] { loop.arm(soon, loop.now() + 1ms); }};
+  const borrower other{loop, {&arms}};
+  CHECK(loop.run());
+}
+
+TEST_CASE("a timer that becomes due while the loop is borrowed fires") {
+  for (const bool called_away : {false, true}) {
+    again::run_loop loop;
+    loop.lend();
+    ring due{[&] { loop.finish(); }};
+    loop.arm(due, loop.now() + 2ms);
+    call outlasts{[&] {
+      while (loop.now() < loop.last_wake() + 4ms) std::this_thread::yield();
+    }};
+    const std::atomic<bool> away{called_away};
+    const borrower other{loop, {&outlasts}, away};
+    CHECK(loop.run());
+  }
+}
+
+TEST_CASE("who is called away leaves the rest to the loop's own thread, in order") {
+  again::run_loop loop;
+  loop.lend();
+  std::vector<id> ran;
+  std::vector<std::unique_ptr<call>> work;
+  std::vector<call*> all;
+  for (int i = 0; i < 100; ++i) {
+    work.push_back(std::make_unique<call>([&, i] {
+      ran.push_back(std::this_thread::get_id());
+      CHECK(ran.size() == static_cast<std::size_t>(i) + 1);
+      if (i == 99) loop.finish();
+    }));
+    all.push_back(work.back().get());
+  }
+  const std::atomic<bool> away{true};
+  const borrower other{loop, all, away};
+  const id other_id = other.thread.get_id();
+  CHECK(loop.run());
+  REQUIRE(ran.size() == 100);
+  CHECK(ran.front() == other_id);
+  CHECK(ran.back() == std::this_thread::get_id());
+}
+
+TEST_CASE("finish from anywhere ends a loop that is borrowed") {
+  again::run_loop loop;
+  loop.lend();
+  std::atomic<bool> begun{false};
+  std::atomic<bool> told{false};
+  call holds{[&] {
+    begun = true;
+    while (!told) std::this_thread::yield();
+  }};
+  bool late_ran = false;
+  call late{[&] { late_ran = true; }};
+  const borrower other{loop, {&holds, &late}};
+  std::thread ends{[&] {
+    while (!begun) std::this_thread::yield();
+    loop.finish();
+    told = true;
+  }};
+  CHECK(loop.run());
+  CHECK_FALSE(late_ran);
+  ends.join();
+  loop.forget(late);
+}
+
+TEST_CASE("a coroutine may wait in place on the loop that it was borrowed for, and that wait may be borrowed again") {
+  again::run_loop loop;
+  loop.lend();
+  bool outer_due = false;
+  ring outer{[&] { outer_due = true; }};
+  loop.arm(outer, loop.now() + 1ms);
+  std::unique_ptr<borrower> second;
+  bool second_ran = false;
+  call inner{[&] { second_ran = true; }};
+  call waits{[&] {
+    second = std::make_unique<borrower>(loop, std::vector<call*>{&inner});
+    again::sync_wait(loop, []() -> again::task<> { static_cast<void>(co_await again::sleep_for(3ms)); }());
+    while (!second_ran)
+      again::sync_wait(loop, []() -> again::task<> { static_cast<void>(co_await again::sleep_for(1ms)); }());
+  }};
+  const borrower other{loop, {&waits}};
+  CHECK(loop.run_until([&] { return outer_due && second_ran; }));
+}
+
+TEST_CASE("work, timers and waits of many threads: one at a time, each once") {
+  constexpr int threads = 4;
+  constexpr int each = 2'000;
+  again::run_loop loop;
+  loop.lend();
+  int ran = 0;  // not atomic: whoever runs the loop is alone with it
+  int fired = 0;
+  ring tick{[&] {
+    ++fired;
+    loop.arm(tick, loop.last_wake() + 50us);
+  }};
+  loop.arm(tick, loop.now());
+  std::vector<std::thread> all;
+  for (int t = 0; t < threads; ++t) {
+    all.emplace_back([&] {
+      for (int i = 0; i < each; ++i) {
+        std::atomic<bool> gone{false};
+        call w{[&] {
+          ++ran;
+          gone = true;
+        }};
+        if (loop.post_or_borrow(w)) loop.run_borrowed(gone);
+        while (!gone) std::this_thread::yield();
+      }
+    });
+  }
+  CHECK(loop.run_until([&] { return ran == threads * each && fired > 0; }));
+  for (std::thread& t : all) t.join();
+  CHECK(ran == threads * each);
+  loop.disarm(tick);
+}
