@@ -25,30 +25,37 @@ namespace {
 using id = std::thread::id;
 const std::atomic<bool> stays{false};
 
-/// Tries until the loop's thread is asleep and the loop is the calling thread's.
-void borrow(again::run_loop& loop) {
-  for (;;) {
-    std::atomic<bool> ran{false};
-    call probe{[&] { ran = true; }};
-    if (loop.post_or_borrow(probe)) {
-      loop.forget(probe);  // it is ours now, and has not run yet
-      return;
-    }
-    while (!ran) std::this_thread::yield();
-  }
-}
-/// A thread that borrows the loop and runs `work` there.
-struct borrower {
-  std::thread thread;
+/// A thread that borrows the loop, as soon as its own thread is asleep, and runs `work` there; or nothing if the loop ends first.
+class borrower {
+ public:
   borrower(again::run_loop& loop, std::vector<call*> work, const std::atomic<bool>& called_away = stays)
-      : thread{[&loop, work = std::move(work), &called_away] {
-          borrow(loop);
+      : thread_{[this, &loop, work = std::move(work), &called_away] {
+          if (!borrow(loop)) return;
           for (call* w : work) loop.post(*w);
           loop.run_borrowed(called_away);
         }} {}
   borrower(const borrower&) = delete;
   borrower& operator=(const borrower&) = delete;
-  ~borrower() { thread.join(); }
+  ~borrower() {
+    over_ = true;
+    thread_.join();
+  }
+  id get_id() const { return thread_.get_id(); }
+
+ private:
+  bool borrow(again::run_loop& loop) const {
+    std::atomic<bool> ran{false};
+    call probe{[&] { ran = true; }};
+    for (;;) {
+      const bool ours = loop.post_or_borrow(probe);
+      while (!ours && !ran && !over_) std::this_thread::yield();
+      if (!ran) loop.forget(probe);
+      if (ours || over_) return ours;
+      ran = false;
+    }
+  }
+  std::atomic<bool> over_{false};
+  std::thread thread_;
 };
 
 }  // namespace
@@ -64,7 +71,7 @@ TEST_CASE("whoever brings work to a lent loop runs it while its own thread sleep
     loop.finish();
   }};
   const borrower other{loop, {&last}};
-  const id other_id = other.thread.get_id();
+  const id other_id = other.get_id();
   CHECK(loop.run());
   CHECK(ran_on == other_id);
   CHECK(here);
@@ -121,14 +128,28 @@ TEST_CASE("a timer that becomes due while the loop is borrowed fires") {
     again::run_loop loop;
     loop.lend();
     ring due{[&] { loop.finish(); }};
-    loop.arm(due, loop.now() + 2ms);
+    loop.arm(due, loop.now() + 20ms);
     call outlasts{[&] {
-      while (loop.now() < loop.last_wake() + 4ms) std::this_thread::yield();
+      while (loop.now() < loop.last_wake() + 40ms) std::this_thread::yield();
     }};
     const std::atomic<bool> away{called_away};
     const borrower other{loop, {&outlasts}, away};
     CHECK(loop.run());
   }
+}
+
+TEST_CASE("a loop's own thread that woke up in vain while the loop was borrowed still wakes up for the next timer") {
+  again::run_loop loop;
+  loop.lend();
+  ring due{[] {}};
+  ring later{[&] { loop.finish(); }};
+  loop.arm(due, loop.now() + 20ms);
+  loop.arm(later, loop.now() + 60ms);
+  call outlasts{[&] {
+    while (loop.now() < loop.last_wake() + 40ms) std::this_thread::yield();
+  }};
+  const borrower other{loop, {&outlasts}};
+  CHECK(loop.run());
 }
 
 TEST_CASE("who is called away leaves the rest to the loop's own thread, in order") {
@@ -147,11 +168,29 @@ TEST_CASE("who is called away leaves the rest to the loop's own thread, in order
   }
   const std::atomic<bool> away{true};
   const borrower other{loop, all, away};
-  const id other_id = other.thread.get_id();
+  const id other_id = other.get_id();
   CHECK(loop.run());
   REQUIRE(ran.size() == 100);
   CHECK(ran.front() == other_id);
   CHECK(ran.back() == std::this_thread::get_id());
+}
+
+TEST_CASE("what comes when a borrower has looked for the last time is not left lying") {
+  again::run_loop loop;
+  loop.lend();
+  ring far{[] {}};
+  loop.arm(far, loop.now() + 1h);  // so that `done` is asked once more after the last look
+  bool ran = false;
+  call late{[&] { ran = true; }};
+  int asked_after = -1;
+  call last{[&] { asked_after = 0; }};
+  const borrower other{loop, {&last}};
+  const auto done = [&] {
+    if (asked_after >= 0 && ++asked_after == 2) std::thread{[&] { loop.post(late); }}.join();
+    return ran;
+  };
+  CHECK(loop.run_until(done));
+  loop.disarm(far);
 }
 
 TEST_CASE("finish from anywhere ends a loop that is borrowed") {
@@ -196,34 +235,32 @@ TEST_CASE("a coroutine may wait in place on the loop that it was borrowed for, a
   CHECK(loop.run_until([&] { return outer_due && second_ran; }));
 }
 
-TEST_CASE("work, timers and waits of many threads: one at a time, each once") {
+TEST_CASE("work of many threads, with and without timers beside it: one at a time, each once") {
   constexpr int threads = 4;
   constexpr int each = 2'000;
-  again::run_loop loop;
-  loop.lend();
-  int ran = 0;  // not atomic: whoever runs the loop is alone with it
-  int fired = 0;
-  ring tick{[&] {
-    ++fired;
-    loop.arm(tick, loop.last_wake() + 50us);
-  }};
-  loop.arm(tick, loop.now());
-  std::vector<std::thread> all;
-  for (int t = 0; t < threads; ++t) {
-    all.emplace_back([&] {
-      for (int i = 0; i < each; ++i) {
-        std::atomic<bool> gone{false};
-        call w{[&] {
-          ++ran;
-          gone = true;
-        }};
-        if (loop.post_or_borrow(w)) loop.run_borrowed(gone);
-        while (!gone) std::this_thread::yield();
-      }
-    });
+  for (const bool ticking : {false, true}) {
+    again::run_loop loop;
+    loop.lend();
+    int ran = 0;  // not atomic: whoever runs the loop is alone with it
+    ring tick{[&] { loop.arm(tick, loop.last_wake() + 50us); }};
+    if (ticking) loop.arm(tick, loop.now());
+    std::vector<std::thread> all;
+    for (int t = 0; t < threads; ++t) {
+      all.emplace_back([&] {
+        for (int i = 0; i < each; ++i) {
+          std::atomic<bool> gone{false};
+          call w{[&] {
+            ++ran;
+            gone = true;
+          }};
+          if (loop.post_or_borrow(w)) loop.run_borrowed(gone);
+          while (!gone) std::this_thread::yield();
+        }
+      });
+    }
+    CHECK(loop.run_until([&] { return ran == threads * each; }));
+    for (std::thread& t : all) t.join();
+    CHECK(ran == threads * each);
+    loop.disarm(tick);
   }
-  CHECK(loop.run_until([&] { return ran == threads * each && fired > 0; }));
-  for (std::thread& t : all) t.join();
-  CHECK(ran == threads * each);
-  loop.disarm(tick);
 }
