@@ -264,6 +264,21 @@ int main(int argc, char** argv) {
                timed_requests(std::make_shared<asio_by_hand>(server.port(), flights)), bench::timed_by::wall);
 
     using goal = bench::suite::goal;
+    s.add_goal(goal{.text = group + ", loop lent: throughput / bare cpp-httplib",
+                    .group = group,
+                    .who = "again::retry, lent loop",
+                    .against_group = {},
+                    .against = "cpp-httplib, threads",
+                    .limit = 0.97,
+                    .metric = "krps",
+                    .at_least = true});
+    s.add_goal(goal{.text = group + ", loop lent: CPU per request / bare cpp-httplib",
+                    .group = group,
+                    .who = "again::retry, lent loop",
+                    .against_group = {},
+                    .against = "cpp-httplib, threads",
+                    .limit = 1.10,
+                    .metric = "cpu_us"});
     s.add_goal(goal{.text = group + ": throughput / bare cpp-httplib",
                     .group = group,
                     .who = "again::retry",

@@ -24,7 +24,8 @@ TOPICS = {  # in this order; what is said above each table
     "timers": "Coroutines that wait at the same time on one thread, each for a random time below one second. *peak*: bytes of heap for "
               "each at the worst moment.",
     "http": "1 KiB over kept connections to an nginx with one worker on the same machine, whose processors client and server share. *cpu_us*: "
-            "the client's CPU time for one request; *krps*: thousand requests a second.",
+            "the client's CPU time for one request; *krps*: thousand requests a second. *Lent loop*: `run_loop::lend`, so that the "
+            "worker that brings an answer goes on with the coroutine.",
     "sink": "Events delivered through the sink, beside the same requests without it.",
     "include-cost": "The compiler's CPU seconds for a file with nothing but the `#include`, without code generation.",
     "binary-size": "Bytes of code and unwinding tables that one more use adds, each with an operation of its own type.",
@@ -177,7 +178,7 @@ instructions under callgrind, in every test run with g++ 12.
 
 Why: what knows less can do less. The textbook task cannot be stopped and cannot throw; a loop written out in its caller needs no frame
 of its own; a client that reads its sockets on the loop's thread, as libcurl's multi interface and the one by hand over Boost.Asio do, needs no
-hop to a worker and back, which is the price of a blocking library beneath; and `retry` brings the machinery of waits, bounds, stops
+hop to a worker and back, which is the price of a blocking library beneath (and what `run_loop::lend` saves); and `retry` brings the machinery of waits, bounds, stops
 and traces into the program, which a loop of four lines does not have.
 """)
     for topic, t in first.items():

@@ -5,14 +5,12 @@
 /// ```cpp
 /// again::run_loop loop;                       // or loop{clock, seed}: pretend time, and a run that can be repeated
 /// int n = again::sync_wait(loop, answer());   // runs it until the awaited thing is finished
+///
+/// loop.lend();                                // before it runs: let the workers of a transport run it too, see there
 /// ```
 ///
 /// Thread: `post`, `finish`, `now`, `work_started` and `work_finished` from any thread; everything else from the thread that
 /// runs the loop. One thread runs a loop at a time; a loop may be run again. Destroy it only after what was posted to it.
-///
-/// ```cpp
-/// loop.lend();                                // before it runs: whoever brings a result goes on with it, see there
-/// ```
 #pragma once
 
 #include <again/detail/timer_heap.hpp>

@@ -92,6 +92,13 @@ class job_list {
     (j.next != nullptr ? j.next->previous : last_) = j.previous;
     j.next = j.previous = nullptr;
   }
+  /// Moves all of `other` to the end of this one.
+  void take(job_list& other) noexcept {
+    while (send_job* const j = other.first()) {
+      other.remove(*j);
+      push_back(*j);
+    }
+  }
 
  private:
   send_job* first_ = nullptr;

@@ -3,7 +3,7 @@
 /// `send_pool`: bounded worker threads that make attempts, with a bounded queue in front.
 #pragma once
 
-#include <again/http/detail/lane.hpp>
+#include <again/http/detail/lanes.hpp>
 #include <again/http/detail/no_socket.hpp>
 #include <again/http/detail/resolver.hpp>
 #include <again/http/detail/send_job.hpp>
@@ -14,7 +14,6 @@
 #include <csignal>
 #include <cstddef>
 #include <exception>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -56,7 +55,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
   admission submit(send_job& j) {
     std::unique_lock lock{mutex_};
     if (closed_) return admission::closed;
-    lane& home = lane_of(j.what->origin);
+    lane& home = lanes_.of(j.what->origin);
     const bool must_wait = home.in_use >= settings_.connections;
     const bool can_start = !must_wait && (idle_ != nullptr || workers_.size() < settings_.workers);
     if (!can_start && queued_ >= settings_.queue) return admission::overloaded;
@@ -114,16 +113,8 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
     closed_ = true;
     while (idle_ != nullptr) std::exchange(idle_, idle_->next_idle)->tell(nullptr);
     job_list refused;
-    while (send_job* j = runnable_.first()) {
-      runnable_.remove(*j);
-      refused.push_back(*j);
-    }
-    for (auto& [where, l] : lanes_) {
-      while (send_job* j = l->waiting.first()) {
-        l->waiting.remove(*j);
-        refused.push_back(*j);
-      }
-    }
+    refused.take(runnable_);
+    lanes_.take_waiting(refused);
     for (send_job* j = refused.first(); j != nullptr; j = j->next) j->place = send_job::places::nowhere;
     queued_ = 0;
     lock.unlock();  // a job's lock is never taken inside ours
@@ -148,7 +139,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
     std::vector<std::unique_ptr<worker>> workers = std::move(workers_);
     workers_.clear();
     std::vector<lane::connection> connections;
-    for (auto& [where, l] : lanes_) l->take_all(connections);
+    lanes_.take_all(connections);
     lock.unlock();
     for (auto& w : workers) {
       if (w.get() == mine) {
@@ -176,14 +167,6 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
 
   // ── under the lock ──
 
-  lane& lane_of(const origin& o) {
-    if (const auto known = lanes_.find(o); known != lanes_.end()) return *known->second;
-    if (lanes_.size() >= most_lanes_) {  // an origin that nobody uses is forgotten, its addresses' record with it
-      std::erase_if(lanes_, [](const auto& l) { return !l.second->needed(); });
-      most_lanes_ = std::max(few_lanes, 2 * lanes_.size());
-    }
-    return *lanes_.emplace(o, std::make_unique<lane>(o)).first->second;
-  }
   void begin(send_job& j) {
     running_.push_back(j);
     j.place = send_job::places::running;
@@ -221,12 +204,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
     enqueue(*next);  // whoever leaves is about to look there, or was waiting there
   }
   /// How long a worker may sleep before it looks after idle connections.
-  duration patience() const {
-    for (const auto& [where, l] : lanes_) {
-      if (l->has_idle()) return settings_.keep_idle;
-    }
-    return forever;
-  }
+  duration patience() const { return lanes_.have_idle() ? settings_.keep_idle : forever; }
   /// A worker has time: for a job that waits, or it is idle (true), or everything is over.
   bool goes_free(worker& me) {
     if (closed_) {
@@ -247,7 +225,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
   }
   void close_stale(std::unique_lock<std::mutex>& lock) {
     std::vector<lane::connection> stale;
-    for (auto& [where, l] : lanes_) l->take_stale(steady::now(), settings_.keep_idle, settings_.keep_at_most, stale);
+    lanes_.take_stale(steady::now(), settings_.keep_idle, settings_.keep_at_most, stale);
     if (stale.empty()) return;
     lock.unlock();
     stale.clear();
@@ -406,9 +384,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
   resolver resolver_;
   mutable std::mutex mutex_;
   std::condition_variable left_;
-  static constexpr std::size_t few_lanes = 256;
-  std::map<origin, std::unique_ptr<lane>> lanes_;
-  std::size_t most_lanes_ = few_lanes;
+  lanes lanes_;
   job_list runnable_, running_;
   std::size_t queued_ = 0;  // in runnable_ and in the lanes
   bool closed_ = false;
