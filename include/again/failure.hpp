@@ -11,9 +11,7 @@
 
 #include <array>
 #include <cstddef>
-#include <memory>
 #include <optional>
-#include <span>
 #include <string_view>
 #include <utility>
 
@@ -50,7 +48,9 @@ class attempt_trace {
 
   /// Adds one; returns where it is kept.
   constexpr attempt_record& push(const attempt_record& record) noexcept {
-    return *std::construct_at(&records_[count_++ % capacity].record, record);
+    slot& here = records_[count_++ % capacity];
+    here = slot{record};
+    return here.record;
   }
   /// Counts `n` more as dropped, as another trace did: `capacity` calls of `push` must follow.
   constexpr void skip(std::size_t n) noexcept { count_ += n; }
@@ -63,6 +63,7 @@ class attempt_trace {
  private:
   union slot {  // no constructor runs for records that are never written
     constexpr slot() noexcept {}
+    constexpr explicit slot(const attempt_record& r) noexcept : record{r} {}
     attempt_record record;
   };
   std::size_t count_ = 0;
@@ -82,15 +83,18 @@ template <class E> class [[nodiscard]] failure {
     attempt_trace trace{};
   };
 
-  explicit failure(report r) : report_{std::make_unique<report>(std::move(r))} {}
-  failure(const failure& other) : report_{std::make_unique<report>(*other.report_)} {}
-  failure(failure&&) noexcept = default;
+  explicit failure(report r) : report_{new report(std::move(r))} {}
+  failure(const failure& other) : report_{new report(*other.report_)} {}
+  failure(failure&& other) noexcept : report_{std::exchange(other.report_, nullptr)} {}
   failure& operator=(const failure& other) {
-    report_ = std::make_unique<report>(*other.report_);
+    delete std::exchange(report_, new report(*other.report_));
     return *this;
   }
-  failure& operator=(failure&&) noexcept = default;
-  ~failure() = default;
+  failure& operator=(failure&& other) noexcept {
+    delete std::exchange(report_, std::exchange(other.report_, nullptr));
+    return *this;
+  }
+  ~failure() { delete report_; }
 
   /// Why it stopped.
   stop_reason reason() const noexcept { return report_->reason; }
@@ -140,7 +144,7 @@ template <class E> class [[nodiscard]] failure {
   const report& details() const noexcept { return *report_; }
 
  private:
-  std::unique_ptr<report> report_;
+  report* report_;  // owned
 };
 
 namespace detail {

@@ -15,7 +15,6 @@
 
 #include <chrono>
 #include <exception>
-#include <memory>
 #include <new>
 #include <utility>
 
@@ -72,7 +71,7 @@ class [[nodiscard]] sleep : timer, work {
     k_();
   }
   void leave() noexcept {
-    if (std::exchange(listens_, false)) std::destroy_at(&stopped_);
+    if (std::exchange(listens_, false)) stopped_.~stop_callback();
     context_->scheduler->disarm(*this);
     context_->scheduler->forget(*this);
     context_ = nullptr;

@@ -22,7 +22,6 @@
 
 #include <cstdint>
 #include <exception>
-#include <memory>
 #include <new>
 #include <optional>
 #include <type_traits>
@@ -73,7 +72,7 @@ template <class Op, class Ticket> class admission_run {
   ~admission_run() {
     if (!wait_made_) return;
     if (phase_ == phases::waiting) leave_wait();
-    std::destroy_at(std::addressof(wait_));
+    wait_.~own_wait();
   }
   [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<admission_run>{*this}; }
 
@@ -146,7 +145,7 @@ template <class Op, class Ticket> class admission_run {
     std::optional<inplace_stop_callback<stopped>> listener;
   };
   own_wait& need_wait() noexcept {
-    if (!wait_made_) ::new (static_cast<void*>(std::addressof(wait_))) own_wait{*this};
+    if (!wait_made_) ::new (static_cast<void*>(&wait_)) own_wait{*this};
     wait_made_ = true;
     return wait_;
   }

@@ -4,10 +4,10 @@
 #pragma once
 
 #include <again/awaitable.hpp>
+#include <again/detail/address.hpp>
 #include <again/detail/foreign.hpp>
 
 #include <exception>
-#include <memory>
 #include <new>
 #include <optional>
 #include <type_traits>
@@ -39,9 +39,9 @@ template <class Op> class attempt_slot {
   bool start(Op& op, continuation k, const context& ctx) noexcept {
     try {
       if constexpr (std::is_same_v<startable_type, std::remove_cvref_t<std::invoke_result_t<Op&>>>) {
-        ::new (static_cast<void*>(std::addressof(attempt_))) startable_type(op());
+        ::new (static_cast<void*>(address_of(attempt_))) startable_type(op());
       } else {
-        ::new (static_cast<void*>(std::addressof(attempt_))) startable_type(std::in_place, op);
+        ::new (static_cast<void*>(address_of(attempt_))) startable_type(std::in_place, op);
       }
     } catch (...) {
       not_made_ = std::current_exception();
@@ -60,7 +60,7 @@ template <class Op> class attempt_slot {
   void reset() noexcept {
     if (made_) {
       made_ = false;
-      std::destroy_at(std::addressof(attempt_));
+      attempt_.~startable_type();
     }
   }
 

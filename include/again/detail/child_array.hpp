@@ -7,7 +7,6 @@
 #include <again/detail/gather.hpp>
 
 #include <cstddef>
-#include <memory>
 #include <new>
 #include <utility>
 #include <vector>
@@ -22,7 +21,7 @@ template <class A> class child_array {
     gather::place place;
   };
   explicit child_array(std::vector<A>&& from)
-      : nodes_{from.empty() ? nullptr : std::allocator<node>{}.allocate(from.size())}, capacity_{from.size()} {
+      : nodes_{from.empty() ? nullptr : storage{}.allocate(from.size())}, capacity_{from.size()} {
     for (A& a : from) {
       try {
         ::new (static_cast<void*>(nodes_ + size_)) node(std::move(a));
@@ -41,9 +40,11 @@ template <class A> class child_array {
   node& operator[](std::size_t i) noexcept { return nodes_[i]; }
 
  private:
+  using storage = typename std::vector<node>::allocator_type;
+
   void clear() noexcept {
-    while (size_ > 0) std::destroy_at(nodes_ + --size_);
-    if (nodes_ != nullptr) std::allocator<node>{}.deallocate(nodes_, capacity_);
+    while (size_ > 0) nodes_[--size_].~node();
+    if (nodes_ != nullptr) storage{}.deallocate(nodes_, capacity_);
   }
   node* nodes_;
   std::size_t capacity_;

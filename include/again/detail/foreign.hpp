@@ -6,6 +6,7 @@
 #pragma once
 
 #include <again/awaitable.hpp>
+#include <again/detail/address.hpp>
 #include <again/detail/frame_cache.hpp>
 #include <again/detail/result_slot.hpp>
 
@@ -13,7 +14,6 @@
 #include <coroutine>
 #include <cstdint>
 #include <exception>
-#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -75,7 +75,7 @@ template <class R> class foreign_promise final : public foreign_promise_base {
   void unhandled_exception() noexcept { slot.set_exception(std::current_exception()); }
   template <class U> void return_value(U&& value) {
     if constexpr (std::is_reference_v<R>) {
-      slot.set(std::addressof(value));
+      slot.set(address_of(value));
     } else {
       slot.set(std::forward<U>(value));
     }

@@ -3,11 +3,12 @@
 /// Where a coroutine's result waits to be taken: nothing yet, a value (or reference, or void), or an exception.
 #pragma once
 
+#include <again/detail/address.hpp>
 #include <again/expected.hpp>
 
 #include <cstdint>
 #include <exception>
-#include <memory>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -19,6 +20,7 @@ template <class T> class result_slot {
   using stored =
       std::conditional_t<std::is_void_v<T>, void_result,
                          std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, std::remove_cv_t<T>>>;
+  using thrown = std::exception_ptr;
 
  public:
   result_slot() noexcept {}
@@ -26,18 +28,18 @@ template <class T> class result_slot {
   result_slot& operator=(const result_slot&) = delete;
   ~result_slot() {
     if (state_ == states::value) {
-      std::destroy_at(&value_);
+      value_.~stored();
     } else if (state_ == states::exception) {
-      std::destroy_at(&exception_);
+      exception_.~thrown();
     }
   }
 
   template <class... U> void set(U&&... value) noexcept(std::is_nothrow_constructible_v<stored, U...>) {
-    ::new (static_cast<void*>(std::addressof(value_))) stored(std::forward<U>(value)...);
+    ::new (static_cast<void*>(address_of(value_))) stored(std::forward<U>(value)...);
     state_ = states::value;
   }
   void set_exception(std::exception_ptr error) noexcept {
-    if (state_ == states::value) std::destroy_at(&value_);  // the coroutine threw after its co_return, in a destructor
+    if (state_ == states::value) value_.~stored();  // the coroutine threw after its co_return, in a destructor
     ::new (static_cast<void*>(&exception_)) std::exception_ptr(std::move(error));
     state_ = states::exception;
   }

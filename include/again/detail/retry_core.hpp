@@ -15,7 +15,6 @@
 #include <again/policy.hpp>
 
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <optional>
 #include <utility>
@@ -51,13 +50,13 @@ class retry_core {
   [[nodiscard]] bool may_not_repeat() const noexcept { return ctx_->repeated && !settings_.nested; }
 
   void make_rest() noexcept {
-    ::new (static_cast<void*>(std::addressof(rest_))) rest{*this};
+    ::new (static_cast<void*>(&rest_)) rest{*this};
     rest_made_ = true;
   }
   void end_rest() noexcept {
     if (rest_.armed()) ctx_->scheduler->disarm(rest_);
     if (rest_.work::place != work::places::nowhere) ctx_->scheduler->forget(rest_);
-    std::destroy_at(std::addressof(rest_));
+    rest_.~rest();
   }
 
   // The first half of a start with a bound in time, an observer, or a stop request already made. False: over.

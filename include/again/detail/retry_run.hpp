@@ -17,7 +17,6 @@
 #include <again/policy.hpp>
 
 #include <exception>
-#include <memory>
 #include <new>
 #include <optional>
 #include <type_traits>
@@ -83,13 +82,13 @@ template <class Op, class Hooks> class retry_run : retry_core {
   void need_rest() noexcept {
     if (rest_made_) return;
     make_rest();
-    ::new (static_cast<void*>(std::addressof(last_))) std::optional<final_error>{};
+    ::new (static_cast<void*>(&last_)) std::optional<final_error>{};
   }
   void end() noexcept {
     rest_.listener.reset();
     attempt_.reset();  // it may listen to `rest_.stop` and look at `rest_.inner`
     end_rest();
-    std::destroy_at(std::addressof(last_));
+    last_.~optional();
   }
 
   bool succeeded_at_once() noexcept {

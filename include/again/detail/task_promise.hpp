@@ -7,6 +7,7 @@
 #pragma once
 
 #include <again/awaitable.hpp>
+#include <again/detail/address.hpp>
 #include <again/detail/foreign.hpp>
 #include <again/detail/frame_cache.hpp>
 #include <again/detail/result_slot.hpp>
@@ -14,7 +15,6 @@
 #include <coroutine>
 #include <cstddef>
 #include <exception>
-#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -121,7 +121,7 @@ template <class T> class task_promise final : public task_promise_base {
     requires std::is_convertible_v<U&&, T>
   void return_value(U&& value) {
     if constexpr (std::is_reference_v<T>) {
-      slot_.set(std::addressof(value));
+      slot_.set(address_of(value));
     } else {
       slot_.set(std::forward<U>(value));
     }
