@@ -8,7 +8,13 @@
 
 #include <again/expected.hpp>
 
+// Durations, time points and the two clocks are all that is wanted of <chrono>. libstdc++ keeps them apart from calendars, time
+// zones and formatted input and output, and gives them with <mutex>, whose timed locks are made of them, for a fifth of the time.
+#if defined(_GLIBCXX_RELEASE) && _GLIBCXX_RELEASE >= 12 && _GLIBCXX_RELEASE <= 16
+#include <mutex>
+#else
 #include <chrono>
+#endif
 
 namespace again::inline AGAIN_ABI {
 

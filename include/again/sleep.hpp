@@ -13,7 +13,6 @@
 #include <again/clock.hpp>
 #include <again/stop_token.hpp>
 
-#include <chrono>
 #include <exception>
 #include <new>
 #include <utility>
