@@ -19,7 +19,8 @@
 #include <again/decide.hpp>
 
 #include <array>
-#include <charconv>
+#include <cstddef>
+#include <cstdio>
 #include <string>
 
 namespace again::inline AGAIN_ABI {
@@ -90,11 +91,14 @@ inline std::string to_string(duration d) {
       if (size >= candidate.size) break;
     }
   }
-  std::array<char, 32> text{};
-  char* end = std::to_chars(text.data(), text.data() + text.size(), ns / u.size, std::chars_format::fixed, 3).ptr;
-  while (end[-1] == '0') --end;
-  if (end[-1] == '.') --end;
-  return std::string(text.data(), end) + u.name;
+  std::array<char, 48> written{};
+  const int length = std::snprintf(written.data(), written.size(), "%.3f", ns / u.size);
+  std::string text(written.data(), static_cast<std::size_t>(length));
+  const std::size_t whole = text.find_first_not_of("-0123456789");
+  text.replace(whole, text.size() - 3 - whole, ".");  // whatever the locale has there
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.back() == '.') text.pop_back();
+  return text + u.name;
 }
 
 /// The schedule, a line for each attempt (the first twelve), and the bounds.
