@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A loop that is lent: `run_loop::lend`, `post_or_borrow`, `run_borrowed`. Here a plain thread is the transport's worker.
+#include <again/detail/atomic.hpp>
 #include <again/run_loop.hpp>
 
 #include <again/sleep.hpp>
@@ -22,13 +23,15 @@ using again_test::ring;
 
 namespace {
 
+using again::detail::order;
 using id = std::thread::id;
-const std::atomic<bool> stays{false};
+using flag = again::detail::atomic<bool>;
+const flag stays{false};
 
 /// A thread that borrows the loop, as soon as its own thread is asleep, and runs `work` there; or nothing if the loop ends first.
 class borrower {
  public:
-  borrower(again::run_loop& loop, std::vector<call*> work, const std::atomic<bool>& called_away = stays)
+  borrower(again::run_loop& loop, std::vector<call*> work, const flag& called_away = stays)
       : thread_{[this, &loop, work = std::move(work), &called_away] {
           if (!borrow(loop)) return;
           for (call* w : work) loop.post(*w);
@@ -132,7 +135,7 @@ TEST_CASE("a timer that becomes due while the loop is borrowed fires") {
     call outlasts{[&] {
       while (loop.now() < loop.last_wake() + 40ms) std::this_thread::yield();
     }};
-    const std::atomic<bool> away{called_away};
+    const flag away{called_away};
     const borrower other{loop, {&outlasts}, away};
     CHECK(loop.run());
   }
@@ -166,7 +169,7 @@ TEST_CASE("who is called away leaves the rest to the loop's own thread, in order
     }));
     all.push_back(work.back().get());
   }
-  const std::atomic<bool> away{true};
+  const flag away{true};
   const borrower other{loop, all, away};
   const id other_id = other.get_id();
   CHECK(loop.run());
@@ -248,13 +251,13 @@ TEST_CASE("work of many threads, with and without timers beside it: one at a tim
     for (int t = 0; t < threads; ++t) {
       all.emplace_back([&] {
         for (int i = 0; i < each; ++i) {
-          std::atomic<bool> gone{false};
+          flag gone{false};
           call w{[&] {
             ++ran;
-            gone = true;
+            gone.store(true, order::release);
           }};
           if (loop.post_or_borrow(w)) loop.run_borrowed(gone);
-          while (!gone) std::this_thread::yield();
+          while (!gone.load(order::acquire)) std::this_thread::yield();
         }
       });
     }

@@ -20,10 +20,10 @@
 ///   uncontended mutex.
 #pragma once
 
+#include <again/detail/atomic.hpp>
 #include <again/detail/breaker_machine.hpp>
 #include <again/verdict.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <utility>
@@ -88,7 +88,7 @@ class breaker {
     }
     /// The same while all is calm: a success changes nothing then, and needs no time. False: it has not been told.
     bool succeeded_calmly() noexcept {
-      if (from_ == nullptr || from_->glance_.load(std::memory_order_acquire) != (epoch_ << 1 | calm)) return false;
+      if (from_ == nullptr || from_->glance_.load(detail::order::acquire) != (epoch_ << 1 | calm)) return false;
       from_ = nullptr;
       return true;
     }
@@ -111,7 +111,7 @@ class breaker {
   /// May a call be made now?
   permit admit(time_point now) noexcept {
     permit p;
-    const std::uint64_t seen = glance_.load(std::memory_order_acquire);
+    const std::uint64_t seen = glance_.load(detail::order::acquire);
     if ((seen & calm) != 0) {
       p.from_ = this;
       p.epoch_ = seen >> 1;
@@ -185,7 +185,7 @@ class breaker {
     if (tell_ != nullptr) tell_(observer_, made);
   }
   void succeeded(std::uint64_t epoch, time_point now) noexcept {
-    if (glance_.load(std::memory_order_acquire) == (epoch << 1 | calm)) return;
+    if (glance_.load(detail::order::acquire) == (epoch << 1 | calm)) return;
     change(now, [=](detail::breaker_machine& m) { m.succeeded(epoch, now); });
   }
   void abandoned(std::uint64_t epoch) noexcept {
@@ -193,14 +193,14 @@ class breaker {
     machine_.abandoned(epoch);
   }
   void publish() noexcept {
-    glance_.store(machine_.epoch() << 1 | (machine_.calm() ? calm : 0), std::memory_order_release);
+    glance_.store(machine_.epoch() << 1 | (machine_.calm() ? calm : 0), detail::order::release);
   }
 
   mutable std::mutex mutex_;
-  detail::breaker_machine machine_;       // guarded by mutex_
-  std::uint64_t changes_ = 0;             // guarded by mutex_
-  std::uint64_t refused_ = 0;             // guarded by mutex_
-  std::atomic<std::uint64_t> glance_{0};  // the epoch, and whether all is calm in it
+  detail::breaker_machine machine_;          // guarded by mutex_
+  std::uint64_t changes_ = 0;                // guarded by mutex_
+  std::uint64_t refused_ = 0;                // guarded by mutex_
+  detail::atomic<std::uint64_t> glance_{0};  // the epoch, and whether all is calm in it
   void* observer_ = nullptr;
   void (*tell_)(void*, const breaker_change&) noexcept = nullptr;
 };

@@ -18,9 +18,9 @@
 #pragma once
 
 #include <again/detail/admission_run.hpp>
+#include <again/detail/atomic.hpp>
 #include <again/detail/misuse.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <stdexcept>
@@ -50,10 +50,10 @@ class limiter {
   limiter& operator=(const limiter&) = delete;
   ~limiter() = default;
 
-  int in_flight() const noexcept { return static_cast<int>(word_.load(std::memory_order_acquire) & 0xffffffffU); }
-  int queued() const noexcept { return static_cast<int>(word_.load(std::memory_order_acquire) / one_waiting); }
+  int in_flight() const noexcept { return static_cast<int>(word_.load(detail::order::acquire) & 0xffffffffU); }
+  int queued() const noexcept { return static_cast<int>(word_.load(detail::order::acquire) / one_waiting); }
   /// Calls refused as overloaded.
-  std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
+  std::uint64_t refused() const noexcept { return refused_.load(detail::order::relaxed); }
 
  private:
   friend class detail::limit_ticket;
@@ -61,19 +61,17 @@ class limiter {
 
   // A free slot that nobody waits for.
   bool take_free() noexcept {
-    std::uint64_t seen = word_.load(std::memory_order_relaxed);
+    std::uint64_t seen = word_.load(detail::order::relaxed);
     while (seen < static_cast<std::uint64_t>(limits_.in_flight)) {  // the upper half is zero then
-      if (word_.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel, std::memory_order_relaxed))
-        return true;
+      if (word_.compare_exchange_weak(seen, seen + 1, detail::order::acq_rel, detail::order::relaxed)) return true;
     }
     return false;
   }
   // Frees a slot. False: somebody waits for one, or will when the mutex is free.
   bool set_free() noexcept {
-    std::uint64_t seen = word_.load(std::memory_order_relaxed);
+    std::uint64_t seen = word_.load(detail::order::relaxed);
     while (seen < one_waiting) {
-      if (word_.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel, std::memory_order_relaxed))
-        return true;
+      if (word_.compare_exchange_weak(seen, seen - 1, detail::order::acq_rel, detail::order::relaxed)) return true;
     }
     return false;
   }
@@ -81,8 +79,8 @@ class limiter {
   limits limits_;
   // Running in the lower half, waiting in the upper. While nobody waits anybody changes it; else only whoever has the mutex,
   // who finds as many tickets in the queue as it says. All slots are taken while somebody waits.
-  std::atomic<std::uint64_t> word_{0};
-  std::atomic<std::uint64_t> refused_{0};
+  detail::atomic<std::uint64_t> word_{0};
+  detail::atomic<std::uint64_t> refused_{0};
   std::mutex mutex_;  // guards the queue, and the place of every ticket that was ever in it
   detail::limit_ticket* first_ = nullptr;
   detail::limit_ticket* last_ = nullptr;
@@ -124,14 +122,14 @@ class limit_ticket {
         free_ = true;
         return {};
       }
-      seen = shared_.word_.load(std::memory_order_relaxed);
+      seen = shared_.word_.load(detail::order::relaxed);
       if (seen < static_cast<std::uint64_t>(shared_.limits_.in_flight)) continue;
       if (seen / limiter::one_waiting >= static_cast<std::uint64_t>(shared_.limits_.queue)) {
-        shared_.refused_.fetch_add(1, std::memory_order_relaxed);
+        shared_.refused_.fetch_add(1, detail::order::relaxed);
         return {.answer = admission::answers::refused, .reason = stop_reason::overloaded};
       }
-      if (shared_.word_.compare_exchange_weak(seen, seen + limiter::one_waiting, std::memory_order_acq_rel,
-                                              std::memory_order_relaxed))
+      if (shared_.word_.compare_exchange_weak(seen, seen + limiter::one_waiting, detail::order::acq_rel,
+                                              detail::order::relaxed))
         break;
     }
     home_ = &home;
@@ -159,7 +157,7 @@ class limit_ticket {
     (previous_ != nullptr ? previous_->next_ : shared_.first_) = next_;
     (next_ != nullptr ? next_->previous_ : shared_.last_) = previous_;
     next_ = previous_ = nullptr;
-    shared_.word_.fetch_sub(limiter::one_waiting, std::memory_order_acq_rel);
+    shared_.word_.fetch_sub(limiter::one_waiting, detail::order::acq_rel);
   }
   void pass_on() noexcept {
     if (shared_.set_free()) return;

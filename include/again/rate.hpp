@@ -17,10 +17,10 @@
 #pragma once
 
 #include <again/detail/admission_run.hpp>
+#include <again/detail/atomic.hpp>
 #include <again/detail/misuse.hpp>
 #include <again/detail/nonsense.hpp>
 
-#include <atomic>
 #include <concepts>
 #include <cstdint>
 #include <stdexcept>
@@ -51,16 +51,16 @@ class rate_limiter {
   /// Takes the next turn and tells when it is; `never`: later than `longest_wait`, and none was taken.
   time_point turn(time_point now) noexcept {
     const std::int64_t t = now.time_since_epoch().count();
-    std::int64_t next = next_.load(std::memory_order_relaxed);
+    std::int64_t next = next_.load(detail::order::relaxed);
     std::int64_t at = 0;
     do {
       at = next - ahead_ > t ? next - ahead_ : t;
       if (at - t > longest_wait_.count()) {
-        refused_.fetch_add(1, std::memory_order_relaxed);
+        refused_.fetch_add(1, detail::order::relaxed);
         return never;
       }
-    } while (!next_.compare_exchange_weak(next, (next > t ? next : t) + interval_, std::memory_order_acq_rel,
-                                          std::memory_order_relaxed));
+    } while (!next_.compare_exchange_weak(next, (next > t ? next : t) + interval_, detail::order::acq_rel,
+                                          detail::order::relaxed));
     return time_point{duration{at}};
   }
   /// A turn at `at` is not used. If none was given after it, the next to ask gets it; else it is lost: whoever got the turns
@@ -68,10 +68,10 @@ class rate_limiter {
   void give_back(time_point at) noexcept {
     const std::int64_t before = at.time_since_epoch().count() + ahead_;
     std::int64_t last = before + interval_;
-    next_.compare_exchange_strong(last, before, std::memory_order_acq_rel, std::memory_order_relaxed);
+    next_.compare_exchange_strong(last, before, detail::order::acq_rel, detail::order::relaxed);
   }
   /// Calls refused since it was made.
-  std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
+  std::uint64_t refused() const noexcept { return refused_.load(detail::order::relaxed); }
 
  private:
   // Rounded up to a nanosecond: never more than was promised.
@@ -89,8 +89,8 @@ class rate_limiter {
   std::int64_t interval_;  // ns between sends
   std::int64_t ahead_;     // how far before its regular time a send may go: the burst
   duration longest_wait_;
-  std::atomic<std::int64_t> next_{0};  // the regular time of the next send
-  std::atomic<std::uint64_t> refused_{0};
+  detail::atomic<std::int64_t> next_{0};  // the regular time of the next send
+  detail::atomic<std::uint64_t> refused_{0};
 };
 
 namespace detail {

@@ -13,12 +13,12 @@
 /// runs the loop. One thread runs a loop at a time; a loop may be run again. Destroy it only after what was posted to it.
 #pragma once
 
+#include <again/detail/atomic.hpp>
 #include <again/detail/timer_heap.hpp>
 #include <again/detail/work_queue.hpp>
 #include <again/random.hpp>
 #include <again/scheduler.hpp>
 
-#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -38,8 +38,8 @@ class run_loop final : public scheduler {
   /// Runs work and timers until `finish`. Returns false if it ended because nothing was left that could ever happen: only
   /// under a pretend clock, and with no work outside; a real loop sleeps instead.
   bool run() {
-    const bool ended = run_until([this] { return finished_.load(std::memory_order_acquire); });
-    if (ended) finished_.store(false, std::memory_order_release);  // only now: `run_until` asks more than once
+    const bool ended = run_until([this] { return finished_.load(detail::order::acquire); });
+    if (ended) finished_.store(false, detail::order::release);  // only now: `run_until` asks more than once
     return ended;
   }
 
@@ -62,7 +62,7 @@ class run_loop final : public scheduler {
   /// Makes `run` return; sticky until it does. Any thread.
   void finish() noexcept {
     const std::lock_guard lock{mutex_};
-    finished_.store(true, std::memory_order_release);
+    finished_.store(true, detail::order::release);
     tell();
   }
 
@@ -89,15 +89,15 @@ class run_loop final : public scheduler {
     }
     const std::lock_guard lock{mutex_};
     remote_.push(w, work::places::remote);
-    woken_.store(true, std::memory_order_release);
+    woken_.store(true, detail::order::release);
     if (sleepers_ > 0 && !nap_.borrowed && may_be_borrowed()) return nap_.borrowed = true;
     tell();
     return false;
   }
-  void run_borrowed(const std::atomic<bool>& called_away) noexcept override {
+  void run_borrowed(const detail::atomic<bool>& called_away) noexcept override {
     int late = 0;
     const auto enough = [&] {
-      return nap_.until() || (called_away.load(std::memory_order_relaxed) && ++late > last_share);
+      return nap_.until() || (called_away.load(detail::order::relaxed) && ++late > last_share);
     };
     for (;;) {
       bool broke_off = false;
@@ -106,7 +106,7 @@ class run_loop final : public scheduler {
         broke_off = work_off(enough);
       }
       const std::lock_guard lock{mutex_};
-      if (!broke_off && woken_.load(std::memory_order_relaxed)) continue;
+      if (!broke_off && woken_.load(detail::order::relaxed)) continue;
       nap_.borrowed = false;
       // Its own thread goes on only where there is a reason: to return, to take over, or to sleep less long than it meant to.
       if (broke_off || nap_.over || timers_.next() < nap_.next) {
@@ -127,8 +127,8 @@ class run_loop final : public scheduler {
   void arm(timer& t, time_point when) override { timers_.insert(t, when); }
   void disarm(timer& t) noexcept override { timers_.remove(t); }
   std::uint64_t seed() noexcept override { return seeds_ ? seeds_->bits() : fresh_seed(); }
-  void work_started() noexcept override { outside_.fetch_add(1, std::memory_order_relaxed); }
-  void work_finished() noexcept override { outside_.fetch_sub(1, std::memory_order_relaxed); }
+  void work_started() noexcept override { outside_.fetch_add(1, detail::order::relaxed); }
+  void work_finished() noexcept override { outside_.fetch_sub(1, detail::order::relaxed); }
 
  private:
   static constexpr int yields = 2;
@@ -192,14 +192,14 @@ class run_loop final : public scheduler {
 
   // Under the lock to the end: what was posted may end the loop, which must not be touched once it was let go of.
   void tell() noexcept {
-    woken_.store(true, std::memory_order_release);
+    woken_.store(true, detail::order::release);
     if (sleepers_ > 0 && !nap_.borrowed) wake_.notify_all();  // whoever has borrowed it looks before giving it back
   }
 
   void collect() noexcept {
-    if (!woken_.load(std::memory_order_acquire)) return;
+    if (!woken_.load(detail::order::acquire)) return;
     const std::lock_guard lock{mutex_};
-    woken_.store(false, std::memory_order_relaxed);
+    woken_.store(false, detail::order::relaxed);
     local_.take(remote_, work::places::local);
   }
 
@@ -208,16 +208,16 @@ class run_loop final : public scheduler {
   // Nothing to run now. False: nothing ever will.
   bool idle(question done) {
     const time_point next = timers_.next();
-    if (!lent_ && outside_.load(std::memory_order_relaxed) !=
+    if (!lent_ && outside_.load(detail::order::relaxed) !=
                       0) {  // often about to come back: cheaper than to sleep and be woken
       for (int turn = 0; turn < yields; ++turn) {
         std::this_thread::yield();
-        if (woken_.load(std::memory_order_acquire)) return true;
+        if (woken_.load(detail::order::acquire)) return true;
       }
     }
     std::unique_lock lock{mutex_};
-    if (woken_.load(std::memory_order_relaxed)) return true;
-    if (outside_.load(std::memory_order_relaxed) == 0) {
+    if (woken_.load(detail::order::relaxed)) return true;
+    if (outside_.load(detail::order::relaxed) == 0) {
       if (clock_.jump(next)) return next != never;
     }
     const time_point real_start = system_clocks().now();
@@ -226,7 +226,7 @@ class run_loop final : public scheduler {
     const nap outer = std::exchange(nap_, nap{done, next});
     const int mine = ++sleepers_;
     wake_.wait_for(lock, left < longest ? left : longest, [this, mine] {
-      return sleepers_ == mine && !nap_.borrowed && (nap_.over || woken_.load(std::memory_order_relaxed));
+      return sleepers_ == mine && !nap_.borrowed && (nap_.over || woken_.load(detail::order::relaxed));
     });
     while (sleepers_ != mine || nap_.borrowed) {
       if (sleepers_ == mine) nap_.over = true;
@@ -249,9 +249,9 @@ class run_loop final : public scheduler {
   nap nap_;  // of the innermost sleeper; what is not `borrowed` or `over`: whoever runs the loop
   std::condition_variable wake_;
   detail::work_queue remote_;
-  std::atomic<bool> woken_{false};
-  std::atomic<bool> finished_{false};
-  std::atomic<int> outside_{0};
+  detail::atomic<bool> woken_{false};
+  detail::atomic<bool> finished_{false};
+  detail::atomic<int> outside_{0};
 };
 
 }  // namespace again::inline AGAIN_ABI

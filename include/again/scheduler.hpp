@@ -9,8 +9,8 @@
 
 #include <again/clock.hpp>
 #include <again/context.hpp>
+#include <again/detail/atomic.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -70,7 +70,7 @@ class scheduler {
     post(w);
     return false;
   }
-  virtual void run_borrowed(const std::atomic<bool>& /*called_away*/) noexcept {}
+  virtual void run_borrowed(const detail::atomic<bool>& /*called_away*/) noexcept {}
 
   /// Is the calling thread this scheduler's, and the scheduler running on it?
   virtual bool here() const noexcept = 0;

@@ -9,9 +9,9 @@
 /// To follow a `std::stop_token`, write `std::stop_callback follow{token, [&] { source.request_stop(); }};`.
 #pragma once
 
+#include <again/detail/atomic.hpp>
 #include <again/expected.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -33,7 +33,7 @@ struct stop_callback_node {
   stop_callback_node* next = nullptr;
   stop_callback_node** link = nullptr;  // where it is hooked in; null: not in the list
   bool* destroyed_inside = nullptr;     // set while it runs; told when it is destroyed by its own callback
-  std::atomic<bool> finished{false};
+  detail::atomic<bool> finished{false};
 };
 
 }  // namespace detail
@@ -61,9 +61,7 @@ class inplace_stop_source {
   ~inplace_stop_source() = default;
 
   [[nodiscard]] inplace_stop_token get_token() const noexcept { return inplace_stop_token{this}; }
-  [[nodiscard]] bool stop_requested() const noexcept {
-    return (state_.load(std::memory_order_acquire) & requested) != 0;
-  }
+  [[nodiscard]] bool stop_requested() const noexcept { return (state_.load(detail::order::acquire) & requested) != 0; }
 
   /// Runs the callbacks; true if this was the first request. Cost: two atomic operations when nobody listens.
   bool request_stop() noexcept {
@@ -78,7 +76,7 @@ class inplace_stop_source {
       node->run(*node);
       if (!destroyed) {
         node->destroyed_inside = nullptr;
-        node->finished.store(true, std::memory_order_release);  // last touch: its owner may be waiting to go
+        node->finished.store(true, detail::order::release);  // last touch: its owner may be waiting to go
       }
       lock(0);
     }
@@ -93,20 +91,19 @@ class inplace_stop_source {
 
   // Locks and sets `also`; with `also == requested` fails, unlocked, when that was set already.
   bool lock(std::uint8_t also) const noexcept {
-    std::uint8_t seen = state_.load(std::memory_order_relaxed);
+    std::uint8_t seen = state_.load(detail::order::relaxed);
     for (;;) {
       if (also == requested && (seen & requested) != 0) return false;
       if ((seen & locked) != 0) {
-        seen = state_.load(std::memory_order_relaxed);
+        seen = state_.load(detail::order::relaxed);
         continue;
       }
-      if (state_.compare_exchange_weak(seen, static_cast<std::uint8_t>(seen | locked | also),
-                                       std::memory_order_acq_rel)) {
+      if (state_.compare_exchange_weak(seen, static_cast<std::uint8_t>(seen | locked | also), detail::order::acq_rel)) {
         return true;
       }
     }
   }
-  void unlock() const noexcept { state_.fetch_and(static_cast<std::uint8_t>(~locked), std::memory_order_release); }
+  void unlock() const noexcept { state_.fetch_and(static_cast<std::uint8_t>(~locked), detail::order::release); }
 
   void hook(detail::stop_callback_node* node) const noexcept {
     node->next = callbacks_;
@@ -142,10 +139,10 @@ class inplace_stop_source {
       if (node->destroyed_inside != nullptr) *node->destroyed_inside = true;
       return;
     }
-    while (!node->finished.load(std::memory_order_acquire)) {}
+    while (!node->finished.load(detail::order::acquire)) {}
   }
 
-  mutable std::atomic<std::uint8_t> state_{0};
+  mutable detail::atomic<std::uint8_t> state_{0};
   mutable detail::stop_callback_node* callbacks_ = nullptr;  // guarded by the lock bit
   const void* notifier_ = nullptr;                           // guarded by the lock bit
 };

@@ -7,10 +7,10 @@
 
 #include <again/awaitable.hpp>
 #include <again/detail/address.hpp>
+#include <again/detail/atomic.hpp>
 #include <again/detail/frame_cache.hpp>
 #include <again/detail/result_slot.hpp>
 
-#include <atomic>
 #include <coroutine>
 #include <cstdint>
 #include <exception>
@@ -38,8 +38,7 @@ class foreign_promise_base : work {
     template <class Promise> static void await_suspend(std::coroutine_handle<Promise> frame) noexcept {
       foreign_promise_base& promise = frame.promise();
       scheduler* const home = promise.context_->scheduler;
-      if (promise.state_.exchange(states::finished, std::memory_order_acq_rel) == states::suspended)
-        home->post(promise);
+      if (promise.state_.exchange(states::finished, order::acq_rel) == states::suspended) home->post(promise);
     }
     static constexpr void await_resume() noexcept {}
   };
@@ -50,7 +49,7 @@ class foreign_promise_base : work {
     context_ = &ctx;
     this->run = [](work& self) noexcept { static_cast<foreign_promise_base&>(self).continuation_(); };
     frame.resume();
-    return state_.exchange(states::suspended, std::memory_order_acq_rel) == states::finished;
+    return state_.exchange(states::suspended, order::acq_rel) == states::finished;
   }
   const again::context* context() const noexcept { return context_; }
 
@@ -58,7 +57,7 @@ class foreign_promise_base : work {
   enum class states : std::uint8_t { running, suspended, finished };
   continuation continuation_;
   const again::context* context_ = nullptr;
-  std::atomic<states> state_{states::running};
+  atomic<states> state_{states::running};
 };
 
 template <class R> struct foreign_frame {

@@ -8,8 +8,8 @@
 #pragma once
 
 #include <again/awaitable.hpp>
+#include <again/detail/atomic.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <optional>
@@ -76,7 +76,7 @@ template <class S> class on_run {
     };
     // Far thread.
     void begin() noexcept {
-      if (state.load(std::memory_order_acquire) == states::abandoned) {
+      if (state.load(order::acquire) == states::abandoned) {
         delete this;
         return;
       }
@@ -95,9 +95,9 @@ template <class S> class on_run {
       };
       scheduler* const there = self.home;
       states expected_state = states::running;
-      if (self.state.compare_exchange_strong(expected_state, states::posting, std::memory_order_acq_rel)) {
+      if (self.state.compare_exchange_strong(expected_state, states::posting, order::acq_rel)) {
         there->post(self.back);
-        self.state.store(states::posted, std::memory_order_release);  // the far thread's last touch
+        self.state.store(states::posted, order::release);  // the far thread's last touch
       } else {
         delete &self;
       }
@@ -108,7 +108,7 @@ template <class S> class on_run {
       stop.request_stop();  // before the far side is told to free the block: afterwards there may be none
       scheduler* const here = home;
       states expected_state = states::running;
-      if (state.compare_exchange_strong(expected_state, states::abandoned, std::memory_order_acq_rel)) {
+      if (state.compare_exchange_strong(expected_state, states::abandoned, order::acq_rel)) {
         here->work_finished();
         return;
       }
@@ -120,7 +120,7 @@ template <class S> class on_run {
       delete this;
     }
     void await_posted() const noexcept {
-      while (state.load(std::memory_order_acquire) != states::posted) {}
+      while (state.load(order::acquire) != states::posted) {}
     }
 
     struct back_work : work {
@@ -137,7 +137,7 @@ template <class S> class on_run {
     std::optional<inplace_stop_callback<forward_stop>> follow;
     std::optional<S> running;
     back_work back{{}, this};
-    std::atomic<states> state{states::running};
+    atomic<states> state{states::running};
   };
 
   parts_type& parts_;

@@ -9,8 +9,8 @@
 #pragma once
 
 #include <again/awaitable.hpp>
+#include <again/detail/atomic.hpp>
 
-#include <atomic>
 #include <coroutine>
 #include <cstdint>
 #include <utility>
@@ -76,10 +76,10 @@ template <class S> class basic_startable_awaiter {
     S* startable;
     continuation k;
     scheduler* home;
-    std::atomic<states> state{states::under_way};
+    atomic<states> state{states::under_way};
     static void arrive(work& self) noexcept {
       hop& h = static_cast<hop&>(self);
-      if (h.state.exchange(states::arrived, std::memory_order_acq_rel) == states::abandoned) {
+      if (h.state.exchange(states::arrived, order::acq_rel) == states::abandoned) {
         delete &h;
         return;
       }
@@ -87,7 +87,7 @@ template <class S> class basic_startable_awaiter {
       if (h.startable->start(then, h.home->root())) then();
     }
     static void leave(hop& h) noexcept {
-      if (h.state.exchange(states::abandoned, std::memory_order_acq_rel) == states::arrived) delete &h;
+      if (h.state.exchange(states::abandoned, order::acq_rel) == states::arrived) delete &h;
     }
   };
   hop* hop_ = nullptr;

@@ -4,9 +4,9 @@
 #pragma once
 
 #include <again/clock.hpp>
+#include <again/detail/atomic.hpp>
 #include <again/scheduler.hpp>
 
-#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -18,33 +18,34 @@ class send_job;
 
 /// Each has a place of its own to sleep, so that a job wakes just one, and nobody wakes into a lock that is held.
 struct send_worker {
+  using order = again::detail::order;
   static inline thread_local constinit send_worker* of_this_thread = nullptr;
 
   void tell(send_job* j) {
     {
       const std::lock_guard lock{mutex};
       job = j;
-      told.store(true, std::memory_order_relaxed);
+      told.store(true, order::relaxed);
     }
     wake.notify_one();
   }
   /// False if nobody said anything in that time.
   bool wait(duration at_most, send_job*& into) {
     std::unique_lock lock{mutex};
-    const auto heard = [this] { return told.load(std::memory_order_relaxed); };
+    const auto heard = [this] { return told.load(order::relaxed); };
     if (at_most < forever) {
       if (!wake.wait_for(lock, at_most, heard)) return false;
     } else {
       wake.wait(lock, heard);
     }
-    told.store(false, std::memory_order_relaxed);
+    told.store(false, order::relaxed);
     into = job;
     return true;
   }
   /// What it was told while it had not begun to wait; null if nothing. Its own thread.
   send_job* take() {
     const std::lock_guard lock{mutex};
-    return told.exchange(false, std::memory_order_relaxed) ? std::exchange(job, nullptr) : nullptr;
+    return told.exchange(false, order::relaxed) ? std::exchange(job, nullptr) : nullptr;
   }
   std::thread thread;
   send_worker* next_idle = nullptr;  // under the pool's lock
@@ -54,7 +55,7 @@ struct send_worker {
   duration patience = forever;
   scheduler* borrowed = nullptr;  // a loop that it has to run
 
-  std::atomic<bool> told{false};  // written under its lock
+  again::detail::atomic<bool> told{false};  // written under its lock
 
  private:
   std::mutex mutex;
