@@ -14,16 +14,15 @@
 #pragma once
 
 #include <again/detail/atomic.hpp>
+#include <again/detail/threads.hpp>
 #include <again/detail/timer_heap.hpp>
 #include <again/detail/work_queue.hpp>
 #include <again/random.hpp>
 #include <again/scheduler.hpp>
 
-#include <condition_variable>
 #include <cstdint>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <utility>
 
 namespace again::inline AGAIN_ABI {
@@ -211,7 +210,7 @@ class run_loop final : public scheduler {
     if (!lent_ && outside_.load(detail::order::relaxed) !=
                       0) {  // often about to come back: cheaper than to sleep and be woken
       for (int turn = 0; turn < yields; ++turn) {
-        std::this_thread::yield();
+        detail::yield_thread();
         if (woken_.load(detail::order::acquire)) return true;
       }
     }
@@ -247,7 +246,7 @@ class run_loop final : public scheduler {
   std::mutex mutex_;           // guards what follows, and the writing of woken_; hands over who runs the loop
   int sleepers_ = 0;
   nap nap_;  // of the innermost sleeper; what is not `borrowed` or `over`: whoever runs the loop
-  std::condition_variable wake_;
+  detail::condition_variable wake_;
   detail::work_queue remote_;
   detail::atomic<bool> woken_{false};
   detail::atomic<bool> finished_{false};

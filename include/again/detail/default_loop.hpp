@@ -4,22 +4,21 @@
 #pragma once
 
 #include <again/awaitable.hpp>
+#include <again/detail/threads.hpp>
 #include <again/run_loop.hpp>
-
-#include <thread>
 
 namespace again::inline AGAIN_ABI::detail {
 
 inline scheduler& default_loop() {
   struct background {
     run_loop loop;
-    std::thread thread{[this] { loop.run(); }};
+    thread runner{[](void* self) noexcept { static_cast<run_loop*>(self)->run(); }, &loop};
     background() = default;
     background(const background&) = delete;
     background& operator=(const background&) = delete;
     ~background() {
       loop.finish();
-      thread.join();
+      runner.join();
     }
   };
   static background instance;

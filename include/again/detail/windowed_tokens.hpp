@@ -9,12 +9,12 @@
 
 #include <again/clock.hpp>
 #include <again/detail/atomic.hpp>
+#include <again/detail/threads.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <thread>
 
 namespace again::inline AGAIN_ABI::detail {
 
@@ -72,7 +72,7 @@ class windowed_tokens {
 
   // Once per slot, by whoever comes first; the others wait for these few instructions.
   std::int64_t forget_until(std::int64_t number) noexcept {
-    while (forgetting_.exchange(true, order::acquire)) std::this_thread::yield();
+    while (forgetting_.exchange(true, order::acquire)) yield_thread();
     std::int64_t newest = newest_.load(order::relaxed);
     if (number > newest) {
       const std::int64_t expired = number - newest < slots ? number - newest : slots;
