@@ -34,7 +34,6 @@
 #include <again/operation.hpp>
 #include <again/policy.hpp>
 
-#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -112,6 +111,7 @@ template <fallible_operation Op, class Hooks = detail::retry_hooks<>,
   /// The seed of this retry's jitter; else a fresh one is drawn from the scheduler when the first wait needs it.
   retry_operation seed(std::uint64_t s) && {
     settings_.seed = s;
+    settings_.seeded = true;
     return std::move(*this);
   }
 

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <again/detail/atomic.hpp>
+#include <again/detail/maybe.hpp>
 #include <again/detail/threads.hpp>
 #include <again/detail/timer_heap.hpp>
 #include <again/detail/work_queue.hpp>
@@ -22,7 +23,6 @@
 
 #include <cstdint>
 #include <mutex>
-#include <optional>
 #include <utility>
 
 namespace again::inline AGAIN_ABI {
@@ -239,7 +239,7 @@ class run_loop final : public scheduler {
   }
 
   clock& clock_;
-  std::optional<random_stream> seeds_;
+  detail::maybe<random_stream> seeds_;
   bool lent_ = false;          // constant while it runs
   detail::work_queue local_;   // whoever runs the loop
   detail::timer_heap timers_;  // whoever runs the loop

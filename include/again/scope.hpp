@@ -21,12 +21,12 @@
 #include <again/awaitable.hpp>
 #include <again/detail/child.hpp>
 #include <again/detail/frame_cache.hpp>
+#include <again/detail/maybe.hpp>
 #include <again/stop_token.hpp>
 
 #include <cstddef>
 #include <exception>
 #include <new>
-#include <optional>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
@@ -131,7 +131,7 @@ class scope {
   void one_less() noexcept;
 
   inplace_stop_source stop_;
-  std::optional<inplace_stop_callback<forward_stop>> follow_;
+  detail::maybe<inplace_stop_callback<forward_stop>> follow_;
   context inner_;
   node* first_ = nullptr;
   std::size_t size_ = 0;
@@ -166,7 +166,7 @@ class scope::join_all {
   friend class scope;
   scope& scope_;
   continuation k_;
-  std::optional<inplace_stop_callback<forward_stop>> follow_;
+  detail::maybe<inplace_stop_callback<forward_stop>> follow_;
 };
 
 inline scope::join_all scope::join() noexcept { return join_all{*this}; }

@@ -14,6 +14,7 @@
 
 #include <again/awaitable.hpp>
 #include <again/detail/attempt_slot.hpp>
+#include <again/detail/maybe.hpp>
 #include <again/detail/single_failure.hpp>
 #include <again/operation.hpp>
 #include <again/repeatable.hpp>
@@ -23,7 +24,6 @@
 #include <cstdint>
 #include <exception>
 #include <new>
-#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -142,7 +142,7 @@ template <class Op, class Ticket> class admission_run {
     }
     admission_run& owner;
     own_stop stop;
-    std::optional<inplace_stop_callback<stopped>> listener;
+    maybe<inplace_stop_callback<stopped>> listener;
   };
   own_wait& need_wait() noexcept {
     if (!wait_made_) ::new (static_cast<void*>(&wait_)) own_wait{*this};

@@ -5,10 +5,10 @@
 #pragma once
 
 #include <again/awaitable.hpp>
+#include <again/detail/maybe.hpp>
 #include <again/stop_token.hpp>
 
 #include <cstddef>
-#include <optional>
 
 namespace again::inline AGAIN_ABI::detail {
 
@@ -71,7 +71,7 @@ class gather {
   std::size_t running_ = 0;
   context inner_;
   inplace_stop_source stop_;
-  std::optional<inplace_stop_callback<forward_stop>> follow_;
+  maybe<inplace_stop_callback<forward_stop>> follow_;
 };
 
 }  // namespace again::inline AGAIN_ABI::detail

@@ -7,6 +7,7 @@
 #include <again/awaitable.hpp>
 #include <again/budget.hpp>
 #include <again/detail/attempt_slot.hpp>
+#include <again/detail/maybe.hpp>
 #include <again/detail/merged_failure.hpp>
 #include <again/detail/retry_state.hpp>
 #include <again/detail/single_failure.hpp>
@@ -209,7 +210,7 @@ template <class Op> class hedge_run {
   context again_context_;
   own_timer timer_{*this};
   inplace_stop_source stop_;
-  std::optional<inplace_stop_callback<forward_stop>> follow_;
+  maybe<inplace_stop_callback<forward_stop>> follow_;
   std::array<lane, hedge_most> lanes_;
 };
 

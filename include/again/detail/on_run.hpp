@@ -9,10 +9,10 @@
 
 #include <again/awaitable.hpp>
 #include <again/detail/atomic.hpp>
+#include <again/detail/maybe.hpp>
 
 #include <cstdint>
 #include <exception>
-#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -134,15 +134,15 @@ template <class S> class on_run {
     scheduler* home;
     context away;
     inplace_stop_source stop;
-    std::optional<inplace_stop_callback<forward_stop>> follow;
-    std::optional<S> running;
+    maybe<inplace_stop_callback<forward_stop>> follow;
+    maybe<S> running;
     back_work back{{}, this};
     atomic<states> state{states::running};
   };
 
   parts_type& parts_;
   const settings_type& settings_;
-  std::optional<S> near_;
+  maybe<S> near_;
   block* far_ = nullptr;
   std::exception_ptr failed_;
 };

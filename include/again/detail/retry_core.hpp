@@ -9,6 +9,7 @@
 
 #include <again/awaitable.hpp>
 #include <again/decide.hpp>
+#include <again/detail/maybe.hpp>
 #include <again/detail/merged_failure.hpp>
 #include <again/detail/retry_hooks.hpp>
 #include <again/detail/retry_state.hpp>
@@ -16,7 +17,6 @@
 
 #include <cstdint>
 #include <new>
-#include <optional>
 #include <utility>
 
 namespace again::inline AGAIN_ABI::detail {
@@ -38,7 +38,7 @@ class retry_core {
     explicit rest(retry_core& o) noexcept : owner{o} {}
     retry_core& owner;
     after_wait then = nullptr;
-    std::optional<inplace_stop_callback<stopped_outside>> listener;  // goes before `stop`
+    maybe<inplace_stop_callback<stopped_outside>> listener;  // goes before `stop`
   };
 
   retry_core(const policy& p, const retry_settings& settings) noexcept : policy_{p}, settings_{settings} {}

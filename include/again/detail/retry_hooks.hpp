@@ -4,6 +4,7 @@
 /// hook is a type, so that an absent one costs nothing.
 #pragma once
 
+#include <again/detail/maybe.hpp>
 #include <again/detail/retry_guards.hpp>
 #include <again/failure.hpp>
 #include <again/policy.hpp>
@@ -13,7 +14,6 @@
 
 #include <concepts>
 #include <cstdint>
-#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -117,8 +117,9 @@ template <class Op, class Hooks> struct retry_parts {
 
 struct retry_settings {
   bool nested = false;         // may multiply an outer retry's attempts
+  bool seeded = false;         // with `seed`; else the scheduler gives one
   scheduler* where = nullptr;  // where to run, if given
-  std::optional<std::uint64_t> seed{};
+  std::uint64_t seed = 0;
 };
 
 /// What jitter adds to the least delay after failed attempt `n`.
@@ -130,10 +131,9 @@ inline duration random_part(const policy& p, int n, double draw) noexcept {
 }
 
 /// The draw of the next wait's jitter; no seed is taken where it would not matter.
-inline double draw_for(const policy& p, const retry_settings& s, scheduler& home,
-                       std::optional<random_stream>& random) {
+inline double draw_for(const policy& p, const retry_settings& s, scheduler& home, maybe<random_stream>& random) {
   if (!waits(p.backoff) || (p.jitter.kind == jitter::kinds::none && !p.backoff.random())) return 0;
-  if (!random) random.emplace(s.seed ? mix(*s.seed) : home.seed());
+  if (!random) random.emplace(s.seeded ? mix(s.seed) : home.seed());
   return random->draw();
 }
 

@@ -5,6 +5,7 @@
 
 #include <again/backoff.hpp>
 #include <again/context.hpp>
+#include <again/detail/maybe.hpp>
 #include <again/failure.hpp>
 #include <again/random.hpp>
 #include <again/scheduler.hpp>
@@ -29,8 +30,8 @@ struct retry_state {
   backoff_state backoff;
   std::exception_ptr thrown;
   context inner;
-  std::optional<random_stream> random;
-  std::optional<inplace_stop_source> stop;
+  maybe<random_stream> random;
+  maybe<inplace_stop_source> stop;
   attempt_trace trace;
 };
 
