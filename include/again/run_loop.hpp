@@ -207,8 +207,8 @@ class run_loop final : public scheduler {
   // Nothing to run now. False: nothing ever will.
   bool idle(question done) {
     const time_point next = timers_.next();
-    if (!lent_ && outside_.load(detail::order::relaxed) !=
-                      0) {  // often about to come back: cheaper than to sleep and be woken
+    if (!lent_ &&
+        outside_.load(detail::order::relaxed) != 0) {  // often about to come back: cheaper than to sleep and be woken
       for (int turn = 0; turn < yields; ++turn) {
         detail::yield_thread();
         if (woken_.load(detail::order::acquire)) return true;
