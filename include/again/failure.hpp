@@ -88,7 +88,7 @@ template <class E> class [[nodiscard]] failure {
   failure(const failure& other) : report_{new report(*other.report_)} {}
   failure(failure&& other) noexcept : report_{std::exchange(other.report_, nullptr)} {}
   failure& operator=(const failure& other) {
-    delete std::exchange(report_, new report(*other.report_));
+    if (this != &other) *this = failure{other};
     return *this;
   }
   failure& operator=(failure&& other) noexcept {
