@@ -59,6 +59,17 @@ TEST_CASE("a failure before the first send holds no error") {
   CHECK(f.verdict().name == "cancelled_before_start");
 }
 
+TEST_CASE("an empty failure is filled through its details") {
+  failure<trouble> f{std::in_place};
+  CHECK(f.error() == nullptr);
+  CHECK(f.attempts() == 0);
+  CHECK(f.trace().size() == 0);
+  f.details().attempts = 2;
+  f.details().error.emplace(trouble{503});
+  CHECK(f.attempts() == 2);
+  CHECK(f.error()->number == 503);
+}
+
 TEST_CASE("copies are deep, moves leave only an empty shell") {
   failure<std::string>::report r;
   r.error = "broken";

@@ -538,6 +538,30 @@ TEST_CASE("an exception ends the retry and is rethrown: from an attempt, from ma
   CHECK(w.loop.timers() == 0);
 }
 
+TEST_CASE("an error that cannot be moved out of its attempt ends the retry with what the move threw") {
+  static bool throws = false;
+  struct fragile {
+    fragile() = default;
+    fragile(fragile&&) {
+      if (throws) throw std::runtime_error{"moved"};
+    }
+  };
+  using fragile_outcome = again::expected<int, fragile>;
+  for (const int attempts : {2, 1}) {  // when the next attempt begins, and when the result is taken
+    world w;
+    int sends = 0;
+    throws = false;
+    const auto op = [&]() -> task<fragile_outcome> {
+      ++sends;
+      co_return fragile_outcome{again::unexpect};
+    };
+    const again::policy p{.attempts = attempts, .backoff = again::constant(1s), .jitter = again::jitter::none};
+    CHECK_THROWS_AS((void)w.run(again::retry(p, op).when([](const fragile&) { return throws = true; })),
+                    std::runtime_error);
+    CHECK(sends == 1);
+  }
+}
+
 TEST_CASE("values and errors may be nothing, or only movable") {
   world w;
   const auto nothing = [n = 0]() mutable -> task<expected<void, trouble>> {

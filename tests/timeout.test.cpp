@@ -136,6 +136,51 @@ TEST_CASE("with a predicate or an observer it is still a timeout, which may stan
   CHECK(seen == 1);
 }
 
+TEST_CASE("what it starts in place takes over the time that it has read") {
+  struct counting final : again::clock {
+    again::time_point now() const noexcept override {
+      ++reads;
+      return again::clock::now();
+    }
+    mutable int reads = 0;
+  };
+  counting time;
+  again::run_loop loop{time, 42};
+  constexpr auto unbounded =
+      again::checked({.backoff = again::constant(0s), .attempt_timeout = again::forever, .deadline = again::forever});
+  const auto reads = [&](auto op) {
+    return again::sync_wait(loop, [](counting& clock, auto what) -> task<int> {
+      const int before = clock.reads;
+      const auto result = co_await what;
+      CHECK(result.has_value());
+      co_return clock.reads - before;
+    }(time, op));
+  };
+  const auto at_once = []() -> task<outcome> { co_return 7; };
+  CHECK(reads(again::timeout(1h, at_once)) == 1);
+  CHECK(reads(again::timeout(1h, again::retry(unbounded, at_once))) == 1);
+  CHECK(reads(again::timeout(1h, again::timeout(2h, at_once))) == 1);
+  CHECK(reads(again::timeout(1h, again::retry({.deadline = 1min}, at_once))) == 1);
+}
+
+TEST_CASE("in a further attempt it counts from its own start, whatever an observer took") {
+  world w;
+  int sends = 0;
+  const auto op = [&]() -> task<outcome> {
+    if (++sends == 1) co_return again_test::fail(1);
+    const bool slept = co_await again::sleep_for(1500ms);
+    co_return slept ? outcome{8} : again_test::aborted(2);
+  };
+  const again::policy p{.attempts = 2, .backoff = again::constant(0s), .jitter = again::jitter::none};
+  const auto slow = [&](const again::attempt_record& r) {
+    if (!r.last) w.time.advance(1s);
+  };
+  const auto result = w.run(again::retry(p, again::timeout(2s, op)).observe(slow));
+  REQUIRE(result.has_value());
+  CHECK(*result == 8);
+  CHECK(w.elapsed() == 2500ms);
+}
+
 TEST_CASE("an exception passes through") {
   world w;
   CHECK_THROWS_AS(w.run(again::timeout(1s, []() -> task<outcome> { throw std::runtime_error{"thrown"}; })),

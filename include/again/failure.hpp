@@ -85,6 +85,8 @@ template <class E> class [[nodiscard]] failure {
   };
 
   explicit failure(report r) : report_{new report(std::move(r))} {}
+  /// An empty one, to be filled through `details`.
+  explicit failure(std::in_place_t) : report_{new report} {}  // no braces: they would write zeros over the trace
   failure(const failure& other) : report_{new report(*other.report_)} {}
   failure(failure&& other) noexcept : report_{std::exchange(other.report_, nullptr)} {}
   failure& operator=(const failure& other) {

@@ -54,14 +54,13 @@ template <fallible_operation Op, class Hooks = detail::retry_hooks<>,
   using run_type =
       std::conditional_t<Elsewhere, detail::on_run<detail::retry_run<Op, Hooks>>, detail::retry_run<Op, Hooks>>;
 
-  retry_operation(const checked_policy& p, Op op, Hooks hooks = {}) : parts_{p, std::move(op), std::move(hooks)} {
+  /// `p`: a checked policy, or the deadline of a single attempt: see `<again/timeout.hpp>`.
+  template <class P, class From>
+  retry_operation(const P& p, From&& op, Hooks hooks = {}) : parts_{p, std::forward<From>(op), std::move(hooks)} {
     static_assert(!(detail::never_fails<Op> && detail::repeats<retry_operation>),
                   "again::retry: a fallback that cannot fail leaves nothing to retry; put the retry inside: "
                   "fallback(retry(policy, op), value)");
   }
-
-  /// A single attempt within `deadline`: see `<again/timeout.hpp>`.
-  retry_operation(duration deadline, Op op) : parts_{checked_policy::one_attempt(deadline), std::move(op), Hooks{}} {}
 
   /// `pred(const E&)` decides what is worth another attempt: a `bool` (transient or permanent; what must not be sent twice
   /// still is not) or a whole `verdict`.
@@ -97,41 +96,42 @@ template <fallible_operation Op, class Hooks = detail::retry_hooks<>,
   /// it with the result; any other goes on over there. Cost: one allocation where that is another thread.
   auto on(scheduler& where) && {
     retry_operation<Op, Hooks, true> there{parts_.policy, std::move(parts_.op), std::move(parts_.hooks)};
-    there.settings_ = settings_;
-    there.settings_.where = &where;
+    there.parts_.settings = parts_.settings;
+    there.parts_.settings.where = &where;
     return there;
   }
 
   /// Lifts (or restores) the limit to one attempt inside a repeated attempt of an outer retry.
   retry_operation nested(nesting n) && {
-    settings_.nested = n == nesting::allow;
+    parts_.settings.nested = n == nesting::allow;
     return std::move(*this);
   }
 
   /// The seed of this retry's jitter; else a fresh one is drawn from the scheduler when the first wait needs it.
   retry_operation seed(std::uint64_t s) && {
-    settings_.seed = s;
-    settings_.seeded = true;
+    parts_.settings.seed = s;
+    parts_.settings.seeded = true;
     return std::move(*this);
   }
 
   /// May what it repeats be sent twice? See `<again/repeatable.hpp>`.
   bool repeatable() const { return is_repeatable(parts_.op); }
 
+  /// For `attempt_slot`: to make one start of it runs nothing of the user's.
+  static constexpr bool makes_at_once = !Elsewhere;
   /// One start of it.
-  run_type operator()() & { return run_type{parts_, settings_}; }
-  auto operator co_await() & { return detail::holding_awaiter<run_type>{std::in_place, parts_, settings_}; }
-  auto operator co_await() && { return detail::holding_awaiter<run_type>{std::in_place, parts_, settings_}; }
+  run_type operator()() & { return run_type{parts_}; }
+  auto operator co_await() & { return detail::holding_awaiter<run_type>{std::in_place, parts_}; }
+  auto operator co_await() && { return detail::holding_awaiter<run_type>{std::in_place, parts_}; }
 
  private:
   template <fallible_operation, class, bool> friend class retry_operation;
   template <class NewHooks> auto rebuild(NewHooks hooks) {
     retry_operation<Op, NewHooks, Elsewhere> changed{parts_.policy, std::move(parts_.op), std::move(hooks)};
-    changed.settings_ = settings_;
+    changed.parts_.settings = parts_.settings;
     return changed;
   }
   detail::retry_parts<Op, Hooks> parts_;
-  detail::retry_settings settings_;
 };
 
 /// Retries `op` as `p` says.

@@ -11,7 +11,8 @@
 ///   it if there is one; else the operation's own failure.
 /// - When the time is up, stop is requested of what runs, and it is waited for: it can neither outlive the await nor be lost.
 /// - Throws `std::invalid_argument` if `d` is not positive.
-/// - Cost: reads the clock once before and once after; a timer only if the operation does not finish at once.
+/// - Cost: reads the clock once before, which a retry or timeout right inside takes over, and once after a failure; a timer
+///   only if the operation does not finish at once.
 #pragma once
 
 #include <again/retry.hpp>

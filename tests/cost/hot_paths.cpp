@@ -177,7 +177,7 @@ struct path {
 constexpr std::array paths{
     path{"co_await of a task", &bare, 0, 157},
     path{"retry, success at once", &retried<no_clock, 0>, 0, 258},
-    path{"retry, success at the 4th attempt", &retried<no_clock, 3>, 0, 1095},
+    path{"retry, success at the 4th attempt", &retried<no_clock, 3>, 0, 1196},
     path{"retry with bounds in time, success at once", &retried<bounded, 0>, 0, 455},
     path{"retry with bounds in time, 4th attempt", &retried<bounded, 3>, 0, 1436},
     path{"timeout around a success", &timed, 0, 520},

@@ -24,6 +24,11 @@ struct started_as<Awaitable> {
   using type = std::remove_cvref_t<Awaitable>;
 };
 
+// Out of line: what is rare need not stand in every frame.
+[[gnu::noinline, gnu::cold]] inline void note_exception(std::exception_ptr& in) noexcept {
+  in = std::current_exception();
+}
+
 /// Op: an operation. One thread: the scheduler's.
 template <class Op> class attempt_slot {
  public:
@@ -36,19 +41,15 @@ template <class Op> class attempt_slot {
   ~attempt_slot() { reset(); }
 
   /// Starts `op` once; a throw while making the awaitable counts as one of the attempt. Before it is started again, `reset`.
-  bool start(Op& op, continuation k, const context& ctx) noexcept {
-    try {
-      if constexpr (std::is_same_v<startable_type, std::remove_cvref_t<std::invoke_result_t<Op&>>>) {
-        ::new (static_cast<void*>(address_of(attempt_))) startable_type(op());
-      } else {
-        ::new (static_cast<void*>(address_of(attempt_))) startable_type(std::in_place, op);
-      }
-    } catch (...) {
-      not_made_ = std::current_exception();
-      return true;
-    }
-    made_ = true;
-    return attempt_.start(k, ctx);
+  bool start(Op& op, continuation k, const context& ctx) noexcept { return !make(op) || attempt_.start(k, ctx); }
+
+  /// Can the start be given the time? Only where nothing of the user's runs between the reading of the clock and the start.
+  static constexpr bool starts_at = requires(startable_type& s, continuation k, const context& ctx, time_point now) {
+    requires Op::makes_at_once;
+    s.start_at(k, ctx, now);
+  };
+  bool start_at(Op& op, continuation k, const context& ctx, time_point now) noexcept {
+    return !make(op) || attempt_.start_at(k, ctx, now);
   }
 
   std::exception_ptr exception() noexcept { return made_ ? attempt_.exception() : not_made_; }
@@ -65,6 +66,21 @@ template <class Op> class attempt_slot {
   }
 
  private:
+  bool make(Op& op) noexcept {
+    try {
+      if constexpr (std::is_same_v<startable_type, std::remove_cvref_t<std::invoke_result_t<Op&>>>) {
+        ::new (static_cast<void*>(address_of(attempt_))) startable_type(op());
+      } else {
+        ::new (static_cast<void*>(address_of(attempt_))) startable_type(std::in_place, op);
+      }
+    } catch (...) {
+      note_exception(not_made_);
+      return false;
+    }
+    made_ = true;
+    return true;
+  }
+
   bool made_ = false;
   std::exception_ptr not_made_;
   union {

@@ -26,28 +26,31 @@ template <class E> void keep_error(std::optional<merged_error_t<E>>& last, E& e,
     if (e.error() == nullptr || (last && verdict_of(*e.error()).kind == disposition::aborted)) return;
     last.emplace(std::move(*e.error()));
   } else {
-    if (!cut_short || !last) last.emplace(std::move(e));
+    if (!(cut_short & last.has_value())) last.emplace(std::move(e));  // one branch, one copy of the code
   }
 }
 
 /// An inner failure that ends a retry of `attempts` says why itself, where it was not just out of attempts or time.
+inline stop_reason reason_beside(stop_reason inner, stop_reason outer, int attempts) noexcept {
+  switch (outer) {
+    case stop_reason::attempts_exhausted: return attempts == 1 ? inner : outer;
+    case stop_reason::permanent:
+    case stop_reason::not_replayable:
+    case stop_reason::server_forbade:
+    case stop_reason::cancelled_in_attempt: break;
+    default: return outer;
+  }
+  switch (inner) {
+    case stop_reason::attempts_exhausted:
+    case stop_reason::nested_limit:
+    case stop_reason::deadline_reached:
+    case stop_reason::deadline_too_near: return outer;
+    default: return inner;
+  }
+}
 template <class E> stop_reason reason_of(const E& e, stop_reason outer, int attempts) noexcept {
   if constexpr (merged_error<E>::nested) {
-    switch (outer) {
-      case stop_reason::attempts_exhausted: return attempts == 1 ? e.reason() : outer;
-      case stop_reason::permanent:
-      case stop_reason::not_replayable:
-      case stop_reason::server_forbade:
-      case stop_reason::cancelled_in_attempt: break;
-      default: return outer;
-    }
-    switch (e.reason()) {
-      case stop_reason::attempts_exhausted:
-      case stop_reason::nested_limit:
-      case stop_reason::deadline_reached:
-      case stop_reason::deadline_too_near: return outer;
-      default: return e.reason();
-    }
+    return reason_beside(e.reason(), outer, attempts);
   } else {
     return outer;
   }

@@ -22,25 +22,24 @@ template <class S> class on_run {
  public:
   using result_type = typename S::result_type;
   using parts_type = typename S::parts_type;
-  using settings_type = typename S::settings_type;
 
-  on_run(parts_type& parts, const settings_type& settings) : parts_{parts}, settings_{settings} {}
+  explicit on_run(parts_type& parts) : parts_{parts} {}
   on_run(const on_run&) = delete;
   on_run& operator=(const on_run&) = delete;
   ~on_run() {
     if (far_ != nullptr) far_->abandon();
   }
   [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<on_run>{*this}; }
-  scheduler* own_scheduler() const noexcept { return settings_.where; }
+  scheduler* own_scheduler() const noexcept { return parts_.settings.where; }
 
   bool start(continuation k, const context& ctx) noexcept {
-    scheduler& where = *settings_.where;
+    scheduler& where = *parts_.settings.where;
     if (ctx.scheduler == &where) {
-      near_.emplace(parts_, settings_);
+      near_.emplace(parts_);
       return near_->start(k, ctx);
     }
     try {
-      far_ = new block{parts_, settings_, k, ctx};
+      far_ = new block{parts_, k, ctx};
     } catch (...) {
       failed_ = std::current_exception();
       return true;
@@ -58,12 +57,12 @@ template <class S> class on_run {
 
  private:
   struct block : work {
-    block(const parts_type& p, const settings_type& s, continuation then, const context& ctx)
-        : parts{p}, settings{s}, k{then}, home{ctx.scheduler}, away{ctx} {
-      away.scheduler = s.where;
+    block(const parts_type& p, continuation then, const context& ctx)
+        : parts{p}, k{then}, home{ctx.scheduler}, away{ctx} {
+      away.scheduler = p.settings.where;
       if (ctx.deadline != never) {  // the two may have different clocks
         const duration left = ctx.deadline - home->now();
-        away.deadline = saturating_add(s.where->now(), left > duration::zero() ? left : duration::zero());
+        away.deadline = saturating_add(away.scheduler->now(), left > duration::zero() ? left : duration::zero());
       }
       away.stop = stop.get_token();
       work::run = [](work& self) noexcept { static_cast<block&>(self).begin(); };
@@ -80,7 +79,7 @@ template <class S> class on_run {
         delete this;
         return;
       }
-      running.emplace(parts, settings);
+      running.emplace(parts);
       if (running->start({&block::finished, this}, away)) finished(this);
     }
     static void finished(void* p) noexcept {
@@ -129,7 +128,6 @@ template <class S> class on_run {
     enum class states : std::uint8_t { running, posting, posted, abandoned };
 
     parts_type parts;
-    settings_type settings;
     continuation k;
     scheduler* home;
     context away;
@@ -141,7 +139,6 @@ template <class S> class on_run {
   };
 
   parts_type& parts_;
-  const settings_type& settings_;
   maybe<S> near_;
   block* far_ = nullptr;
   std::exception_ptr failed_;

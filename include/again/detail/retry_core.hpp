@@ -35,35 +35,45 @@ class retry_core {
 
   // What a first-try success without bounds does not need; built in place when it is needed first.
   struct rest : timer, work, retry_state {
-    explicit rest(retry_core& o) noexcept : owner{o} {}
+    explicit rest(retry_core& o) noexcept : owner{o}, inner{*o.ctx_} { inner.repeated = true; }
     retry_core& owner;
+    context inner;  // of the attempts
     after_wait then = nullptr;
-    maybe<inplace_stop_callback<stopped_outside>> listener;  // goes before `stop`
+    maybe<inplace_stop_callback<stopped_outside>> listener;
+    bool plain = false;      // `failed_plainly` may be true
+    bool unkept = false;     // the finished attempt holds an error that is not yet kept as the last real one
+    bool cut_short = false;  // a stop made that error
   };
 
-  retry_core(const policy& p, const retry_settings& settings) noexcept : policy_{p}, settings_{settings} {}
+  explicit retry_core(retry_plan& plan) noexcept : plan_{plan} {}
   retry_core(const retry_core&) = delete;
   retry_core& operator=(const retry_core&) = delete;
-  ~retry_core() {}  // the derived run ends `rest_`, between the attempt's listeners and its context
+  // After `end_rest` nothing in `rest_` needs a destructor; the attempt, which goes first, may still listen to its `stop`.
+  ~retry_core() {}
 
+  [[nodiscard]] const policy& the_policy() const noexcept { return *plan_.policy; }
   [[nodiscard]] bool over() const noexcept { return phase_ != phases::running && phase_ != phases::waiting; }
-  [[nodiscard]] bool may_not_repeat() const noexcept { return ctx_->repeated && !settings_.nested; }
+  [[nodiscard]] bool may_not_repeat() const noexcept { return ctx_->repeated && !plan_.settings.nested; }
 
-  void make_rest() noexcept {
+  // `unshared`: nobody else has a say in whether there is another attempt, and nobody watches.
+  [[gnu::always_inline]] void make_rest(bool unshared) noexcept {
     ::new (static_cast<void*>(&rest_)) rest{*this};
     rest_made_ = true;
+    rest_.plain = unshared && !may_not_repeat() && ctx_->deadline == never && !waits(the_policy().backoff);
   }
-  void end_rest() noexcept {
+  // Nobody comes back to it any more. Only where `hooked_`.
+  [[gnu::noinline]] void end_rest() noexcept {
+    rest_.listener.reset();
     if (rest_.armed()) ctx_->scheduler->disarm(rest_);
     if (rest_.work::place != work::places::nowhere) ctx_->scheduler->forget(rest_);
-    rest_.~rest();
+    rest_.thrown = nullptr;
   }
 
   // The first half of a start with a bound in time, an observer, or a stop request already made. False: over.
-  bool may_start(bool timed) noexcept {
+  bool may_start(bool timed, time_point now) noexcept {
     timed_ = timed;
-    start_ = rest_.now = ctx_->scheduler->now();
-    if (policy_.deadline != forever) rest_.deadline = saturating_add(start_, policy_.deadline);
+    start_ = rest_.now = now;
+    if (the_policy().deadline != forever) rest_.deadline = saturating_add(start_, the_policy().deadline);
     if (ctx_->deadline <= start_) {
       end_with(stop_reason::deadline_reached);
       return false;
@@ -75,34 +85,25 @@ class retry_core {
     return true;
   }
 
-  // The context of the next attempt: the awaiting one itself where nothing of it changes.
-  const context& attempt_context() noexcept {
+  // The context of an attempt after the first.
+  const context& next_context() noexcept { return timed_ ? next_bounded_context() : rest_.inner; }
+  [[gnu::noinline]] const context& next_bounded_context() noexcept { return bounded_context(); }
+  // The context of any attempt with bounds in time.
+  [[gnu::always_inline]] const context& bounded_context() noexcept {
     rest& more = rest_;
-    if (!timed_) {
-      if (attempt_no_ == 1 || ctx_->repeated) return *ctx_;
-      if (attempt_no_ == 2) {
-        more.inner = *ctx_;
-        more.inner.repeated = true;
-      }
-      return more.inner;
-    }
-    return bounded_context();
-  }
-  [[gnu::noinline]] const context& bounded_context() noexcept {
-    rest& more = rest_;
-    const duration bound = attempt_bound(policy_);
+    const duration bound = attempt_bound(the_policy());
     more.attempt_start = more.now;
     const time_point by_attempt = bound == forever ? never : saturating_add(more.now, bound);
     more.attempt_ends = by_attempt < more.deadline ? by_attempt : more.deadline;
-    more.inner = *ctx_;
     more.inner.repeated = ctx_->repeated || attempt_no_ > 1;
     if (more.attempt_ends != never) {
       if (!more.stop || more.stop->stop_requested()) more.stop.emplace();
       more.inner.stop = more.stop->get_token();
-      if (more.attempt_ends < ctx_->deadline) {
-        more.inner.deadline = more.attempt_ends;
-        more.inner.kind = by_attempt < more.deadline ? deadline_kind::attempt : deadline_kind::overall;
-      }
+      const bool nearer = more.attempt_ends < ctx_->deadline;
+      more.inner.deadline = nearer ? more.attempt_ends : ctx_->deadline;
+      more.inner.kind = !nearer                      ? ctx_->kind
+                        : by_attempt < more.deadline ? deadline_kind::attempt
+                                                     : deadline_kind::overall;
     }
     return more.inner;
   }
@@ -115,6 +116,7 @@ class retry_core {
       more.expired = true;
       more.stop->request_stop();
     };
+    hooked_ = true;
     ctx_->scheduler->arm(rest_, rest_.attempt_ends);
     listen();
   }
@@ -132,8 +134,9 @@ class retry_core {
   }
   [[gnu::noinline]] decision decide_now(const verdict& v) noexcept {
     const progress at = where();
-    const bool may_wait = v.kind == disposition::transient && !at.nested && attempt_no_ < policy_.attempts;
-    return decide(policy_, at, v, may_wait ? draw_for(policy_, settings_, *ctx_->scheduler, rest_.random) : 0);
+    const policy& p = the_policy();
+    const bool may_wait = v.kind == disposition::transient && !at.nested && attempt_no_ < p.attempts;
+    return decide(p, at, v, may_wait ? draw_for(p, plan_.settings, *ctx_->scheduler, rest_.random) : 0);
   }
 
   // An attempt that was asked to stop: whatever it made of that, the reason is who asked.
@@ -171,6 +174,7 @@ class retry_core {
   [[gnu::noinline]] void begin_wait(duration wait, after_wait then) {
     const time_point from = moment();
     phase_ = phases::waiting;
+    hooked_ = true;
     rest_.then = then;
     rest_.fire = [](timer& t) noexcept {
       rest& more = static_cast<rest&>(t);
@@ -198,8 +202,7 @@ class retry_core {
     phase_ = phases::failed;
   }
 
-  const policy& policy_;
-  const retry_settings& settings_;
+  retry_plan& plan_;
   continuation k_;
   const context* ctx_ = nullptr;
   time_point start_;
@@ -207,6 +210,7 @@ class retry_core {
   phases phase_ = phases::fresh;
   bool timed_ = false;
   bool rest_made_ = false;
+  bool hooked_ = false;  // there may be something in `rest_` to end: a timer, a listener, an exception
   union {
     rest rest_;
   };

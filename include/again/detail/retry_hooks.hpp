@@ -109,17 +109,26 @@ class retry_hooks {
 
 using once_hooks = retry_hooks<own_verdict, nobody, no_budget, no_breaker, true>;
 
-template <class Op, class Hooks> struct retry_parts {
-  checked_policy policy;
-  Op op;
-  [[no_unique_address]] Hooks hooks;
-};
-
 struct retry_settings {
   bool nested = false;         // may multiply an outer retry's attempts
   bool seeded = false;         // with `seed`; else the scheduler gives one
   scheduler* where = nullptr;  // where to run, if given
   std::uint64_t seed = 0;
+};
+
+struct retry_plan {
+  // Out of line: the copy is as long as all the rest of a call's code.
+  [[gnu::noinline]] explicit retry_plan(const checked_policy& p) noexcept : policy{p} {}
+  [[gnu::noinline]] explicit retry_plan(duration deadline) : policy{checked_policy::one_attempt(deadline)} {}
+  checked_policy policy;
+  retry_settings settings{};
+};
+
+template <class Op, class Hooks> struct retry_parts : retry_plan {
+  template <class P, class From>
+  retry_parts(const P& p, From&& o, Hooks&& h) : retry_plan{p}, op(std::forward<From>(o)), hooks(std::move(h)) {}
+  Op op;
+  [[no_unique_address]] Hooks hooks;
 };
 
 /// What jitter adds to the least delay after failed attempt `n`.

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// One run of a retry: the state machine behind `again::retry`. It lives in the frame of the awaiting coroutine, starts the
-/// attempts in place, and asks `decide` what to do with each failure.
+/// One run of a retry: the state machine behind `again::retry`. It lives in the frame of the awaiting coroutine and starts the
+/// attempts in place.
 ///
-/// Two halves. What every call needs stands in the run itself; what only a failure, a bound in time or an observer needs is
-/// built in place when it is needed first, so that a first-try success pays for none of it.
+/// A first-try success without bounds in time goes straight through, here. All else is the loop's (`retry_loop`), which comes
+/// back for what depends on the types: to start an attempt, and to look at it.
 #pragma once
 
 #include <again/awaitable.hpp>
-#include <again/decide.hpp>
+#include <again/detail/address.hpp>
 #include <again/detail/attempt_slot.hpp>
 #include <again/detail/merged_failure.hpp>
-#include <again/detail/retry_core.hpp>
 #include <again/detail/retry_hooks.hpp>
+#include <again/detail/retry_loop.hpp>
 #include <again/failure.hpp>
-#include <again/policy.hpp>
 
 #include <exception>
 #include <new>
@@ -24,7 +23,7 @@
 
 namespace again::inline AGAIN_ABI::detail {
 
-template <class Op, class Hooks> class retry_run : retry_core {
+template <class Op, class Hooks> class retry_run : retry_loop {
   using view = result_view<Op>;
   using attempt_result = typename view::result_type;
 
@@ -34,34 +33,31 @@ template <class Op, class Hooks> class retry_run : retry_core {
   using final_error = merged_error_t<error>;
   using result_type = expected<value, failure<final_error>>;
   using parts_type = retry_parts<Op, Hooks>;
-  using settings_type = retry_settings;
 
-  retry_run(parts_type& parts, const retry_settings& settings) noexcept
-      : retry_core{parts.policy, settings}, parts_{parts} {}
+  explicit retry_run(parts_type& parts) noexcept : retry_loop{parts, table} {}
   retry_run(const retry_run&) = delete;
   retry_run& operator=(const retry_run&) = delete;
   ~retry_run() {
-    if (rest_made_) end();
+    if (hooked_) [[unlikely]]
+      end_rest();
   }
   [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<retry_run>{*this}; }
 
   [[gnu::always_inline]] bool start(continuation k, const context& ctx) noexcept {
     k_ = k;
     ctx_ = &ctx;
-    if (Hooks::observes || Hooks::guarded || policy_.deadline != forever || policy_.attempt_timeout != forever ||
-        ctx.deadline != never || ctx.stop.stop_requested()) {
-      return start_bounded();
-    }
-    start_ = ctx.scheduler->last_wake();
-    phase_ = phases::running;
-    if (!attempt_.start(parts_.op, {&retry_run::attempt_done, this}, ctx)) return false;
-    return succeeded_at_once() || go_on(entry::finished_attempt);
+    if (bounded() || ctx.deadline != never) return start_bounded();
+    return start_plainly(ctx.scheduler->last_wake());
+  }
+  /// The same where the time has just been read, by a combinator that starts it in place and `ctx.deadline` is later.
+  [[gnu::always_inline]] bool start_at(continuation k, const context& ctx, time_point now) noexcept {
+    k_ = k;
+    ctx_ = &ctx;
+    if (bounded()) return start_bounded_at(now);
+    return start_plainly(now);
   }
 
-  std::exception_ptr exception() noexcept {
-    if (phase_ != phases::threw) return nullptr;
-    return rest_made_ && rest_.thrown ? rest_.thrown : attempt_.exception();
-  }
+  using retry_loop::exception;
 
   [[gnu::always_inline]] result_type take() {
     if (phase_ != phases::succeeded) [[unlikely]]
@@ -74,129 +70,121 @@ template <class Op, class Hooks> class retry_run : retry_core {
   }
 
  private:
+  parts_type& parts() noexcept { return static_cast<parts_type&>(plan_); }
+
   [[gnu::noinline]] result_type take_failure() {
-    if (phase_ == phases::threw) std::rethrow_exception(exception());
-    return result_type(unexpect, failure<final_error>{report_of(rest_, last_, rest_.now - start_)});
+    rethrow();
+    failure<final_error> f{std::in_place};
+    auto& r = f.details();
+    close(r.reason, r.attempts, r.elapsed, r.farthest, r.trace);
+    if (rest_.unkept) keep_error();
+    if constexpr (std::is_trivially_copyable_v<final_error>) {
+      r.error = last_;
+    } else if (last_) {
+      r.error.emplace(*std::move(last_));
+    }
+    return result_type(unexpect, std::move(f));
   }
 
-  void need_rest() noexcept {
-    if (rest_made_) return;
-    make_rest();
-    ::new (static_cast<void*>(&last_)) std::optional<final_error>{};
+  [[gnu::always_inline]] bool bounded() const noexcept {
+    const policy& p = the_policy();
+    return Hooks::observes || Hooks::guarded || p.deadline != forever || p.attempt_timeout != forever ||
+           ctx_->stop.stop_requested();
   }
-  void end() noexcept {
-    rest_.listener.reset();
-    attempt_.reset();  // it may listen to `rest_.stop` and look at `rest_.inner`
-    end_rest();
-    last_.~optional();
-  }
-
-  bool succeeded_at_once() noexcept {
+  [[gnu::always_inline]] bool start_plainly(time_point now) noexcept {
+    start_ = now;
+    phase_ = phases::running;
+    if (!attempt_.start(parts().op, {&retry_loop::attempt_done, static_cast<retry_loop*>(this)}, *ctx_)) return false;
     if constexpr (view::shows) {
       attempt_result* const r = attempt_.peek();
-      if (r != nullptr && r->has_value()) [[likely]] {
-        result_ = r;
-        phase_ = phases::succeeded;
-        return true;
-      }
-    }
-    return false;
-  }
-
-  [[gnu::noinline]] bool start_bounded() noexcept {
-    need_rest();
-    const bool timed =
-        Hooks::observes || Hooks::guarded || policy_.deadline != forever || policy_.attempt_timeout != forever;
-    if (!may_start(timed)) {
-      if constexpr (Hooks::guarded) guards_.end();
+      if (r == nullptr || !r->has_value()) [[unlikely]]
+        return finished_attempt();
+      result_ = r;
+      phase_ = phases::succeeded;
       return true;
+    } else {
+      news n;
+      const outcomes o = look(*this, n);
+      return o == outcomes::value || go_on(o, n);
     }
-    return go_on(entry::next_attempt);
   }
 
-  enum class entry : bool { next_attempt, finished_attempt };
-
-  // Attempts one after another until one is pending, a wait begins, or it is over. True: over.
-  [[gnu::noinline]] bool go_on(entry here) noexcept {
-    for (;; here = entry::finished_attempt) {
-      if (here == entry::finished_attempt && settle()) break;
-      if (!begin_attempt()) break;
+  static outcomes begin(retry_loop& loop, const context& ctx, news& n) noexcept {
+    retry_run& self = static_cast<retry_run&>(loop);
+    for (const context* c = &ctx; c != nullptr;) {
+      if constexpr (Hooks::guarded) {
+        if (!self.guards_.admit(self.moment(), self.ctx_->repeated)) {
+          n.ask_at = self.guards_.ask_at();
+          n.count = self.guards_.refusals();
+          return outcomes::refused;
+        }
+      }
+      if (!self.make_room()) return outcomes::threw;
+      if (!self.start_attempt(*c)) return outcomes::pending;
+      const outcomes o = look(loop, n);
+      if (!an_error(o)) return o;
+      c = self.failed(o, n);
     }
-    return over();
+    return outcomes::ended;
   }
 
-  // True: it has finished already. Else it is pending, or was refused.
-  bool begin_attempt() noexcept {
-    if constexpr (Hooks::guarded) {
-      if (!may_send()) return false;
+  [[gnu::noinline]] static outcomes look(retry_loop& loop, news& n) noexcept {
+    retry_run& self = static_cast<retry_run&>(loop);
+    try {
+      attempt_result* const r = self.result_ = self.attempt_.look();
+      if (r == nullptr) [[unlikely]]
+        return self.attempt_threw();
+      if (r->has_value()) {
+        if constexpr (Hooks::observes || Hooks::guarded) self.succeeded();
+        self.phase_ = phases::succeeded;
+        return outcomes::value;
+      }
+      const verdict& v =
+          *::new (static_cast<void*>(address_of(n.verdict))) verdict(self.parts().hooks.classify(r->error()));
+      if constexpr (merged_error<error>::nested) {
+        n.count = r->error().attempts();
+        n.reason = r->error().reason();
+        n.inner = &r->error().trace();
+      }
+      return v.kind == disposition::transient && v.server_delay < duration::zero() && !v.server_delay_too_long
+                 ? outcomes::again
+                 : outcomes::error;
+    } catch (...) {  // a predicate, an observer, or a move of the user's types
+      return self.caught();
+    }
+  }
+
+  [[gnu::noinline, gnu::cold]] outcomes attempt_threw() noexcept {
+    ::new (static_cast<void*>(address_of(place_of_exception()))) std::exception_ptr(attempt_.exception());
+    return outcomes::threw;
+  }
+
+  bool start_attempt(const context& ctx) noexcept {
+    const continuation k{&retry_loop::attempt_done, static_cast<retry_loop*>(this)};
+    if constexpr (view::starts_at) {
+      // Before a further one an observer may have been called and an attempt destroyed, since the time was read.
+      if (timed_ && attempt_no_ == 1) return attempt_.start_at(parts().op, k, ctx, rest_.now);
+    }
+    return attempt_.start(parts().op, k, ctx);
+  }
+
+  // What the attempt before leaves behind. False: the move of its error threw.
+  bool make_room() noexcept {
+    if (rest_.unkept) {
+      try {
+        keep_error();
+      } catch (...) {
+        caught();
+        return false;
+      }
     }
     attempt_.reset();
-    phase_ = phases::running;
-    if (attempt_.start(parts_.op, {&retry_run::attempt_done, this}, attempt_context())) return true;
-    watch_attempt();
-    return false;
-  }
-
-  // Asks the breaker. False: refused; it is over, or waits until it is worth asking again. A refusal counts as an attempt.
-  // Above the time told, a wait has the policy's random part: all who were refused were told the same.
-  bool may_send() noexcept {
-    const time_point now = moment();
-    if (guards_.admit(now, ctx_->repeated)) return true;
-    const double u = draw_for(policy_, settings_, *ctx_->scheduler, rest_.random);
-    const time_point at =
-        saturating_add(guards_.ask_at(), random_part(policy_, attempt_no_ + guards_.refusals() - 1, u));
-    const bool may_wait = !may_not_repeat() && guards_.refusals() <= policy_.attempts - attempt_no_;
-    if (may_wait && at < rest_.deadline && at < ctx_->deadline) {
-      wait_for_next(at - now);
-    } else {
-      finish(stop_reason::breaker_open);
-    }
-    return false;
-  }
-
-  static void attempt_done(void* p) noexcept {
-    retry_run& self = *static_cast<retry_run*>(p);
-    if (self.rest_made_) self.unwatch_attempt();
-    if (self.go_on(entry::finished_attempt)) self.k_();
-  }
-  void wait_for_next(duration wait) {
-    begin_wait(wait, [](retry_core& self, bool on) noexcept { return static_cast<retry_run&>(self).waited(on); });
-  }
-  bool waited(bool on) noexcept {
-    if (on) return go_on(entry::next_attempt);
-    if constexpr (Hooks::guarded) guards_.end();
     return true;
   }
-
-  // Looks at the finished attempt. False: on to the next one at once. True: it is over, or a wait has begun.
-  bool settle() noexcept {
-    try {
-      result_ = attempt_.look();
-      if (result_ == nullptr) [[unlikely]] {
-        if constexpr (Hooks::guarded) guards_.end();
-        phase_ = phases::threw;
-        return true;
-      }
-      if (result_->has_value()) {
-        succeeded();
-        phase_ = phases::succeeded;
-        return true;
-      }
-      if (timed_) rest_.now = ctx_->scheduler->now();
-      error& e = result_->error();
-      const verdict v = parts_.hooks.classify(e);
-      if constexpr (!Hooks::observes && !Hooks::guarded && !merged_error<error>::nested) {
-        if (timed_ ? failed_plainly<true>(e, v) : failed_plainly<false>(e, v)) return false;
-      }
-      const verdict said = v;  // a copy: the plain case then keeps its own in registers
-      return failed_attempt(e, said);
-    } catch (...) {  // a predicate, an observer, or a move of the user's types
-      if constexpr (Hooks::guarded) guards_.end();
-      need_rest();
-      rest_.thrown = std::current_exception();
-      phase_ = phases::threw;
-      return true;
-    }
+  // The attempt's error becomes the last real one, when the next attempt or the end takes its place.
+  void keep_error() {
+    rest_.unkept = false;
+    detail::keep_error(last_, result_->error(), rest_.cut_short);
   }
 
   void succeeded() {
@@ -204,87 +192,47 @@ template <class Op, class Hooks> class retry_run : retry_core {
     if constexpr (Hooks::guarded) {
       guards_.succeeded([this] { return Hooks::observes ? rest_.now : ctx_->scheduler->now(); });
     }
-    if constexpr (Hooks::observes) observe_success();
-  }
-  void observe_success() {
-    attempt_record r;
-    r.attempt = attempt_no_;
-    r.ok = r.last = true;
-    r.reach = reach::answered;
-    if constexpr (!std::is_void_v<value>) r.code = code_of(**result_);
-    time(r);
-    parts_.hooks.observe(r);
-  }
-
-  // What most failures are: transient, and the next attempt follows at once. Decided as in `failed_attempt`, without all that
-  // cannot matter where nobody stops, watches or shares. False: it is not that simple; nothing was done.
-  template <bool Timed> bool failed_plainly(error& e, const verdict& v) {
-    progress at{.attempt = attempt_no_, .nested = may_not_repeat()};
-    if constexpr (Timed) at.elapsed = rest_.now - start_;
-    if (ctx_->stop.stop_requested() || ctx_->deadline != never || !again_at_once(policy_, at, v)) return false;
-    if (Timed && rest_.expired) return false;
-    need_rest();
-    ++rest_.sends;
-    if (v.reach > rest_.farthest) rest_.farthest = v.reach;
-    attempt_record& r =
-        rest_.trace.push({.attempt = attempt_no_++, .reach = v.reach, .kind = v.kind, .code = v.code, .name = v.name});
-    if constexpr (Timed) time(r);
-    last_.emplace(std::move(e));
-    return true;
-  }
-
-  [[gnu::noinline]] bool failed_attempt(error& e, const verdict& said) {
-    verdict v = said;
-    need_rest();
-    const bool stopped = ctx_->stop.stop_requested();
-    const bool timed_out = timed_ && std::exchange(rest_.expired, false);
-    const bool cut_short = v.kind == disposition::aborted;
-    if (timed_out && cut_short && !stopped) {  // our own bound ended it: as bad as a peer that hung up
-      v.kind = v.repeatable ? disposition::transient : disposition::not_replayable;
+    if constexpr (Hooks::observes) {
+      attempt_record r;
+      r.attempt = attempt_no_;
+      r.ok = r.last = true;
+      r.reach = reach::answered;
+      if constexpr (!std::is_void_v<value>) r.code = code_of(**result_);
+      time(r);
+      parts().hooks.observe(r);
     }
-    rest_.sends += sends_of(e);
-    if (sends_of(e) > 0 && v.reach > rest_.farthest) rest_.farthest = v.reach;
-    decision d = decide_now(v);
-    d.stop = reason_of(e, d.stop, policy_.attempts);
-    if (cut_short || v.kind == disposition::transient) overrule(d, timed_out, stopped);
+  }
+
+  static constexpr type_table make_table() noexcept {
+    type_table t{.begin = &begin,
+                 .look = &look,
+                 .observe = nullptr,
+                 .share = nullptr,
+                 .end_sharing = nullptr,
+                 .merges = merged_error<error>::nested};
+    if constexpr (Hooks::observes) {
+      t.observe = [](retry_loop& loop, const attempt_record& r) {
+        static_cast<retry_run&>(loop).parts().hooks.observe(r);
+      };
+    }
     if constexpr (Hooks::guarded) {
-      if (!guards_.failed(moment(), v, timed_out, d.again) && d.again)
-        d = {.stop = stop_reason::budget_exhausted, .state = d.state};
+      t.share = [](retry_loop& loop, const verdict& v, bool timed_out, bool again) noexcept {
+        retry_run& self = static_cast<retry_run&>(loop);
+        return self.guards_.failed(self.moment(), v, timed_out, again);
+      };
+      t.end_sharing = [](retry_loop& loop) noexcept { static_cast<retry_run&>(loop).guards_.end(); };
     }
-    rest_.backoff = d.state;
-    record(e, describe(v, d, timed_out));
-    keep_error(last_, e, cut_short);
-    if (!d.again) {
-      finish(d.stop);
-      return true;
-    }
-    if (attempt_no_ != unlimited) ++attempt_no_;
-    if (d.wait == duration::zero()) return false;
-    wait_for_next(d.wait);
-    return true;
+    return t;
   }
+  static const type_table table;
 
-  void record(const error& e, const attempt_record& r) {
-    if constexpr (merged_error<error>::nested) {
-      take_over(rest_.trace, e.trace(), rest_.sends - e.attempts(), r);
-    } else {
-      rest_.trace.push(r);
-    }
-    parts_.hooks.observe(r);
-  }
-
-  void finish(stop_reason why) noexcept {
-    if constexpr (Hooks::guarded) guards_.end();
-    end_with(why);
-  }
-
-  parts_type& parts_;
   attempt_result* result_ = nullptr;
-  [[no_unique_address]] typename Hooks::guards::call guards_{parts_.hooks.shared()};
+  [[no_unique_address]] typename Hooks::guards::call guards_{parts().hooks.shared()};
+  std::optional<final_error> last_;  // the last real error but that of the finished attempt
   view attempt_;
-  union {
-    std::optional<final_error> last_;  // the last real error; made and ended with `rest_`
-  };
 };
+
+template <class Op, class Hooks>
+constexpr retry_loop::type_table retry_run<Op, Hooks>::table = retry_run<Op, Hooks>::make_table();
 
 }  // namespace again::inline AGAIN_ABI::detail

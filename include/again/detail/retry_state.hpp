@@ -29,7 +29,6 @@ struct retry_state {
   time_point attempt_ends = never;
   backoff_state backoff;
   std::exception_ptr thrown;
-  context inner;
   maybe<random_stream> random;
   maybe<inplace_stop_source> stop;
   attempt_trace trace;

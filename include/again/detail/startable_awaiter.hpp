@@ -30,6 +30,28 @@ template <class Promise> scheduler& default_loop_for() noexcept {
   return default_loop_of(loop_for<Promise>{});
 }
 
+/// The way to another thread's loop.
+struct hop : work {
+  enum class states : std::uint8_t { under_way, arrived, abandoned };
+  void* startable;
+  bool (*start)(void* startable, continuation, const context&) noexcept;
+  continuation k;
+  scheduler* home;
+  atomic<states> state{states::under_way};
+  static void arrive(work& self) noexcept {
+    hop& h = static_cast<hop&>(self);
+    if (h.state.exchange(states::arrived, order::acq_rel) == states::abandoned) {
+      delete &h;
+      return;
+    }
+    const continuation then = h.k;
+    if (h.start(h.startable, then, h.home->root())) then();
+  }
+  [[gnu::noinline, gnu::cold]] static void leave(hop& h) noexcept {
+    if (h.state.exchange(states::abandoned, order::acq_rel) == states::arrived) delete &h;
+  }
+};
+
 /// What the awaiters of startables share. `native` marks them: a task awaits them without a detour.
 template <class S> class basic_startable_awaiter {
  public:
@@ -65,31 +87,15 @@ template <class S> class basic_startable_awaiter {
       home = &default_loop_for<Promise>();
     }
     // Not on that loop's thread: all of it happens there. Nothing of ours may be touched after the post.
-    hop* const there = new hop{{.run = &hop::arrive}, &s, k, home};
+    const auto start = [](void* p, continuation then, const context& ctx) noexcept {
+      return static_cast<S*>(p)->start(then, ctx);
+    };
+    hop* const there = new hop{{.run = &hop::arrive}, &s, start, k, home};
     hop_ = there;
     home->post(*there);
     return true;
   }
 
-  struct hop : work {
-    enum class states : std::uint8_t { under_way, arrived, abandoned };
-    S* startable;
-    continuation k;
-    scheduler* home;
-    atomic<states> state{states::under_way};
-    static void arrive(work& self) noexcept {
-      hop& h = static_cast<hop&>(self);
-      if (h.state.exchange(states::arrived, order::acq_rel) == states::abandoned) {
-        delete &h;
-        return;
-      }
-      const continuation then = h.k;
-      if (h.startable->start(then, h.home->root())) then();
-    }
-    static void leave(hop& h) noexcept {
-      if (h.state.exchange(states::abandoned, order::acq_rel) == states::arrived) delete &h;
-    }
-  };
   hop* hop_ = nullptr;
 };
 
