@@ -110,10 +110,10 @@ template <class Op, class Ticket> class admission_run {
   }
   result_type take() {
     if (thrown_) std::rethrow_exception(thrown_);
-    if (phase_ == phases::refused) return result_type(unexpect, not_sent<error>(reason_, ended_ - start_));
+    if (phase_ == phases::refused) return result_type(unexpect, not_sent<error>(end_.reason, end_.at - start_));
     if (result_ == nullptr) std::rethrow_exception(slot_.exception());
     if (!result_->has_value())
-      return result_type(unexpect, sent_once(std::move(result_->error()), verdict_, reason_, ended_ - start_));
+      return result_type(unexpect, sent_once(std::move(result_->error()), end_.said, end_.reason, end_.at - start_));
     if constexpr (std::is_void_v<value>) {
       return result_type();
     } else {
@@ -134,6 +134,12 @@ template <class Op, class Ticket> class admission_run {
     }
     admission_run& owner;
   };
+  // How it ended without a value.
+  struct ending {
+    time_point at{};
+    stop_reason reason{};
+    verdict said{};
+  };
   // What only a wait needs.
   struct own_wait : timer, work {
     explicit own_wait(admission_run& o) noexcept : owner{o}, stop{o} {
@@ -151,8 +157,7 @@ template <class Op, class Ticket> class admission_run {
   }
 
   bool refuse(stop_reason why, time_point now) noexcept {
-    reason_ = why;
-    ended_ = now;
+    ::new (static_cast<void*>(std::addressof(end_))) ending{.at = now, .reason = why};
     phase_ = phases::refused;
     return true;
   }
@@ -204,17 +209,17 @@ template <class Op, class Ticket> class admission_run {
         ticket_.ended(now, {.ok = result_ != nullptr});
         return;
       }
-      verdict_ = verdict_of(result_->error());
+      ::new (static_cast<void*>(std::addressof(end_))) ending{.said = verdict_of(result_->error())};
     } catch (...) {  // a verdict, or a move of the user's types
       thrown_ = std::current_exception();
       ticket_.ended(now, {});
       return;
     }
-    ended_ = now();
-    reason_ = ended_by(verdict_, ended_, *ctx_);
-    ticket_.ended(now, {.failed = &verdict_,
-                        .timed_out = verdict_.kind == disposition::aborted && ctx_->kind == deadline_kind::attempt &&
-                                     ctx_->deadline <= ended_});
+    end_.at = now();
+    end_.reason = ended_by(end_.said, end_.at, *ctx_);
+    ticket_.ended(now, {.failed = &end_.said,
+                        .timed_out = end_.said.kind == disposition::aborted && ctx_->kind == deadline_kind::attempt &&
+                                     ctx_->deadline <= end_.at});
   }
 
   Op& op_;
@@ -223,15 +228,15 @@ template <class Op, class Ticket> class admission_run {
   const context* ctx_ = nullptr;
   attempt_result* result_ = nullptr;
   time_point start_{};
-  time_point ended_{};
   phases phase_ = phases::fresh;
-  stop_reason reason_{};
-  verdict verdict_{};
   std::exception_ptr thrown_;
   bool wait_made_ = false;
   view slot_;
   union {
     own_wait wait_;
+  };
+  union {
+    ending end_;
   };
 };
 
