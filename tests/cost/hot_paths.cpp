@@ -115,6 +115,15 @@ again::task<int> timed(std::size_t n) {
   }
   co_return sum;
 }
+again::task<int> timed_retry(std::size_t n) {
+  int sum = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    int failures = 0;
+    auto r = co_await again::timeout(1s, again::retry(no_clock, [&] { return attempt(failures); }));
+    sum += *r;
+  }
+  co_return sum;
+}
 template <class Shared, auto Combine> again::task<int> around(std::size_t n) {
   static Shared shared{};
   int sum = 0;
@@ -180,10 +189,11 @@ constexpr std::array paths{
     path{"retry, success at the 4th attempt", &retried<no_clock, 3>, 0, 1196},
     path{"retry with bounds in time, success at once", &retried<bounded, 0>, 0, 455},
     path{"retry with bounds in time, 4th attempt", &retried<bounded, 3>, 0, 1436},
-    path{"timeout around a success", &timed, 0, 520},
-    path{"limit with a free slot around a success", &around<again::limiter, limited>, 0, 323},
+    path{"timeout around a success", &timed, 0, 489},
+    path{"timeout around a retry, success at once", &timed_retry, 0, 642},
+    path{"limit with a free slot around a success", &around<again::limiter, limited>, 0, 313},
     path{"guard around a success", &around<again::breaker, guarded>, 0, 326},
-    path{"rate around a success", &around<plenty, rated>, 0, 297},
+    path{"rate around a success", &around<plenty, rated>, 0, 289},
     path{"when_all of two", &both, 0, 425},
     path{"sleep_for under pretend time", &slept, 0, 796},
     path{"retry that gives up after four", &gave_up, 1, 1818},

@@ -157,7 +157,7 @@ template <class Op, class Ticket> class admission_run {
   }
 
   bool refuse(stop_reason why, time_point now) noexcept {
-    ::new (static_cast<void*>(std::addressof(end_))) ending{.at = now, .reason = why};
+    ::new (static_cast<void*>(&end_)) ending{.at = now, .reason = why};
     phase_ = phases::refused;
     return true;
   }
@@ -209,7 +209,7 @@ template <class Op, class Ticket> class admission_run {
         ticket_.ended(now, {.ok = result_ != nullptr});
         return;
       }
-      ::new (static_cast<void*>(std::addressof(end_))) ending{.said = verdict_of(result_->error())};
+      ::new (static_cast<void*>(&end_)) ending{.said = verdict_of(result_->error())};
     } catch (...) {  // a verdict, or a move of the user's types
       thrown_ = std::current_exception();
       ticket_.ended(now, {});
