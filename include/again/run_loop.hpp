@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `run_loop`: the scheduler of this library. A queue of work and a heap of timers, run by the thread that calls `run`.
+/// `run_loop`: the scheduler of this library. A queue of work and a wheel of timers, run by the thread that calls `run`.
 ///
 /// ```cpp
 /// again::run_loop loop;                       // or loop{clock, seed}: pretend time, and a run that can be repeated
@@ -16,7 +16,7 @@
 #include <again/detail/atomic.hpp>
 #include <again/detail/maybe.hpp>
 #include <again/detail/threads.hpp>
-#include <again/detail/timer_heap.hpp>
+#include <again/detail/timer_wheel.hpp>
 #include <again/detail/work_queue.hpp>
 #include <again/random.hpp>
 #include <again/scheduler.hpp>
@@ -30,9 +30,11 @@ namespace again::inline AGAIN_ABI {
 class run_loop final : public scheduler {
  public:
   run_loop() noexcept : run_loop{system_clocks()} {}
-  explicit run_loop(clock& time) noexcept : clock_{time} {}
+  explicit run_loop(clock& time) noexcept : clock_{time} { last_wake_ = time.now(); }
   /// The same seed and the same program give the same run (under a `virtual_clock`, to the last wait).
-  run_loop(clock& time, std::uint64_t seed) noexcept : clock_{time}, seeds_{std::in_place, seed} {}
+  run_loop(clock& time, std::uint64_t seed) noexcept : clock_{time}, seeds_{std::in_place, seed} {
+    last_wake_ = time.now();
+  }
 
   /// Runs work and timers until `finish`. Returns false if it ended because nothing was left that could ever happen: only
   /// under a pretend clock, and with no work outside; a real loop sleeps instead.
@@ -123,7 +125,7 @@ class run_loop final : public scheduler {
     const std::lock_guard lock{mutex_};
     if (w.place == work::places::remote) remote_.remove(w);
   }
-  void arm(timer& t, time_point when) override { timers_.insert(t, when); }
+  void arm(timer& t, time_point when) noexcept override { timers_.insert(t, when, last_wake_); }
   void disarm(timer& t) noexcept override { timers_.remove(t); }
   std::uint64_t seed() noexcept override { return seeds_ ? seeds_->bits() : fresh_seed(); }
   void work_started() noexcept override { outside_.fetch_add(1, detail::order::relaxed); }
@@ -177,13 +179,14 @@ class run_loop final : public scheduler {
       collect();
       if (!local_.empty() || !timers_.empty()) last_wake_ = clock_.now();
       if (!timers_.empty()) {
-        for (int turn = 0; turn < fair_share; ++turn) {
+        int turn = 0;
+        for (; turn < fair_share; ++turn) {
           if (done()) return true;
           timer* const t = timers_.pop_due(last_wake_);
           if (t == nullptr) break;
           t->fire(*t);
         }
-        if (timers_.next() <= last_wake_) continue;  // more are due than their share
+        if (turn == fair_share) continue;  // more may be due than their share
       }
       if (local_.empty()) return false;
     }
@@ -240,10 +243,10 @@ class run_loop final : public scheduler {
 
   clock& clock_;
   detail::maybe<random_stream> seeds_;
-  bool lent_ = false;          // constant while it runs
-  detail::work_queue local_;   // whoever runs the loop
-  detail::timer_heap timers_;  // whoever runs the loop
-  std::mutex mutex_;           // guards what follows, and the writing of woken_; hands over who runs the loop
+  bool lent_ = false;           // constant while it runs
+  detail::work_queue local_;    // whoever runs the loop
+  detail::timer_wheel timers_;  // whoever runs the loop
+  std::mutex mutex_;            // guards what follows, and the writing of woken_; hands over who runs the loop
   int sleepers_ = 0;
   nap nap_;  // of the innermost sleeper; what is not `borrowed` or `over`: whoever runs the loop
   detail::condition_variable wake_;

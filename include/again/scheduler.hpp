@@ -11,7 +11,6 @@
 #include <again/context.hpp>
 #include <again/detail/atomic.hpp>
 
-#include <cstddef>
 #include <cstdint>
 
 namespace again::inline AGAIN_ABI {
@@ -29,10 +28,10 @@ struct work {
 struct timer {
   void (*fire)(timer&) noexcept = nullptr;
   // The rest belongs to the scheduler.
-  static constexpr std::size_t idle = static_cast<std::size_t>(-1);
-  std::size_t place = idle;
-  std::uint64_t order = 0;
-  [[nodiscard]] bool armed() const noexcept { return place != idle; }
+  time_point when{};
+  timer* next = nullptr;
+  timer** link = nullptr;  // what points to it; null: not armed
+  [[nodiscard]] bool armed() const noexcept { return link != nullptr; }
 };
 
 namespace detail {
@@ -59,7 +58,7 @@ class scheduler {
   virtual void forget(work& w) noexcept = 0;
 
   /// Fires `t` at `when`, or soon if that has passed; timers of one time fire in the order of arming. The scheduler's thread.
-  /// Called where nothing may be thrown: if it runs out of memory, the program ends (`std::terminate`).
+  /// Called where nothing may be thrown: what throws there ends the program (`std::terminate`); `run_loop`'s cannot fail.
   virtual void arm(timer& t, time_point when) = 0;
   /// Takes `t` back; harmless if it is not armed. The scheduler's thread.
   virtual void disarm(timer& t) noexcept = 0;
