@@ -10,19 +10,11 @@
 #include <again/clock.hpp>
 #include <again/context.hpp>
 #include <again/detail/atomic.hpp>
+#include <again/detail/work.hpp>
 
 #include <cstdint>
 
 namespace again::inline AGAIN_ABI {
-
-/// A piece of work to run once on a scheduler's thread. The owner keeps it alive until it has run or was forgotten.
-struct work {
-  void (*run)(work&) noexcept = nullptr;
-  // The rest belongs to the scheduler.
-  work* next = nullptr;
-  work* previous = nullptr;
-  enum class places : std::uint8_t { nowhere, local, remote } place = places::nowhere;
-};
 
 /// Something that happens at a time on a scheduler's thread. The owner disarms it before it goes away.
 struct timer {

@@ -14,20 +14,19 @@
 #include <again/stop_token.hpp>
 
 #include <exception>
-#include <new>
 #include <utility>
 
 namespace again::inline AGAIN_ABI {
 
 /// True when the time has passed, false when stop was requested first.
-class [[nodiscard]] sleep : timer, work {
+class [[nodiscard]] sleep : timer, detail::stop_node {
  public:
   using result_type = bool;
 
-  explicit sleep(duration span) noexcept : relative_{true}, when_{span} {}
-  explicit sleep(time_point until) noexcept : when_{until} {}
+  explicit sleep(duration span) noexcept : relative_{true} { when = time_point{span}; }
+  explicit sleep(time_point until) noexcept { when = until; }
   /// Until it is awaited it may be moved, as into `when_any(ask(), sleep_for(1s))`.
-  sleep(sleep&& other) noexcept : timer{}, work{}, relative_{other.relative_}, when_{other.when_} {}
+  sleep(sleep&& other) noexcept : timer{}, stop_node{}, relative_{other.relative_} { when = other.when; }
   sleep& operator=(sleep&&) = delete;
   ~sleep() {
     if (context_ != nullptr) leave();
@@ -40,19 +39,20 @@ class [[nodiscard]] sleep : timer, work {
       return true;
     }
     const time_point now = ctx.scheduler->now();
+    time_point until = when;
     if (relative_) {
-      const duration span = when_.time_since_epoch();
-      when_ = span == forever ? never : saturating_add(now, span > duration::zero() ? span : duration::zero());
+      const duration span = when.time_since_epoch();
+      until = span == forever ? never : saturating_add(now, span > duration::zero() ? span : duration::zero());
     }
-    if (when_ <= now) return true;
+    if (until <= now) return true;
     k_ = k;
     context_ = &ctx;
     this->fire = [](timer& self) noexcept { static_cast<sleep&>(self).wake(true); };
-    this->run = [](work& self) noexcept { static_cast<sleep&>(self).wake(false); };
-    ctx.scheduler->arm(*this, when_);
+    ctx.scheduler->arm(*this, until);
+    this->run = &stopped;
     if (ctx.stop.stop_possible()) {
-      listens_ = true;
-      ::new (static_cast<void*>(&stopped_)) stop_callback{ctx.stop, stopped{this}};
+      listens_ = detail::stop_list::add(ctx.stop, *this);
+      if (!listens_) stopped(*this);
     }
     return false;
   }
@@ -60,36 +60,32 @@ class [[nodiscard]] sleep : timer, work {
   static std::exception_ptr exception() noexcept { return nullptr; }
 
  private:
-  struct stopped {
-    sleep* self;
-    void operator()() const noexcept { self->context_->scheduler->post(*self); }
-  };
+  // On the thread that requests the stop. The node has left the list of those that listen.
+  static void stopped(work& node) noexcept {
+    node.run = [](work& self) noexcept { static_cast<sleep&>(self).wake(false); };
+    static_cast<sleep&>(node).context_->scheduler->post(node);
+  }
   void wake(bool slept) noexcept {
     slept_ = slept;
     leave();
     k_();
   }
   void leave() noexcept {
-    if (std::exchange(listens_, false)) stopped_.~stop_callback();
+    if (std::exchange(listens_, false)) detail::stop_list::remove(context_->stop, *this);
     context_->scheduler->disarm(*this);
     context_->scheduler->forget(*this);
     context_ = nullptr;
   }
 
-  using stop_callback = inplace_stop_callback<stopped>;
-
-  bool slept_ = true;  // small things first: they fit behind `work`
-  bool relative_ = false;
+  // Small things first: they fit behind `stop_node`.
+  bool relative_ = false;  // `when` is counted from the start
+  bool slept_ = true;
   bool listens_ = false;
-  time_point when_;  // counted from the start, where it is `relative_`
   continuation k_;
   const context* context_ = nullptr;
-  union {
-    stop_callback stopped_;
-  };
 };
 
-template <class Rep, class Period> sleep sleep_for(std::chrono::duration<Rep, Period> span) noexcept {
+template <class Rep, class Period> sleep sleep_for(const std::chrono::duration<Rep, Period>& span) noexcept {
   return sleep{saturating_cast(span)};
 }
 inline sleep sleep_until(time_point until) noexcept { return sleep{until}; }

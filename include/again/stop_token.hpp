@@ -10,6 +10,7 @@
 #pragma once
 
 #include <again/detail/atomic.hpp>
+#include <again/detail/work.hpp>
 #include <again/expected.hpp>
 
 #include <cstdint>
@@ -19,8 +20,11 @@
 namespace again::inline AGAIN_ABI {
 
 class inplace_stop_source;
+class inplace_stop_token;
 
 namespace detail {
+
+class stop_list;
 
 /// An address that differs between threads running at the same time: a thread's identity without <thread>.
 inline const void* this_thread_mark() noexcept {
@@ -28,12 +32,11 @@ inline const void* this_thread_mark() noexcept {
   return &mark;
 }
 
-struct stop_callback_node {
-  void (*run)(stop_callback_node&) noexcept = nullptr;
-  stop_callback_node* next = nullptr;
-  stop_callback_node** link = nullptr;  // where it is hooked in; null: not in the list
-  bool* destroyed_inside = nullptr;     // set while it runs; told when it is destroyed by its own callback
-  detail::atomic<bool> finished{false};
+/// What listens: `run` is called once, on the thread that requests the stop. From then on the source has no more use of the
+/// node's links, so that `run` may post the node itself to a scheduler.
+struct stop_node : work {
+  bool listed = false;                   // guarded by the source's lock bit
+  detail::atomic<bool> finished{false};  // `run` has returned
 };
 
 }  // namespace detail
@@ -49,6 +52,7 @@ class inplace_stop_token {
  private:
   friend class inplace_stop_source;
   template <class> friend class inplace_stop_callback;
+  friend class detail::stop_list;
   constexpr explicit inplace_stop_token(const inplace_stop_source* source) noexcept : source_{source} {}
   const inplace_stop_source* source_ = nullptr;
 };
@@ -68,16 +72,12 @@ class inplace_stop_source {
     if (!lock(requested)) return false;
     notifier_ = detail::this_thread_mark();
     while (callbacks_ != nullptr) {
-      detail::stop_callback_node* const node = callbacks_;
+      detail::stop_node* const node = callbacks_;
       unhook(node);
-      bool destroyed = false;
-      node->destroyed_inside = &destroyed;
+      gone_ = false;
       unlock();
       node->run(*node);
-      if (!destroyed) {
-        node->destroyed_inside = nullptr;
-        node->finished.store(true, detail::order::release);  // last touch: its owner may be waiting to go
-      }
+      if (!gone_) node->finished.store(true, detail::order::release);  // last touch: its owner may be waiting to go
       lock(0);
     }
     unlock();
@@ -85,7 +85,7 @@ class inplace_stop_source {
   }
 
  private:
-  template <class> friend class inplace_stop_callback;
+  friend class detail::stop_list;
   static constexpr std::uint8_t requested = 1;
   static constexpr std::uint8_t locked = 2;
 
@@ -105,20 +105,25 @@ class inplace_stop_source {
   }
   void unlock() const noexcept { state_.fetch_and(static_cast<std::uint8_t>(~locked), detail::order::release); }
 
-  void hook(detail::stop_callback_node* node) const noexcept {
+  void hook(detail::stop_node* node) const noexcept {
+    node->listed = true;
+    node->previous = nullptr;
     node->next = callbacks_;
-    node->link = &callbacks_;
-    if (callbacks_ != nullptr) callbacks_->link = &node->next;
+    if (callbacks_ != nullptr) callbacks_->previous = node;
     callbacks_ = node;
   }
-  static void unhook(detail::stop_callback_node* node) noexcept {
-    *node->link = node->next;
-    if (node->next != nullptr) node->next->link = node->link;
-    node->link = nullptr;
+  void unhook(detail::stop_node* node) const noexcept {
+    node->listed = false;
+    if (node->previous != nullptr) {
+      node->previous->next = node->next;
+    } else {
+      callbacks_ = static_cast<detail::stop_node*>(node->next);
+    }
+    if (node->next != nullptr) node->next->previous = node->previous;
   }
 
   // False: stop was requested already and the callback is to run now.
-  bool add(detail::stop_callback_node* node) const noexcept {
+  bool add(detail::stop_node* node) const noexcept {
     if (stop_requested()) return false;
     lock(0);
     const bool hooked = !stop_requested();
@@ -126,9 +131,9 @@ class inplace_stop_source {
     unlock();
     return hooked;
   }
-  void remove(detail::stop_callback_node* node) const noexcept {
+  void remove(detail::stop_node* node) const noexcept {
     lock(0);
-    if (node->link != nullptr) {
+    if (node->listed) {
       unhook(node);
       unlock();
       return;
@@ -136,32 +141,44 @@ class inplace_stop_source {
     const bool mine = notifier_ == detail::this_thread_mark();
     unlock();
     if (mine) {  // destroyed from inside its own (or an enclosing) callback: nobody to wait for
-      if (node->destroyed_inside != nullptr) *node->destroyed_inside = true;
+      if (!node->finished.load(detail::order::relaxed)) gone_ = true;
       return;
     }
     while (!node->finished.load(detail::order::acquire)) {}
   }
 
   mutable detail::atomic<std::uint8_t> state_{0};
-  mutable detail::stop_callback_node* callbacks_ = nullptr;  // guarded by the lock bit
-  const void* notifier_ = nullptr;                           // guarded by the lock bit
+  mutable bool gone_ = false;                       // the notifier's: the callback that runs has destroyed itself
+  mutable detail::stop_node* callbacks_ = nullptr;  // guarded by the lock bit
+  const void* notifier_ = nullptr;                  // guarded by the lock bit
 };
 
 inline bool inplace_stop_token::stop_requested() const noexcept {
   return source_ != nullptr && source_->stop_requested();
 }
 
+namespace detail {
+
+/// For those that are a `stop_node` themselves.
+class stop_list {
+ public:
+  /// `token.stop_possible()`. False: stop has been requested already, and `run` will not be called.
+  static bool add(inplace_stop_token token, stop_node& node) noexcept { return token.source_->add(&node); }
+  /// What was added: afterwards `run` is not running and will not run.
+  static void remove(inplace_stop_token token, stop_node& node) noexcept { token.source_->remove(&node); }
+};
+
+}  // namespace detail
+
 /// Calls `callback()` once when stop is requested, at most once, never after the destructor.
-template <class Callback> class [[nodiscard]] inplace_stop_callback : detail::stop_callback_node {
+template <class Callback> class [[nodiscard]] inplace_stop_callback : detail::stop_node {
  public:
   template <class F>
     requires std::is_constructible_v<Callback, F>
   inplace_stop_callback(inplace_stop_token token, F&& callback)
       : callback_(std::forward<F>(callback)), source_{token.source_} {
-    this->run = [](detail::stop_callback_node& self) noexcept {
-      static_cast<inplace_stop_callback&>(self).callback_();
-    };
-    if (source_ != nullptr && !source_->add(this)) {
+    this->run = [](work& self) noexcept { static_cast<inplace_stop_callback&>(self).callback_(); };
+    if (source_ != nullptr && !detail::stop_list::add(token, *this)) {
       source_ = nullptr;
       callback_();
     }
@@ -169,7 +186,7 @@ template <class Callback> class [[nodiscard]] inplace_stop_callback : detail::st
   inplace_stop_callback(const inplace_stop_callback&) = delete;
   inplace_stop_callback& operator=(const inplace_stop_callback&) = delete;
   ~inplace_stop_callback() {
-    if (source_ != nullptr) source_->remove(this);
+    if (source_ != nullptr) detail::stop_list::remove(inplace_stop_token{source_}, *this);
   }
 
  private:

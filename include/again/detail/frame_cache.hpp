@@ -2,8 +2,8 @@
 /// \file
 /// Coroutine frames, recycled per thread by size class: in steady state starting a coroutine allocates nothing.
 ///
-/// Each thread keeps up to `most_kept` bytes of frames of each class of 16 bytes up to 4 KiB (a frame that awaits a retry has more than
-/// 1 KiB); larger frames, and all of them under AddressSanitizer (which should see every use after free), come from the global
+/// Each thread keeps up to `most_kept` bytes of frames of each class of 16 bytes up to 4 KiB (a frame that awaits a retry has
+/// more than 1 KiB); larger frames, and all of them under AddressSanitizer (which should see every use after free), come from the global
 /// allocator. A frame may be freed on another thread than it was made on: it then belongs to that thread's cache.
 #pragma once
 
@@ -38,7 +38,7 @@ class frame_cache {
           head = f->next;
           return f;
         }
-        return ::operator new((c + 1) * step);
+        return ::operator new(size_of(c));
       }
     }
     return ::operator new(size);
@@ -51,7 +51,7 @@ class frame_cache {
         free_frame*& head = mine_.heads[c];
         const std::size_t kept = head != nullptr ? head->kept : 0;
         if (kept < mine_.most || opens()) {
-          head = ::new (p) free_frame{head, kept + (c + 1) * step};
+          head = ::new (p) free_frame{head, kept + size_of(c)};
           return;
         }
       }
@@ -60,7 +60,8 @@ class frame_cache {
   }
 
  private:
-  static constexpr std::size_t step = 16;  // what an allocator rounds to anyway
+  static constexpr std::size_t step = 16;  // what an allocator rounds to anyway ...
+  static constexpr std::size_t least = 8;  // ... together with the word that glibc's keeps beside each block
   static constexpr std::size_t classes = 256;
   static constexpr std::size_t most_kept = std::size_t{64} * 1024;
 
@@ -99,7 +100,9 @@ class frame_cache {
     static thread_local const cleaner at_thread_end{};
     return true;
   }
-  static constexpr std::size_t class_of(std::size_t size) noexcept { return (size - 1) / step; }
+  // 9 to 24 bytes are class 0, 25 to 40 class 1, ...; what is smaller wraps round to no class.
+  static constexpr std::size_t class_of(std::size_t size) noexcept { return (size - least - 1) / step; }
+  static constexpr std::size_t size_of(std::size_t c) noexcept { return (c + 1) * step + least; }
 
   static inline thread_local constinit cache mine_{};
 };

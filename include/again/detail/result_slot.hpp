@@ -16,10 +16,20 @@ namespace again::inline AGAIN_ABI::detail {
 
 struct void_result {};
 
-template <class T> class result_slot {
+enum class result_states : std::uint8_t { empty, value, exception };
+
+/// Where a slot that stands alone keeps its state.
+struct result_state {
+  result_states state_ = result_states::empty;
+};
+
+/// `Base` has a `state_`: a promise has room for it behind its other small members.
+template <class T, class Base = result_state> class result_slot : public Base {
+  using states = result_states;
   using stored =
       std::conditional_t<std::is_void_v<T>, void_result,
                          std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, std::remove_cv_t<T>>>;
+
   using thrown = std::exception_ptr;
 
  public:
@@ -27,28 +37,28 @@ template <class T> class result_slot {
   result_slot(const result_slot&) = delete;
   result_slot& operator=(const result_slot&) = delete;
   ~result_slot() {
-    if (state_ == states::value) {
+    if (this->state_ == states::value) {
       value_.~stored();
-    } else if (state_ == states::exception) {
+    } else if (this->state_ == states::exception) {
       exception_.~thrown();
     }
   }
 
   template <class... U> void set(U&&... value) noexcept(std::is_nothrow_constructible_v<stored, U...>) {
     ::new (static_cast<void*>(address_of(value_))) stored(std::forward<U>(value)...);
-    state_ = states::value;
+    this->state_ = states::value;
   }
   void set_exception(std::exception_ptr error) noexcept {
-    if (state_ == states::value) value_.~stored();  // the coroutine threw after its co_return, in a destructor
+    if (this->state_ == states::value) value_.~stored();  // the coroutine threw after its co_return, in a destructor
     ::new (static_cast<void*>(&exception_)) std::exception_ptr(std::move(error));
-    state_ = states::exception;
+    this->state_ = states::exception;
   }
 
-  std::exception_ptr exception() const noexcept { return state_ == states::exception ? exception_ : nullptr; }
-  stored* peek() noexcept { return state_ == states::value ? &value_ : nullptr; }
+  std::exception_ptr exception() const noexcept { return this->state_ == states::exception ? exception_ : nullptr; }
+  stored* peek() noexcept { return this->state_ == states::value ? &value_ : nullptr; }
 
   T take() {
-    if (state_ == states::exception) std::rethrow_exception(std::move(exception_));
+    if (this->state_ == states::exception) std::rethrow_exception(std::move(exception_));
     if constexpr (std::is_reference_v<T>) {
       return static_cast<T>(*value_);
     } else if constexpr (!std::is_void_v<T>) {
@@ -57,7 +67,6 @@ template <class T> class result_slot {
   }
 
  private:
-  enum class states : std::uint8_t { empty, value, exception } state_ = states::empty;
   union {
     stored value_;
     std::exception_ptr exception_;

@@ -108,46 +108,36 @@ class task_promise_base : work {
     context_->scheduler->post(*this);
   }
 
-  bool starting_ = false;  // first: it fits behind `work`
+  bool starting_ = false;  // small things first: they fit behind `work`
+
+ protected:
+  result_states state_ = result_states::empty;
+
+ private:
   continuation continuation_;
   const again::context* context_ = nullptr;
 };
 
-template <class T> class task_promise final : public task_promise_base {
+template <class T> class task_promise final : public result_slot<T, task_promise_base> {
  public:
   task<T> get_return_object() noexcept;
-  void unhandled_exception() noexcept { slot_.set_exception(std::current_exception()); }
+  void unhandled_exception() noexcept { this->set_exception(std::current_exception()); }
   template <class U = T>
     requires std::is_convertible_v<U&&, T>
   void return_value(U&& value) {
     if constexpr (std::is_reference_v<T>) {
-      slot_.set(address_of(value));
+      this->set(address_of(value));
     } else {
-      slot_.set(std::forward<U>(value));
+      this->set(std::forward<U>(value));
     }
   }
-  T take() { return slot_.take(); }
-  std::exception_ptr exception() const noexcept { return slot_.exception(); }
-  std::remove_reference_t<T>* peek() noexcept
-    requires std::is_object_v<T>
-  {
-    return slot_.peek();
-  }
-
- private:
-  result_slot<T> slot_;
 };
 
-template <> class task_promise<void> final : public task_promise_base {
+template <> class task_promise<void> final : public result_slot<void, task_promise_base> {
  public:
   task<void> get_return_object() noexcept;
-  void unhandled_exception() noexcept { slot_.set_exception(std::current_exception()); }
-  void return_void() noexcept { slot_.set(); }
-  void take() { slot_.take(); }
-  std::exception_ptr exception() const noexcept { return slot_.exception(); }
-
- private:
-  result_slot<void> slot_;
+  void unhandled_exception() noexcept { set_exception(std::current_exception()); }
+  void return_void() noexcept { set(); }
 };
 
 }  // namespace again::inline AGAIN_ABI::detail

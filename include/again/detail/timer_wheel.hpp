@@ -17,6 +17,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 namespace again::inline AGAIN_ABI::detail {
 
@@ -26,7 +27,7 @@ class timer_wheel {
   timer_wheel(const timer_wheel&) = delete;
   timer_wheel& operator=(const timer_wheel&) = delete;
 
-  [[nodiscard]] bool empty() const noexcept { return levels_ == 0; }
+  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
   /// When to look again: the first timer's time, or an earlier one that is later than the last `pop_due` which found none.
@@ -35,14 +36,23 @@ class timer_wheel {
 
   /// What is armed for an earlier time than `now`, the last `pop_due`'s, is due at `now`: those fire in the order of arming.
   void insert(timer& t, time_point when, time_point now) noexcept {
-    if (empty()) base_ = ticks(now), earliest_ = never;
     if (when < now) [[unlikely]]
       when = now;
-    if (ticks(when) < base_) [[unlikely]]  // a clock that goes back
-      when = time_of(base_);
-    if (when < earliest_) earliest_ = when;
     t.when = when;
-    ++size_;
+    if (size_++ == 0) {
+      earliest_ = when;
+      lone_ = &t;
+      t.next = nullptr;
+      t.link = &lone_;
+      return;
+    }
+    if (lone_ != nullptr) {
+      base_ = ticks(lone_->when < now ? lone_->when : now);
+      place(*std::exchange(lone_, nullptr));
+    } else if (ticks(when) < base_) [[unlikely]] {  // a clock that goes back
+      t.when = when = time_of(base_);
+    }
+    if (when < earliest_) earliest_ = when;
     place(t);
   }
 
@@ -52,7 +62,7 @@ class timer_wheel {
     *t.link = t.next;
     if (t.next != nullptr) {
       t.next->link = t.link;
-    } else {
+    } else if (t.link != &lone_) {
       const where w = where_is(t);
       list& l = list_at(w);
       l.tail = t.link;
@@ -64,6 +74,11 @@ class timer_wheel {
   /// The first timer if it is due; no longer armed then.
   timer* pop_due(time_point now) noexcept {
     while (earliest_ <= now) {
+      if (lone_ != nullptr) {
+        --size_;
+        lone_->link = nullptr;
+        return std::exchange(lone_, nullptr);
+      }
       const where w = first();
       if (w.level == endless) break;
       list& l = list_at(w);
@@ -147,6 +162,7 @@ class timer_wheel {
     return (base_ & ~below) | (std::uint64_t{w.digit} << (w.level * bits));
   }
   [[nodiscard]] time_point first_time() noexcept {
+    if (lone_ != nullptr) return lone_->when;
     const where w = first();
     if (w.level == endless) return never;
     time_point least = never;
@@ -199,6 +215,7 @@ class timer_wheel {
     }
   }
 
+  timer* lone_ = nullptr;  // one that was armed when there was no other is not in any slot until there is
   std::uint64_t base_ = 0;
   time_point earliest_ = never;  // no timer is earlier: what a busy loop asks each turn
   std::size_t size_ = 0;
