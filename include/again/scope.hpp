@@ -15,25 +15,24 @@
 /// - Cancellation: `request_stop`, or a stop request of the coroutine that joins, reaches all of them.
 /// - Lifetime: the destructor ends and destroys whatever has not been joined. The scope must not be moved.
 /// - Thread: everything on the scheduler's thread; `request_stop` from any.
-/// - Cost: one recycled block per spawned thing, freed when it finishes.
+/// - Cost: one recycled block for sixteen spawned tasks, freed when all of them have finished; sixteen bytes each.
 #pragma once
 
 #include <again/awaitable.hpp>
 #include <again/detail/child.hpp>
-#include <again/detail/frame_cache.hpp>
+#include <again/detail/child_blocks.hpp>
 #include <again/detail/maybe.hpp>
 #include <again/stop_token.hpp>
 
 #include <cstddef>
 #include <exception>
-#include <new>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
 
 namespace again::inline AGAIN_ABI {
 
-class scope {
+class scope : detail::child_blocks {
  public:
   /// On the loop that this thread is running, with no deadline; throws `std::logic_error` where there is none.
   scope() : scope{running()} {}
@@ -46,7 +45,7 @@ class scope {
   scope& operator=(const scope&) = delete;
   ~scope() {
     follow_.reset();
-    while (first_ != nullptr) first_->destroy(*first_);
+    end_all();
   }
 
   /// Starts it now.
@@ -54,15 +53,8 @@ class scope {
     using stored = std::decay_t<A>;
     static_assert(std::is_void_v<detail::child_result_t<stored>>,
                   "again::scope::spawn: a scope has nowhere to put the result; spawn a task<void> that looks at it");
-    void* const block = detail::frame_cache::allocate(sizeof(spawned<stored>));
-    spawned<stored>* s = nullptr;
-    try {
-      s = ::new (block) spawned<stored>{*this, std::forward<A>(awaited)};
-    } catch (...) {
-      detail::frame_cache::deallocate(block, sizeof(spawned<stored>));
-      throw;
-    }
-    if (s->awaited.start({&spawned<stored>::finished, s}, inner_)) spawned<stored>::finished(s);
+    seat<stored>& s = seated<stored>(std::forward<A>(awaited));
+    if (s.awaited.start({&finished<stored>, &s}, inner_)) finished<stored>(&s);
   }
 
   /// How many are running.
@@ -75,42 +67,13 @@ class scope {
   join_all join() noexcept;
 
  private:
-  struct node {
-    explicit node(scope& s, void (*d)(node&) noexcept) noexcept : owner{s}, destroy{d}, next{s.first_} {
-      if (next != nullptr) next->link = &next;
-      s.first_ = this;
-      ++s.size_;
-    }
-    node(const node&) = delete;
-    node& operator=(const node&) = delete;
-    ~node() {
-      *link = next;
-      if (next != nullptr) next->link = link;
-      --owner.size_;
-    }
-    scope& owner;
-    void (*destroy)(node&) noexcept;
-    node* next;
-    node** link = &owner.first_;
-  };
-
-  template <class A> struct spawned : node {
-    template <class From>
-    spawned(scope& s, From&& from)
-        : node{s, [](node& n) noexcept { end(static_cast<spawned&>(n)); }}, awaited{A(std::forward<From>(from))} {}
-    static void end(spawned& s) noexcept {
-      s.~spawned();
-      detail::frame_cache::deallocate(&s, sizeof(spawned));
-    }
-    static void finished(void* p) noexcept {
-      spawned& self = *static_cast<spawned*>(p);
-      scope& owner = self.owner;
-      if (std::exception_ptr e = self.awaited.exception()) owner.threw(std::move(e));
-      end(self);
-      owner.one_less();
-    }
-    detail::child<A> awaited;
-  };
+  template <class A> static void finished(void* p) noexcept {
+    seat<A>& s = *static_cast<seat<A>*>(p);
+    scope& owner = static_cast<scope&>(s.home->owner);
+    if (std::exception_ptr e = s.awaited.exception()) owner.threw(std::move(e));
+    end(s);
+    owner.one_less();
+  }
 
   struct forward_stop {
     inplace_stop_source* to;
@@ -133,8 +96,6 @@ class scope {
   inplace_stop_source stop_;
   detail::maybe<inplace_stop_callback<forward_stop>> follow_;
   context inner_;
-  node* first_ = nullptr;
-  std::size_t size_ = 0;
   std::exception_ptr thrown_;
   join_all* joining_ = nullptr;
 };

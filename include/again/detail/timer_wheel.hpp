@@ -47,9 +47,10 @@ class timer_wheel {
       return;
     }
     if (lone_ != nullptr) {
-      base_ = ticks(lone_->when < now ? lone_->when : now);
+      origin_ = lone_->when < now ? lone_->when : now;
+      base_ = 0;
       place(*std::exchange(lone_, nullptr));
-    } else if (ticks(when) < base_) [[unlikely]] {  // a clock that goes back
+    } else if (when < time_of(base_)) [[unlikely]] {  // a clock that goes back
       t.when = when = time_of(base_);
     }
     if (when < earliest_) earliest_ = when;
@@ -98,9 +99,9 @@ class timer_wheel {
         return t;
       }
       const std::uint64_t start = start_of(w);
-      if (start > ticks(now)) {
+      if (time_of(start) > now) {
         earliest_ = time_of(start);
-        if (ticks(now) > base_) base_ = ticks(now);  // nobody's slot changes by it
+        if (now > time_of(base_)) base_ = ticks(now);  // nobody's slot changes by it
         break;
       }
       base_ = start;
@@ -129,12 +130,15 @@ class timer_wheel {
     unsigned level, digit, strand;
   };
 
-  // In the order of time_points, the negative ones included.
-  static std::uint64_t ticks(time_point t) noexcept {
-    return static_cast<std::uint64_t>(t.time_since_epoch().count()) ^ (std::uint64_t{1} << 63);
+  // Counted from when the wheel was last put into use: waits that begin together and are of one length should not be on
+  // two levels because some round number of nanoseconds since the machine was started lies between their ends.
+  [[nodiscard]] std::uint64_t ticks(time_point t) const noexcept {
+    return static_cast<std::uint64_t>(t.time_since_epoch().count()) -
+           static_cast<std::uint64_t>(origin_.time_since_epoch().count());
   }
-  static time_point time_of(std::uint64_t t) noexcept {
-    return time_point{duration{static_cast<duration::rep>(t ^ (std::uint64_t{1} << 63))}};
+  [[nodiscard]] time_point time_of(std::uint64_t t) const noexcept {
+    return time_point{
+        duration{static_cast<duration::rep>(t + static_cast<std::uint64_t>(origin_.time_since_epoch().count()))}};
   }
   [[nodiscard]] where where_is(const timer& t) const noexcept {
     if (t.when == never) return {endless, 0, 0};
@@ -149,7 +153,8 @@ class timer_wheel {
   }
   // The first list in use: of the lowest slot on the lowest level.
   [[nodiscard]] where first() const noexcept {
-    const unsigned level = levels_ == 0 ? endless : static_cast<unsigned>(std::countr_zero(levels_));
+    if (levels_ == 0) return {endless, 0, 0};
+    const auto level = static_cast<unsigned>(std::countr_zero(levels_));
     const auto& used = used_[level];
     const unsigned digit = static_cast<unsigned>(std::countr_zero(used[0] | used[1] | used[2] | used[3]));
     unsigned strand = 0;
@@ -208,7 +213,10 @@ class timer_wheel {
         if (next == nullptr) continue;
         timer& t = *next;
         next = t.next;
-        __builtin_prefetch(next);
+        if (next != nullptr) {
+          __builtin_prefetch(next);
+          __builtin_prefetch(&next->link);  // the next cache line, often
+        }
         place(t);
         more = true;
       }
@@ -216,6 +224,7 @@ class timer_wheel {
   }
 
   timer* lone_ = nullptr;  // one that was armed when there was no other is not in any slot until there is
+  time_point origin_{};
   std::uint64_t base_ = 0;
   time_point earliest_ = never;  // no timer is earlier: what a busy loop asks each turn
   std::size_t size_ = 0;
