@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <again/scope.hpp>
 
+#include <again/random.hpp>
 #include <again/sleep.hpp>
 #include <again/sync_wait.hpp>
 #include <again/task.hpp>
@@ -12,6 +13,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <stdexcept>
@@ -203,6 +205,36 @@ TEST_CASE("what throws while it is spawned is not spawned") {
     co_await s.join();
   };
   w.run(body());
+}
+
+TEST_CASE("many of several types finish in any order, and make room for others") {
+  world w;
+  again::random_stream random{7};
+  int sum = 0;
+  const auto body = [&](bool all) -> task<std::size_t> {
+    again::scope s{co_await again::get_context()};
+    again_test::reset_most_live_blocks();
+    const std::size_t before = again_test::live_blocks();
+    for (int i = 0; i < 2'000; ++i) {
+      const auto d = std::chrono::milliseconds{random.bits() % 1'000};
+      if (i % 3 == 0) {
+        s.spawn([&sum, d] { return adds_after(d, sum, 1); });
+      } else if (i % 3 == 1) {
+        s.spawn([&sum, d, big = std::array<char, 300>{}] { return adds_after(d, sum, big[0] + 1); });
+      } else {
+        s.spawn(adds_after(d, sum, 1));
+      }
+      if (i % 10 == 0) (void)co_await again::sleep_for(5ms);
+    }
+    const std::size_t most = again_test::most_live_blocks() - before;
+    if (all) co_await s.join();
+    co_return most;
+  };
+  CHECK(w.run(body(true)) < 2'000);
+  CHECK(sum == 2'000);
+  (void)w.run(body(false));  // the scope's destructor finds them in blocks full and not
+  CHECK(sum < 4'000);
+  CHECK(w.loop.timers() == 0);
 }
 
 TEST_CASE("a hundred thousand short tasks pass through a scope in constant memory") {

@@ -164,6 +164,25 @@ TEST_CASE("those that never fire are never next, however many they are") {
   CHECK(q.faults == 0);
 }
 
+TEST_CASE("many that are close together and near do not make the loop wake for nothing") {
+  pair_of_queues q{200};
+  q.arm(q.timers[0], q.now);  // what the wheel counts from
+  q.arm(q.timers[1], q.now + 100ms);
+  CHECK(q.pop() == &q.timers[0]);
+  CHECK(q.pop() == nullptr);
+  q.now += 99'999us;  // inside the slot of those that follow
+  CHECK(q.pop() == nullptr);
+  for (std::size_t i = 2; i < 200; ++i) q.arm(q.timers[i], q.now + 1us + duration{i});
+  q.compare();
+  for (std::size_t i = 0; i < 199; ++i) {
+    while (q.wheel.next() > q.now) q.now = q.wheel.next();
+    q.compare();
+    q.pop();
+  }
+  CHECK(q.wheel.empty());
+  CHECK(q.faults == 0);
+}
+
 TEST_CASE("a clock that goes back delays, and does no other harm") {
   timer_wheel wheel;
   std::array<again::timer, 8> timers;

@@ -174,7 +174,7 @@ class timer_wheel {
     int seen = 0;
     for (const timer* t = list_at(w).head; t != nullptr; t = t->next) {
       if (t->when < least) least = t->when;
-      if (++seen == most_seen) return time_of(start_of(w));
+      if (++seen == most_seen) return time_of(start_of(w)) > earliest_ ? time_of(start_of(w)) : earliest_;
     }
     return least;
   }
