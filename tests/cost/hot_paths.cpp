@@ -189,7 +189,7 @@ constexpr std::array paths{
     path{"retry, success at the 4th attempt", &retried<no_clock, 3>, 0, 1196},
     path{"retry with bounds in time, success at once", &retried<bounded, 0>, 0, 455},
     path{"retry with bounds in time, 4th attempt", &retried<bounded, 3>, 0, 1436},
-    path{"timeout around a success", &timed, 0, 489},
+    path{"timeout around a success", &timed, 0, 462},
     path{"timeout around a retry, success at once", &timed_retry, 0, 642},
     path{"limit with a free slot around a success", &around<again::limiter, limited>, 0, 313},
     path{"guard around a success", &around<again::breaker, guarded>, 0, 326},
@@ -245,11 +245,11 @@ void check_sizes() {
   size("bytes of retry(policy, op) beyond policy and op",
        sizeof(again::retry_operation<counted_op>) - sizeof(again::policy) - sizeof(counted_op), 32);
   size("bytes of a retry in the awaiting frame", sizeof(run), 832);
-  size("bytes of task<int>'s promise", sizeof(again::detail::task_promise<int>), 72);
-  size("bytes of a sleep", sizeof(class again::sleep), 144);
+  size("bytes of task<int>'s promise", sizeof(again::detail::task_promise<int>), 64);
+  size("bytes of a sleep", sizeof(class again::sleep), 88);
   int failures = 0;
-  size("frame of a trivial task", frame_bytes([&] { return attempt(failures); }), 112);
-  size("frame of a task that sleeps", frame_bytes([] { return sleeper(); }), 288);
+  size("frame of a trivial task", frame_bytes([&] { return attempt(failures); }), 104);
+  size("frame of a task that sleeps", frame_bytes([] { return sleeper(); }), 216);
 }
 
 }  // namespace
