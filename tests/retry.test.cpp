@@ -553,7 +553,7 @@ TEST_CASE("an error that cannot be moved out of its attempt ends the retry with 
     throws = false;
     const auto op = [&]() -> task<fragile_outcome> {
       ++sends;
-      co_return fragile_outcome{again::unexpect};
+      co_return fragile_outcome{again::unexpect, fragile{}};
     };
     const again::policy p{.attempts = attempts, .backoff = again::constant(1s), .jitter = again::jitter::none};
     CHECK_THROWS_AS((void)w.run(again::retry(p, op).when([](const fragile&) { return throws = true; })),
