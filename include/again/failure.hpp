@@ -34,9 +34,8 @@ struct attempt_record {
   duration wait{};             ///< decided wait before the next attempt
 
   /// OpenTelemetry's `http.request.resend_count` (semantic conventions 1.23): absent on the first send, then 1, 2, …
-  template <class Int = int>  // always: a template costs nothing where it is not asked
-  constexpr std::optional<Int> resend_count() const noexcept {
-    return attempt > 1 ? std::optional<Int>{attempt - 1} : std::nullopt;
+  constexpr std::optional<int> resend_count() const noexcept {
+    return attempt > 1 ? std::optional{attempt - 1} : std::nullopt;
   }
 };
 

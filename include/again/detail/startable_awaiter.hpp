@@ -131,8 +131,37 @@ template <class S> class holding_awaiter : public basic_startable_awaiter<S> {
   S startable_;
 };
 
+/// One start of an operation of ours, held, in a coroutine that has a context: it never hops.
+template <class S> class context_awaiter {
+ public:
+  using native = void;
+  template <class Op> explicit context_awaiter(Op& op) : startable_(op()) {}
+  context_awaiter(const context_awaiter&) = delete;
+  context_awaiter& operator=(const context_awaiter&) = delete;
+  ~context_awaiter() = default;
+
+  static constexpr bool await_ready() noexcept { return false; }
+  template <context_provider Promise> bool await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
+    return !startable_.start({&resume_coroutine, awaiting.address()}, *awaiting.promise().context());
+  }
+  [[nodiscard]] typename S::result_type await_resume() { return startable_.take(); }
+  typename S::result_type await_resume()
+    requires S::may_be_ignored
+  {
+    return startable_.take();
+  }
+
+ private:
+  S startable_;
+};
+
 /// Awaitables whose awaiter is one of the above.
 template <class A>
 concept native_awaitable = requires { typename std::remove_cvref_t<decltype(get_awaiter(std::declval<A>()))>::native; };
+/// Those of them of which one start gives what awaiting them gives: the operations of the combinators.
+template <class A>
+concept native_operation = native_awaitable<A> && requires(std::remove_reference_t<A>& op) {
+  requires startable<std::remove_cvref_t<decltype(op())>>;
+};
 
 }  // namespace again::inline AGAIN_ABI::detail

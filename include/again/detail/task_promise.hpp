@@ -86,6 +86,8 @@ class task_promise_base : work {
   template <awaitable A> decltype(auto) await_transform(A&& operand) noexcept {
     if constexpr (native_awaitable<A&&> && startable<std::remove_cvref_t<A>>) {
       return direct_awaiter<std::remove_reference_t<A>>{operand};
+    } else if constexpr (native_operation<A&&>) {
+      return context_awaiter<std::remove_cvref_t<decltype(operand())>>{operand};
     } else if constexpr (native_awaitable<A&&>) {
       return static_cast<A&&>(operand);
     } else {
