@@ -54,7 +54,7 @@ class run_loop final : public scheduler {
   }
 
   /// Lets the workers of a transport run this loop while its own thread sleeps: whoever brings a finished send goes on with the
-  /// coroutine that awaits it, instead of waking a thread for that and being woken for the next send: a third less processor
+  /// coroutine that awaits it, instead of waking a thread for that and being woken for the next send: a tenth less processor
   /// time for a small request. Still one thread at a time runs it, so that coroutines need no locks; but which one changes
   /// at every await, so do not count on thread-local state, and a coroutine that computes for long keeps a worker from sending.
   /// Set it before the loop runs. No effect under a pretend clock.
