@@ -67,7 +67,8 @@ template <class S> class basic_startable_awaiter {
   static constexpr bool await_ready() noexcept { return false; }
 
  protected:
-  template <class Promise> bool suspend(S& s, std::coroutine_handle<Promise> awaiting) noexcept {
+  template <class Promise>
+  bool suspend(S& s, std::coroutine_handle<Promise> awaiting) noexcept(context_provider<Promise>) {
     const continuation k{&resume_coroutine, awaiting.address()};
     if constexpr (context_provider<Promise>) {
       return !s.start(k, *awaiting.promise().context());
@@ -77,7 +78,8 @@ template <class S> class basic_startable_awaiter {
   }
 
  private:
-  template <class Promise> bool suspend_without_context(S& s, continuation k) noexcept {
+  // Throws where there is no memory for the way: the coroutine has it from its co_await.
+  template <class Promise> bool suspend_without_context(S& s, continuation k) {
     scheduler* home = nullptr;
     if constexpr (requires { s.own_scheduler(); }) {
       home = s.own_scheduler();
@@ -103,7 +105,8 @@ template <class S> class basic_startable_awaiter {
 template <class S> class startable_awaiter : public basic_startable_awaiter<S> {
  public:
   explicit startable_awaiter(S& s) noexcept : startable_{s} {}
-  template <class Promise> bool await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> awaiting) noexcept(context_provider<Promise>) {
     return this->suspend(startable_, awaiting);
   }
   [[nodiscard]] typename S::result_type await_resume() { return startable_.take(); }
@@ -117,7 +120,8 @@ template <class S> class holding_awaiter : public basic_startable_awaiter<S> {
  public:
   template <class... From> explicit holding_awaiter(std::in_place_t, From&&... from)
       : startable_(std::forward<From>(from)...) {}
-  template <class Promise> bool await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> awaiting) noexcept(context_provider<Promise>) {
     return this->suspend(startable_, awaiting);
   }
   [[nodiscard]] typename S::result_type await_resume() { return startable_.take(); }

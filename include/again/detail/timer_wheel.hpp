@@ -215,7 +215,7 @@ class timer_wheel {
         next = t.next;
         if (next != nullptr) {
           __builtin_prefetch(next);
-          __builtin_prefetch(&next->link);  // the next cache line, often
+          __builtin_prefetch(static_cast<const void*>(&next->link));  // the next cache line, often
         }
         place(t);
         more = true;
