@@ -111,6 +111,55 @@ def goals(topics):
     return "\n".join(lines)
 
 
+# What stands in the way of a goal, by topic and the beginnings of its text.
+OBSTACLES = [
+    ("retry", ("success at the 4th attempt",),
+     "A failed attempt is classified, written into the trace, and its error kept until the next one begins; the loop by hand throws all "
+     "of that away. And the loop of a retry is compiled once for all operations: that halves the code of each, and costs some calls."),
+    ("retry", ("success at once",),
+     "What retry adds to a bare await is two nanoseconds with g++, where runs lie on both sides of the goal, and five with clang, whose "
+     "bare await and loop by hand are faster."),
+    ("retry", ("catching",), "Nearly all of it is the unwinder's, in both."),
+    ("combinators", ("retry.observe",),
+     "An observer is told how long the attempt took: two readings of the clock, which alone are more than the goal."),
+    ("combinators", ("timeout", "guard", "rate"),
+     "A reading of the clock is half of it or more (see *steady_clock::now, twice*); the rest is the context that the attempt is given, with "
+     "its own stop source and deadline, or the lock-free state that is shared with other threads."),
+    ("combinators", ("retry.budget", "retry.breaker", "limit"),
+     "What is shared between threads takes locked instructions, about 5 ns each, and what forgets by time a reading of the clock."),
+    ("combinators", ("retry around retry",), "Two state machines in one frame, each with its copy of a policy."),
+    ("timers", ("",), "The frame of a sleeping coroutine, which the compiler lays out."),
+    ("http", ("16 in flight: CPU with", "64 in flight: CPU with"),
+     "Noise: the two differ by some 300 of more than 50 000 instructions, and the machine's rounds by several percent."),
+    ("http", ("16 in flight:", "64 in flight:"),
+     "An answer crosses from a worker's thread to the loop's, and the next send back. A loop that is lent (`run_loop::lend`) saves both ways."),
+    ("http", ("",), "Noise of a machine on which client and server share two processors: other runs are on the other side of the goal."),
+    ("sink", ("",),
+     "An event takes its place in the order of its key, and its result is recorded: about a microsecond. The rounds differ by several percent."),
+    ("include-cost", ("",),
+     "Beyond durations and clocks it takes `<string>`, which the standard's exceptions need, and `<vector>` and `<variant>`, which `when_all` "
+     "and `when_any` have in their interface; the rest is our own templates. Only modules or precompiled headers would remove that."),
+    ("binary-size", ("",),
+     "Starting an attempt, looking at its result and making the failure depend on the types; all else is compiled once."),
+]
+
+
+def obstacles(topics):
+    found = {}
+    for topic, t in topics.items():
+        for g in t["goal"]:
+            if g["met"]:
+                continue
+            why = next((o[2] for o in OBSTACLES if o[0] == topic and g["text"].startswith(o[1])), None)
+            if why is None:
+                sys.exit(f"page.py: OBSTACLES says nothing of the missed goal '{topic}: {g['text']}'")
+            found.setdefault((topic, why), []).append(g["text"])
+    if not found:
+        return ""
+    return "\nWhat stands in the way of those missed:\n\n" + "\n".join(
+        f"- {topic}, *{'*, *'.join(texts)}*: {why}" for (topic, why), texts in found.items()) + "\n"
+
+
 def peers_that_win(topics):
     """Every case that is cheaper than the first of ours in its group, and not only by noise."""
     lines = []
@@ -169,9 +218,9 @@ instructions under callgrind, in every test run with g++ 12.
 ## Goals
 
 {goals(first)}
-"""]
+{obstacles(first)}"""]
     for path, other in zip(paths[1:], runs[1:]):
-        text.append(f"### {os.path.basename(path)}: {machine(next(iter(other.values()))['run'])}\n\n{goals(other)}\n")
+        text.append(f"### {os.path.basename(path)}: {machine(next(iter(other.values()))['run'])}\n\n{goals(other)}\n{obstacles(other)}")
     text.append(f"""## Where a peer wins
 
 {peers_that_win(first)}

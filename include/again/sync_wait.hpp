@@ -10,6 +10,7 @@
 ///
 /// - Gives the result, or rethrows the exception, of the awaited thing. Any awaitable will do.
 /// - Throws `std::logic_error` if nothing is left that could ever finish it, which only pretend time can know.
+/// - Cost: a loop of its own takes 40 KiB of stack, of which it touches what it needs.
 /// - Blocks the calling thread. May be nested, though a coroutine that blocks its loop's thread stops the loop's others.
 #pragma once
 
