@@ -9,14 +9,12 @@
 #include <again/sync_wait.hpp>
 #include <again/task.hpp>
 #include <again/this_context.hpp>
-#include <again/timeout.hpp>
 #include <again/when_all.hpp>
 
 #include "support/misbehaving_server.hpp"
 
 #include <doctest/doctest.h>
 
-#include <memory>
 #include <optional>
 #include <set>
 #include <string>

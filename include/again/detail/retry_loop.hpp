@@ -110,7 +110,7 @@ class retry_loop : protected retry_core {
     return outcomes::threw;
   }
 
-  // All of the failure but its error. Throws what the attempt threw.
+  // All of the failure but its error.
   [[gnu::noinline]] void close(stop_reason& reason, int& attempts, duration& elapsed, reach& farthest,
                                attempt_trace& trace) {
     reason = rest_.reason;
@@ -119,6 +119,7 @@ class retry_loop : protected retry_core {
     farthest = rest_.farthest;
     trace = rest_.trace;
   }
+  // What the attempt threw, if it threw.
   [[gnu::noinline]] void rethrow() const {
     if (phase_ == phases::threw) std::rethrow_exception(rest_.thrown);
   }
