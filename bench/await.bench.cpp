@@ -2,8 +2,8 @@
 // What one `co_await` of a trivial lazy task costs, and a chain of them.
 #include "harness.hpp"
 
-#include <again/sync_wait.hpp>
-#include <again/task.hpp>
+#include <again/coro/sync_wait.hpp>
+#include <again/coro/task.hpp>
 
 #include <coroutine>
 #include <exception>

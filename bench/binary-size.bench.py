@@ -14,8 +14,8 @@ suite = Suite("binary-size")
 
 COMMON = """
 #include <again/retry.hpp>
-#include <again/sync_wait.hpp>
-#include <again/task.hpp>
+#include <again/coro/sync_wait.hpp>
+#include <again/coro/task.hpp>
 using namespace std::chrono_literals;
 struct error {
   int code;
@@ -48,9 +48,9 @@ template <int I> again::task<int> one(int x) {
 }""",
     # What a policy with backoff, jitter, timeouts and a deadline does, by hand.
     "loop by hand with waits and a deadline": """
-#include <again/random.hpp>
-#include <again/sleep.hpp>
-#include <again/this_context.hpp>
+#include <again/core/random.hpp>
+#include <again/coro/sleep.hpp>
+#include <again/coro/this_context.hpp>
 template <int I> again::task<int> one(int x) {
   const auto start = std::chrono::steady_clock::now();
   again::random_stream random{again::fresh_seed()};

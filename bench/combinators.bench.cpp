@@ -7,12 +7,12 @@
 #include <chrono>
 #include <utility>
 
-#if __has_include(<again/budget.hpp>) && __has_include(<again/guard.hpp>) && __has_include(<again/limit.hpp>) && __has_include(<again/rate.hpp>)
-#include <again/breaker.hpp>
-#include <again/budget.hpp>
-#include <again/guard.hpp>
-#include <again/limit.hpp>
-#include <again/rate.hpp>
+#if __has_include(<again/protection/budget.hpp>) && __has_include(<again/protection/guard.hpp>) && __has_include(<again/protection/limit.hpp>) && __has_include(<again/protection/rate.hpp>)
+#include <again/protection/breaker.hpp>
+#include <again/protection/budget.hpp>
+#include <again/protection/guard.hpp>
+#include <again/protection/limit.hpp>
+#include <again/protection/rate.hpp>
 #define BENCH_PROTECTION 1
 #endif
 

@@ -15,8 +15,8 @@ suite = Suite("include-cost")
 HEADERS = [  # shown as, text, in the quick form too
     ("<chrono>", "#include <chrono>", True),
     ("<coroutine> <expected>", "#include <coroutine>\n#include <expected>", False),
-    ("again/policy.hpp", "#include <again/policy.hpp>", False),
-    ("again/task.hpp", "#include <again/task.hpp>", False),
+    ("again/policy/policy.hpp", "#include <again/policy/policy.hpp>", False),
+    ("again/coro/task.hpp", "#include <again/coro/task.hpp>", False),
     ("again/retry.hpp", "#include <again/retry.hpp>", True),
     ("again/again.hpp", "#include <again/again.hpp>", True),
     ("<chrono> again/retry.hpp", "#include <chrono>\n#include <again/retry.hpp>", False),

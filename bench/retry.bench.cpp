@@ -2,10 +2,10 @@
 // What `retry` costs beside the loop that one would write by hand in the same coroutine type, and beside the bare await.
 #include "harness.hpp"
 
-#include <again/expected.hpp>
+#include <again/core/expected.hpp>
 #include <again/retry.hpp>
-#include <again/sync_wait.hpp>
-#include <again/task.hpp>
+#include <again/coro/sync_wait.hpp>
+#include <again/coro/task.hpp>
 
 #include <exception>
 #include <future>

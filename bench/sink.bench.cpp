@@ -5,11 +5,11 @@
 
 #include <again/http.hpp>
 #include <again/retry.hpp>
-#include <again/scope.hpp>
+#include <again/coro/scope.hpp>
 #include <again/sink.hpp>
-#include <again/sync_wait.hpp>
-#include <again/task.hpp>
-#include <again/this_context.hpp>
+#include <again/coro/sync_wait.hpp>
+#include <again/coro/task.hpp>
+#include <again/coro/this_context.hpp>
 
 #include <csignal>
 #include <memory>

@@ -2,11 +2,11 @@
 // A million waits at once on one thread, and what a timeout costs that is armed and taken back.
 #include "harness.hpp"
 
-#include <again/scope.hpp>
-#include <again/sleep.hpp>
-#include <again/sync_wait.hpp>
-#include <again/task.hpp>
-#include <again/this_context.hpp>
+#include <again/coro/scope.hpp>
+#include <again/coro/sleep.hpp>
+#include <again/coro/sync_wait.hpp>
+#include <again/coro/task.hpp>
+#include <again/coro/this_context.hpp>
 
 #include <chrono>
 #include <memory>

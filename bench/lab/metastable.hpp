@@ -6,20 +6,20 @@
 /// seconds the server stands still. The question is what happens afterwards.
 #pragma once
 
-#include <again/breaker.hpp>
-#include <again/budget.hpp>
-#include <again/guard.hpp>
-#include <again/hedge.hpp>
-#include <again/resilient.hpp>
+#include <again/protection/breaker.hpp>
+#include <again/protection/budget.hpp>
+#include <again/protection/guard.hpp>
+#include <again/protection/hedge.hpp>
+#include <again/protection/resilient.hpp>
 #include <again/retry.hpp>
-#include <again/run_loop.hpp>
-#include <again/scope.hpp>
-#include <again/sleep.hpp>
-#include <again/sync_wait.hpp>
-#include <again/task.hpp>
-#include <again/this_context.hpp>
-#include <again/timeout.hpp>
-#include <again/virtual_clock.hpp>
+#include <again/coro/run_loop.hpp>
+#include <again/coro/scope.hpp>
+#include <again/coro/sleep.hpp>
+#include <again/coro/sync_wait.hpp>
+#include <again/coro/task.hpp>
+#include <again/coro/this_context.hpp>
+#include <again/retry/timeout.hpp>
+#include <again/coro/virtual_clock.hpp>
 
 #include <array>
 #include <cmath>

@@ -6,13 +6,13 @@
 #pragma once
 
 #include <again/retry.hpp>
-#include <again/run_loop.hpp>
-#include <again/scope.hpp>
-#include <again/sleep.hpp>
-#include <again/sync_wait.hpp>
-#include <again/task.hpp>
-#include <again/this_context.hpp>
-#include <again/virtual_clock.hpp>
+#include <again/coro/run_loop.hpp>
+#include <again/coro/scope.hpp>
+#include <again/coro/sleep.hpp>
+#include <again/coro/sync_wait.hpp>
+#include <again/coro/task.hpp>
+#include <again/coro/this_context.hpp>
+#include <again/coro/virtual_clock.hpp>
 
 #include <algorithm>
 #include <array>

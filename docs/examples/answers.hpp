@@ -5,7 +5,7 @@
 #include "options.hpp"
 #include "outcome.hpp"
 
-#include <again/delivery.hpp>
+#include <again/sink/delivery.hpp>
 
 #include <algorithm>
 #include <chrono>

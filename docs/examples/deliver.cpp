@@ -12,9 +12,9 @@
 #include "stop_wait.hpp"
 
 #include <again/again.hpp>
-#include <again/dead_letters.hpp>
-#include <again/delivery_log.hpp>
-#include <again/explain.hpp>
+#include <again/sink/dead_letters.hpp>
+#include <again/sink/delivery_log.hpp>
+#include <again/policy/explain.hpp>
 #include <again/format.hpp>
 #include <again/metrics.hpp>
 #include <again/sink.hpp>

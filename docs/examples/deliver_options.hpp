@@ -4,9 +4,9 @@
 
 #include "retry_options.hpp"
 
-#include <again/delivery_log.hpp>
+#include <again/sink/delivery_log.hpp>
 #include <again/http.hpp>
-#include <again/sink_options.hpp>
+#include <again/sink/options.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

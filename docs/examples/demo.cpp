@@ -9,7 +9,7 @@
 #include "support/misbehaving_server.hpp"
 
 #include <again/again.hpp>
-#include <again/explain.hpp>
+#include <again/policy/explain.hpp>
 #include <again/format.hpp>
 #include <again/sink.hpp>
 

@@ -2,7 +2,7 @@
 // One event: a line of JSON, and what is needed to deliver it.
 #pragma once
 
-#include <again/expected.hpp>
+#include <again/core/expected.hpp>
 #include <again/http/idempotency.hpp>
 
 #include <nlohmann/json.hpp>

@@ -2,8 +2,8 @@
 // Lines of a file or pipe for coroutines: read on a thread of its own, a bounded number ahead, with a bound on their length.
 #pragma once
 
-#include <again/awaitable.hpp>
-#include <again/run_loop.hpp>
+#include <again/coro/awaitable.hpp>
+#include <again/coro/run_loop.hpp>
 
 #include <atomic>
 #include <cerrno>

@@ -4,7 +4,7 @@
 
 #include "streams.hpp"
 
-#include <again/clock.hpp>
+#include <again/core/clock.hpp>
 
 #include <fmt/format.h>
 

@@ -2,9 +2,9 @@
 // What became of one send or delivery, and how it is written as JSON.
 #pragma once
 
-#include <again/delivery.hpp>
-#include <again/expected.hpp>
-#include <again/failure.hpp>
+#include <again/sink/delivery.hpp>
+#include <again/core/expected.hpp>
+#include <again/policy/failure.hpp>
 #include <again/http/error.hpp>
 #include <again/http/message.hpp>
 

@@ -4,7 +4,7 @@
 
 #include "event.hpp"
 
-#include <again/dead_letters.hpp>
+#include <again/sink/dead_letters.hpp>
 
 #include <nlohmann/json.hpp>
 

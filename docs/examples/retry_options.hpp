@@ -6,7 +6,7 @@
 
 #include <again/http/client.hpp>
 #include <again/http/presets.hpp>
-#include <again/policy.hpp>
+#include <again/policy/policy.hpp>
 
 #include <algorithm>
 #include <chrono>

@@ -8,7 +8,7 @@
 #include <again/http/error.hpp>
 #include <again/http/error_kind.hpp>
 #include <again/http/headers.hpp>
-#include <again/http/httplib.hpp>
+#include <again/httplib/transport.hpp>
 #include <again/http/idempotency.hpp>
 #include <again/http/invalid.hpp>
 #include <again/http/message.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The version, as one comparable number: major * 10000 + minor * 100 + patch.
+/// The face of `core/version.hpp`: the version as a number that the preprocessor can compare.
 #pragma once
 
-#define AGAIN_VERSION 100
+#include <again/core/version.hpp>

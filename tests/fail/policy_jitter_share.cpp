@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: jitter_share_must_be_between_0_and_1
-#include <again/policy.hpp>
+#include <again/policy/policy.hpp>
 
 using namespace std::chrono_literals;
 

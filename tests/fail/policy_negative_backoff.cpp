@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: backoff_must_not_be_negative
-#include <again/policy.hpp>
+#include <again/policy/policy.hpp>
 
 using namespace std::chrono_literals;
 

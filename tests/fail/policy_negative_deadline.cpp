@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: deadline_must_be_positive
-#include <again/policy.hpp>
+#include <again/policy/policy.hpp>
 
 using namespace std::chrono_literals;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: backoff_factor_must_be_at_least_1
-#include <again/policy.hpp>
+#include <again/policy/policy.hpp>
 
 using namespace std::chrono_literals;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: unlimited_attempts_need_a_backoff
-#include <again/policy.hpp>
+#include <again/policy/policy.hpp>
 
 using namespace std::chrono_literals;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: nodiscard
-#include <again/sync_wait.hpp>
-#include <again/task.hpp>
+#include <again/coro/sync_wait.hpp>
+#include <again/coro/task.hpp>
 
 again::task<again::expected<int, char>> load(int);
 void f() { again::sync_wait(load(1)); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: nodiscard
-#include <again/task.hpp>
-#include <again/when_all.hpp>
+#include <again/coro/task.hpp>
+#include <again/coro/when_all.hpp>
 
 again::task<> nothing();
 again::task<> f() {

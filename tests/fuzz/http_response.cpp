@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Any bytes as an answer: it is the same in one piece and in many, never more than its limit, and its headers are of one line each.
-#include <again/http/detail/response_reader.hpp>
+#include <again/httplib/detail/response_parser.hpp>
 
 #include <algorithm>
 #include <cstddef>

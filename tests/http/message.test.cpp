@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <again/http/message.hpp>
-#include <again/verdict.hpp>
+#include <again/policy/verdict.hpp>
 
 #include <doctest/doctest.h>
 

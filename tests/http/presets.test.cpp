@@ -3,7 +3,7 @@
 // turned into the outcome that a faultless transport would report, and the number of sends and the waits must come out.
 #include <again/http/presets.hpp>
 
-#include <again/decide.hpp>
+#include <again/policy/decide.hpp>
 #include <again/http/error.hpp>
 
 #include <doctest/doctest.h>

@@ -3,12 +3,12 @@
 #include <again/http/client.hpp>
 
 #include <again/retry.hpp>
-#include <again/run_loop.hpp>
-#include <again/sleep.hpp>
-#include <again/sync_wait.hpp>
-#include <again/task.hpp>
-#include <again/virtual_clock.hpp>
-#include <again/when_all.hpp>
+#include <again/coro/run_loop.hpp>
+#include <again/coro/sleep.hpp>
+#include <again/coro/sync_wait.hpp>
+#include <again/coro/task.hpp>
+#include <again/coro/virtual_clock.hpp>
+#include <again/coro/when_all.hpp>
 
 #include "support/misbehaving_server.hpp"
 #include "support/nginx.hpp"

@@ -5,8 +5,8 @@
 #include "all_headers.hpp"
 
 #include <again/retry.hpp>
-#include <again/sync_wait.hpp>
-#include <again/task.hpp>
+#include <again/coro/sync_wait.hpp>
+#include <again/coro/task.hpp>
 
 using validate_function = std::optional<again::policy_rule>(const again::policy&) noexcept;
 validate_function* the_other_validate();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <again/awaitable.hpp>
-#include <again/task.hpp>
+#include <again/coro/awaitable.hpp>
+#include <again/coro/task.hpp>
 
 #include <coroutine>
 #include <string>

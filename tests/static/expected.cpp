@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <again/expected.hpp>
+#include <again/core/expected.hpp>
 
 #include <string>
 #include <type_traits>

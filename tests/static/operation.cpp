@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <again/operation.hpp>
-#include <again/task.hpp>
+#include <again/coro/operation.hpp>
+#include <again/coro/task.hpp>
 
 #include <exception>
 #include <type_traits>

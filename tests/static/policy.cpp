@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <again/policy.hpp>
+#include <again/policy/policy.hpp>
 
 #include <type_traits>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <again/verdict.hpp>
+#include <again/policy/verdict.hpp>
 
 namespace theirs {
 

@@ -3,7 +3,7 @@
 /// Functions as nodes of a scheduler.
 #pragma once
 
-#include <again/scheduler.hpp>
+#include <again/coro/scheduler.hpp>
 
 #include <functional>
 #include <utility>

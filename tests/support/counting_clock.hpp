@@ -3,7 +3,7 @@
 /// Pretend time that counts how often it is read.
 #pragma once
 
-#include <again/clock.hpp>
+#include <again/core/clock.hpp>
 
 namespace again_test {
 

@@ -4,8 +4,8 @@
 #pragma once
 
 #include <again/http/transport.hpp>
-#include <again/scheduler.hpp>
-#include <again/stop_token.hpp>
+#include <again/coro/scheduler.hpp>
+#include <again/core/stop_token.hpp>
 
 #include <exception>
 #include <functional>

@@ -3,11 +3,11 @@
 /// An error type whose verdict is what the test says, and pretend time to run in.
 #pragma once
 
-#include <again/expected.hpp>
-#include <again/run_loop.hpp>
-#include <again/sync_wait.hpp>
-#include <again/verdict.hpp>
-#include <again/virtual_clock.hpp>
+#include <again/core/expected.hpp>
+#include <again/coro/run_loop.hpp>
+#include <again/coro/sync_wait.hpp>
+#include <again/policy/verdict.hpp>
+#include <again/coro/virtual_clock.hpp>
 
 #include <utility>
 

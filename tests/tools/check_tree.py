@@ -1,36 +1,42 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What the compiler cannot see: floors and circles of the includes, lists against files, house rules of each header.
+"""What the compiler cannot see: the order of the folders, circles of includes, lists against files, house rules of each header.
 
-    check_tree.py [ROOT]     prints one sentence per fault; exit 1 if there is any
+    check_tree.py [ROOT]     prints one sentence per fault: the rule that is broken and where the code belongs; exit 1 if any
     check_tree.py --self-test
+
+The rules are those of docs/architecture.md. They follow from the folders: a new header needs no new line here, only a new
+folder does.
 """
 import os
 import re
 import sys
 import tempfile
 
-# A public header's floor (docs/design.md). A new header is a new word here: decide where it stands before writing it.
-# detail/ headers have no floor of their own: they may be used by, and include, what their users may.
-FLOORS = [
-    "expected stop_reason clock random version",
-    "backoff jitter policy verdict decide explain failure trace budget breaker latency",
-    "awaitable context task sync_wait when_all when_any scope scheduler run_loop virtual_clock stop_token sleep "
-    "this_context resume_on operation",
-    "retry timeout adaptive_rate live_policy hedge fallback guard limit rate repeatable observe catching nested pipe resilient reconfigure chaos "
-    "testing again",
-    "http/message",  # and every other http/… that is not named below
-    "http/httplib http/client http/redirect http/resolve http/curl format metrics delivery dead_letters delivery_log "
-    "sink_options sink http",
-]
-FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
-HTTP_FLOOR = 4  # of every other header of http/
-UMBRELLAS = {"again", "http"}  # nothing of their own to test
+# folder -> the folders below it that it may include. "core<policy<coro<combinator<retry<protection" is one line of descent; the
+# others join what they name.
+LINE = ["core", "policy", "coro", "combinator", "retry", "protection"]
+SEES = {folder: set(LINE[:place]) for place, folder in enumerate(LINE)}
+SEES["testing"] = set(LINE)
+SEES["http"] = {"core", "policy", "coro"}  # never retry: an error knows what is worth another attempt, not who attempts
+SEES["httplib"] = SEES["http"] | {"http"}
+SEES["metrics"] = set(LINE)
+SEES["sink"] = set(LINE) | {"http", "httplib", "metrics"}
+SEES["format"] = set(LINE) | {"http"}
+LIGHT = set(LINE) | {"testing", "metrics"}  # what again.hpp brings is kept light for everyone
 
-# include -> the headers that may have it (a path prefix below include/again); floors 0-3 are kept light for everyone.
+# X/detail/ is used by X alone. The exceptions, each with its reason:
+SHARED_DETAIL = {
+    "core/detail/": "the replacements of the standard library's parts are for every folder",
+    "coro/detail/attempt": "every combinator holds one start of its operation in it",
+    "coro/detail/run_on": "what `.on(scheduler)` of a combinator returns",
+    "http/detail/chars": "a transport reads bytes by the grammar that http/ has",
+}
+
+# include -> the folders that may have it: a dependency stands at the edge.
 EDGE_INCLUDES = {
-    "httplib.h": ("http/httplib", "detail/http", "http/detail"),
-    "fmt/": ("format", "detail/format", "metrics", "detail/metrics", "sink", "detail/sink"),
+    "httplib.h": {"httplib"},
+    "fmt/": {"format"},
 }
 HEAVY = {"random", "iostream", "regex", "iomanip", "sstream", "fstream", "filesystem", "future"}
 MAX_LINES = 400
@@ -55,12 +61,16 @@ def name_of(header):  # include/again/http/error.hpp -> http/error
     return header[len("include/again/"):-len(".hpp")]
 
 
-def floor_of(name):
-    return FLOOR.get(name, HTTP_FLOOR if name.startswith("http/") else None)
+def folder_of(name):  # http/detail/chars -> http; a face has none
+    return name.split("/")[0] if "/" in name else ""
 
 
 def is_detail(name):
     return "detail" in name.split("/")
+
+
+def is_face(name):
+    return "/" not in name
 
 
 def listed(root, build_file, pattern):
@@ -84,21 +94,37 @@ def compare_list(root, build_file, pattern, on_disk, what):
 
 
 def check_lists(root, headers):
-    faults = compare_list(root, "include/meson.build", r"'(again/[^']+\.hpp)'",
-                          [h[len("include/"):] for h in headers], "headers")
+    """Every header and test is in the list of its own folder's meson.build."""
+    faults = []
+    on_disk = {h[len("include/"):] for h in headers}
+    folders = {os.path.dirname(h).replace("/detail", "") for h in headers}
+    folders |= {os.path.dirname(b) for b in files_below(root, "include/again", "meson.build")}
+    for folder in sorted(folders):
+        here = [h for h in on_disk if os.path.dirname("include/" + h).replace("/detail", "") == folder]
+        faults += compare_list(root, folder + "/meson.build", r"'(again/[^']+\.hpp)'", here, "headers")
     tests = [t[len("tests/"):] for t in files_below(root, "tests", ".test.cpp")]
-    own_list = [t for t in tests if os.path.basename(t) in  # a folder may have a list and a program of its own
-                listed(root, os.path.join("tests", os.path.dirname(t), "meson.build"), r"'([^'/]+\.test\.cpp)'")
-                and os.path.dirname(t)]
-    faults += compare_list(root, "tests/meson.build", r"'([^']+\.test\.cpp)'",
-                           [t for t in tests if t not in own_list], "tests")
+    build_files = [b for b in files_below(root, "tests", "meson.build")]
+    in_lists = {}
+    for build_file in build_files:
+        for name in listed(root, build_file, r"'([^']+\.test\.cpp)'"):
+            whole = name if "/" in name else os.path.join(os.path.relpath(os.path.dirname(build_file), "tests"), name)
+            in_lists.setdefault(whole, []).append(build_file)
+    for test in tests:
+        if test not in in_lists:
+            folder = os.path.dirname(test).replace("/detail", "")
+            faults.append(f"tests/{folder}/meson.build: {test} exists but is not in the list of tests".replace("//", "/"))
+    for test, where in sorted(in_lists.items()):
+        if test not in tests:
+            faults.append(f"{where[0]}: {test} is in the list of tests but does not exist")
+        if len(where) > 1:
+            faults.append(f"{where[0]}: {test} is listed twice")
     statics = [os.path.basename(t) for t in files_below(root, "tests/static", ".cpp")]
     faults += compare_list(root, "tests/static/meson.build", r"'([^'./]+\.cpp)'", statics, "static tests")
     examples = [os.path.relpath(e, "docs/examples") for e in files_below(root, "docs/examples", ".cpp")]
     faults += compare_list(root, "docs/examples/meson.build", r"'([^']+\.cpp)'", examples, "examples")
     for header in headers:
         name = name_of(header)
-        if not is_detail(name) and name not in UMBRELLAS and name + ".test.cpp" not in tests:
+        if not is_detail(name) and not is_face(name) and name + ".test.cpp" not in tests:
             faults.append(f"{header}: has no tests/{name}.test.cpp")
     return faults
 
@@ -119,58 +145,54 @@ def check_header(header, text):
             faults.append(f'{header}: includes "{target}"; write <again/…>')
         for edge, allowed in EDGE_INCLUDES.items():
             if (target == edge or (edge.endswith("/") and target.startswith(edge))) and \
-                    not name_of(header).startswith(allowed):
-                faults.append(f"{header}: includes <{target}>, which only {', '.join(allowed)}… may")
+                    folder_of(name_of(header)) not in allowed:
+                faults.append(f"{header}: includes <{target}>, which only {', '.join(sorted(allowed))}/ may: a dependency stands "
+                              f"at the edge; move what needs it there")
+    if is_face(name_of(header)):
+        for number, line in enumerate(lines, 1):
+            if line and not line.startswith(("//", "#include <again/", "#pragma once")):
+                faults.append(f"{header}:{number}: a face holds includes only; move the rest into a folder")
+                break
     return faults
 
 
-def check_floors(headers, texts):
-    """Each public header, followed through detail/ headers, sees only lower floors or its own; and no circle."""
+def check_order(headers, texts):
+    """The includes follow the order of the folders, and there is no circle."""
     faults = []
     graph = {name_of(h): [t[len("again/"):-len(".hpp")] for q, t in INCLUDE.findall(texts[h])
                           if t.startswith("again/") and t.endswith(".hpp")] for h in headers}
-    plain = {name_of(h): [t for q, t in INCLUDE.findall(texts[h])] for h in headers}
-    for name, targets in graph.items():
-        for target in targets:
-            if target not in graph:
-                faults.append(f"include/again/{name}.hpp: includes <again/{target}.hpp>, which does not exist")
-        if not is_detail(name) and floor_of(name) is None:
-            faults.append(f"include/again/{name}.hpp: stands on no floor; name it in tests/tools/check_tree.py")
-
-    for name in graph:
-        floor = floor_of(name)
-        if is_detail(name) or floor is None:
+    for name, targets in sorted(graph.items()):
+        header, folder = f"include/again/{name}.hpp", folder_of(name)
+        if folder and folder not in SEES:
+            faults.append(f"{header}: the folder {folder}/ has no place in the order; give it one in SEES of tests/tools/check_tree.py")
             continue
-        seen, todo = set(), [(name, name)]
-        while todo:
-            at, path = todo.pop()
-            if floor <= 3:
-                for target in plain[at]:
-                    if target in HEAVY:
-                        faults.append(f"include/again/{at}.hpp: <{target}> is too heavy for floor {floor} ({path})")
-            for target in graph[at]:
-                if target in seen or target not in graph:
-                    continue
-                seen.add(target)
-                step = f"{path} -> {target}"
-                if is_detail(target):
-                    todo.append((target, step))
-                elif (floor_of(target) or 0) > floor:
-                    faults.append(f"include/again/{name}.hpp: floor {floor} includes floor {floor_of(target)}: {step}")
-
-    # A detail header included after a header's last declaration is that header's own second half, and may need the first.
-    halves = {name_of(h): [t[len("again/"):-len(".hpp")] for q, t in INCLUDE.findall(texts[h].rpartition("}  // namespace")[2])]
-              for h in headers if "}  // namespace" in texts[h]}
+        if folder in LIGHT:
+            for _, target in INCLUDE.findall(texts[header]):
+                if target in HEAVY:
+                    faults.append(f"{header}: <{target}> is too heavy for {folder}/, which again.hpp brings to everyone")
+        for target in targets:
+            other = folder_of(target)
+            if target not in graph:
+                faults.append(f"{header}: includes <again/{target}.hpp>, which does not exist")
+            elif not folder:
+                pass  # a face may include anything
+            elif is_face(target):
+                faults.append(f"{header}: includes the face <again/{target}.hpp>; faces are for users: include what stands in {target}/")
+            elif other != folder and other not in SEES[folder]:
+                users = [f for f in SEES if {folder, other} <= SEES[f]]
+                up = f"what needs both belongs to {', '.join(users)}/" if users else "nothing may see both"
+                faults.append(f"{header}: {folder}/ may not see {other}/ (it includes <again/{target}.hpp>): {up}")
+            elif is_detail(target) and other != folder and not target.startswith(tuple(SHARED_DETAIL)):
+                faults.append(f"{header}: <again/{target}.hpp> is for {other}/ alone; move what both need out of {other}/detail/, "
+                              f"or name it with a reason in SHARED_DETAIL of tests/tools/check_tree.py")
     state = {}
 
     def visit(name, path):
         state[name] = "open"
         for target in graph.get(name, []):
-            if is_detail(target) and target in halves.get(name, []):
-                continue
             if state.get(target) == "open":
                 circle = path[path.index(target):] + [target]
-                faults.append("circle of includes: " + " -> ".join(circle))
+                faults.append("circle of includes: " + " -> ".join(circle) + ": move what both need into a header below them")
             elif target not in state:
                 visit(target, path + [target])
         state[name] = "done"
@@ -181,7 +203,7 @@ def check_floors(headers, texts):
     users = {t for targets in graph.values() for t in targets}
     for name in sorted(graph):
         if is_detail(name) and name not in users:
-            faults.append(f"include/again/{name}.hpp: no header includes it")
+            faults.append(f"include/again/{name}.hpp: no header includes it; delete it")
     return faults
 
 
@@ -198,7 +220,7 @@ def check_sources(root):
 def check(root):
     headers = files_below(root, "include/again", ".hpp")
     texts = {h: read(os.path.join(root, h)) for h in headers}
-    faults = check_lists(root, headers) + check_floors(headers, texts) + check_sources(root)
+    faults = check_lists(root, headers) + check_order(headers, texts) + check_sources(root)
     for header in headers:
         faults += check_header(header, texts[header])
     return faults, len(headers)
@@ -208,35 +230,57 @@ def self_test():
     """Each rule catches the fault it is there for, and a clean tree passes."""
     head = "// SPDX-License-Identifier: MIT\n#pragma once\n"
     clean = {
-        "include/meson.build": "core_headers = [\n  'again/clock.hpp',\n  'again/retry.hpp',\n  'again/detail/loop.hpp',\n]\n",
-        "tests/meson.build": "core_tests = [\n  'clock.test.cpp',\n  'retry.test.cpp',\n]\n",
-        "include/again/clock.hpp": head,
-        "include/again/retry.hpp": head + "#include <again/detail/loop.hpp>\n",
-        "include/again/detail/loop.hpp": head + "#include <again/clock.hpp>\n",
-        "tests/clock.test.cpp": head,
-        "tests/retry.test.cpp": head,
+        "include/again/meson.build": "core_headers = [\n  'again/retry.hpp',\n]\n",
+        "include/again/core/meson.build": "core_headers += [\n  'again/core/clock.hpp',\n]\n",
+        "include/again/coro/meson.build": "core_headers += [\n  'again/coro/task.hpp',\n  'again/coro/detail/promise.hpp',\n]\n",
+        "include/again/retry/meson.build": "core_headers += [\n  'again/retry/retry.hpp',\n]\n",
+        "include/again/http/meson.build": "http_headers += [\n  'again/http/error.hpp',\n]\n",
+        "tests/core/meson.build": "core_tests += [\n  'core/clock.test.cpp',\n]\n",
+        "tests/coro/meson.build": "core_tests += [\n  'coro/task.test.cpp',\n]\n",
+        "tests/retry/meson.build": "core_tests += [\n  'retry/retry.test.cpp',\n]\n",
+        "tests/http/meson.build": "http_tests += [\n  'http/error.test.cpp',\n]\n",
+        "include/again/retry.hpp": head + "#include <again/retry/retry.hpp>\n",
+        "include/again/core/clock.hpp": head,
+        "include/again/coro/task.hpp": head + "#include <again/coro/detail/promise.hpp>\n",
+        "include/again/coro/detail/promise.hpp": head + "#include <again/core/clock.hpp>\n",
+        "include/again/retry/retry.hpp": head + "#include <again/coro/task.hpp>\n",
+        "include/again/http/error.hpp": head + "#include <again/core/clock.hpp>\n",
+        "tests/core/clock.test.cpp": head,
+        "tests/coro/task.test.cpp": head,
+        "tests/retry/retry.test.cpp": head,
+        "tests/http/error.test.cpp": head,
     }
     cases = [
         ({}, None),
-        ({"include/again/task.hpp": head}, "task.hpp exists but is not in the list of headers"),
-        ({"include/again/retry.hpp": None}, "again/retry.hpp is in the list of headers but does not exist"),
-        ({"tests/clock.test.cpp": None, "tests/meson.build": "x = ['retry.test.cpp']"}, "has no tests/clock.test.cpp"),
-        ({"tests/more.test.cpp": head}, "more.test.cpp exists but is not in the list of tests"),
-        ({"include/again/clock.hpp": head + "#include <again/detail/loop.hpp>\n"}, "circle of includes: "),
-        ({"include/again/retry.hpp": head + "namespace again {\n}  // namespace again\n#include <again/detail/loop.hpp>\n",
-          "include/again/detail/loop.hpp": head + "#include <again/retry.hpp>\n"}, None),
-        ({"include/again/detail/loop.hpp": head + "#include <again/http/error.hpp>\n",
-          "include/again/http/error.hpp": head}, "retry.hpp: floor 3 includes floor 4: retry -> detail/loop -> http/error"),
-        ({"include/again/detail/loop.hpp": head + "#include <random>\n"}, "<random> is too heavy"),
-        ({"include/again/clock.hpp": head + "#include <httplib.h>\n"}, "includes <httplib.h>, which only"),
-        ({"include/again/clock.hpp": head + "#include <fmt/core.h>\n"}, "includes <fmt/core.h>, which only"),
-        ({"include/again/clock.hpp": head + '#include "again/x.hpp"\n'}, 'write <again/'),
-        ({"include/again/clock.hpp": head + "\n" * 399}, "past 400 a header holds two ideas"),
-        ({"include/again/clock.hpp": "#pragma once\n"}, "the first line must be"),
-        ({"include/again/clock.hpp": "// SPDX-License-Identifier: MIT\n"}, "no '#pragma once'"),
-        ({"include/again/clock.hpp": head + "#include <again/nowhere.hpp>\n"}, "which does not exist"),
-        ({"include/again/whim.hpp": head}, "stands on no floor"),
-        ({"include/again/detail/idle.hpp": head}, "no header includes it"),
+        ({"include/again/coro/sleep.hpp": head}, "sleep.hpp exists but is not in the list of headers"),
+        ({"include/again/retry/retry.hpp": None, "include/again/retry.hpp": None}, "again/retry/retry.hpp is in the list of headers but does not exist"),
+        ({"tests/core/clock.test.cpp": None, "tests/core/meson.build": ""}, "has no tests/core/clock.test.cpp"),
+        ({"tests/core/more.test.cpp": head}, "tests/core/meson.build: core/more.test.cpp exists but is not in the list of tests"),
+        ({"tests/core/meson.build": "x = ['core/clock.test.cpp', 'core/gone.test.cpp']"}, "core/gone.test.cpp is in the list of tests but"),
+        # The order of the folders: upwards, sideways, and through the back door of a face.
+        ({"include/again/core/clock.hpp": head + "#include <again/coro/task.hpp>\n"}, "core/ may not see coro/"),
+        ({"include/again/coro/task.hpp": head + "#include <again/coro/detail/promise.hpp>\n#include <again/retry/retry.hpp>\n"},
+         "coro/ may not see retry/ (it includes <again/retry/retry.hpp>): what needs both belongs to protection"),
+        ({"include/again/http/error.hpp": head + "#include <again/retry/retry.hpp>\n"}, "http/ may not see retry/"),
+        ({"include/again/retry/retry.hpp": head + "#include <again/http/error.hpp>\n"}, "retry/ may not see http/"),
+        ({"include/again/coro/task.hpp": head + "#include <again/coro/detail/promise.hpp>\n#include <again/retry.hpp>\n"},
+         "includes the face <again/retry.hpp>"),
+        ({"include/again/retry.hpp": head + "#include <again/retry/retry.hpp>\nint x;\n"}, "again/retry.hpp:4: a face holds includes only"),
+        ({"include/again/retry/retry.hpp": head + "#include <again/coro/detail/promise.hpp>\n"}, "is for coro/ alone"),
+        ({"include/again/core/clock.hpp": head + "#include <again/coro/task.hpp>\n"},
+         "circle of includes: core/clock -> coro/task -> coro/detail/promise -> core/clock"),
+        ({"include/again/coro/detail/promise.hpp": head + "#include <again/coro/task.hpp>\n"}, "circle of includes: coro/detail/promise"),
+        ({"include/again/coro/detail/promise.hpp": head + "}  // namespace again\n#include <again/coro/task.hpp>\n"}, "circle of includes: "),
+        ({"include/again/coro/task.hpp": head + "#include <random>\n#include <again/coro/detail/promise.hpp>\n"}, "<random> is too heavy"),
+        ({"include/again/http/error.hpp": head + "#include <httplib.h>\n"}, "includes <httplib.h>, which only httplib/ may"),
+        ({"include/again/core/clock.hpp": head + "#include <fmt/core.h>\n"}, "includes <fmt/core.h>, which only format/ may"),
+        ({"include/again/core/clock.hpp": head + '#include "again/x.hpp"\n'}, 'write <again/'),
+        ({"include/again/core/clock.hpp": head + "\n" * 399}, "past 400 a header holds two ideas"),
+        ({"include/again/core/clock.hpp": "#pragma once\n"}, "the first line must be"),
+        ({"include/again/core/clock.hpp": "// SPDX-License-Identifier: MIT\n"}, "no '#pragma once'"),
+        ({"include/again/core/clock.hpp": head + "#include <again/core/nowhere.hpp>\n"}, "which does not exist"),
+        ({"include/again/whim/whim.hpp": head}, "the folder whim/ has no place in the order"),
+        ({"include/again/core/detail/idle.hpp": head}, "no header includes it"),
     ]
     failed = 0
     for changes, expected in cases:

@@ -21,7 +21,7 @@
 #pragma once
 
 #include <again/http/detail/client_send.hpp>
-#include <again/http/httplib.hpp>
+#include <again/httplib/transport.hpp>
 #include <again/http/message.hpp>
 #include <again/http/rules.hpp>
 #include <again/http/transport.hpp>

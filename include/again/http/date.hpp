@@ -3,7 +3,7 @@
 /// HTTP dates: all three forms read, strictly; one written (RFC 9110 5.6.7).
 #pragma once
 
-#include <again/clock.hpp>
+#include <again/core/clock.hpp>
 #include <again/http/detail/chars.hpp>
 
 #include <array>

@@ -4,13 +4,13 @@
 /// the rules in force made of it.
 #pragma once
 
-#include <again/clock.hpp>
+#include <again/core/clock.hpp>
 #include <again/http/error_kind.hpp>
 #include <again/http/message.hpp>
 #include <again/http/retry_after.hpp>
 #include <again/http/rules.hpp>
 #include <again/http/status.hpp>
-#include <again/verdict.hpp>
+#include <again/policy/verdict.hpp>
 
 #include <memory>
 #include <string>

@@ -6,7 +6,7 @@
 
 #include <again/http/detail/chars.hpp>
 #include <again/http/invalid.hpp>
-#include <again/random.hpp>
+#include <again/core/random.hpp>
 
 #include <array>
 #include <cstddef>

@@ -3,7 +3,7 @@
 /// `http::invalid`: why a URL, a header, a method, … was refused, in one sentence, and where.
 #pragma once
 
-#include <again/expected.hpp>
+#include <again/core/expected.hpp>
 
 #include <cstddef>
 #include <string>

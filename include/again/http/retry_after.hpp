@@ -4,7 +4,7 @@
 /// read is absent, never 0.
 #pragma once
 
-#include <again/clock.hpp>
+#include <again/core/clock.hpp>
 #include <again/http/date.hpp>
 #include <again/http/detail/chars.hpp>
 #include <again/http/headers.hpp>

@@ -6,12 +6,12 @@
 /// has all of them by name, with what they differ in. Change one member and it is yours: `auto r = rules{}; r.statuses.insert(409);`
 #pragma once
 
-#include <again/clock.hpp>
+#include <again/core/clock.hpp>
 #include <again/http/error_kind.hpp>
 #include <again/http/method.hpp>
 #include <again/http/status.hpp>
-#include <again/policy.hpp>
-#include <again/verdict.hpp>
+#include <again/policy/policy.hpp>
+#include <again/policy/verdict.hpp>
 
 #include <chrono>
 #include <optional>

@@ -6,11 +6,11 @@
 /// `httplib_transport` is ours; a test writes its own in twenty lines (see tests/http/client.test.cpp).
 #pragma once
 
-#include <again/awaitable.hpp>
-#include <again/clock.hpp>
+#include <again/coro/awaitable.hpp>
+#include <again/core/clock.hpp>
 #include <again/http/error_kind.hpp>
 #include <again/http/message.hpp>
-#include <again/verdict.hpp>
+#include <again/policy/verdict.hpp>
 
 #include <concepts>
 #include <cstdint>

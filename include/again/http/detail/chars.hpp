@@ -3,7 +3,7 @@
 /// Character classes of RFC 9110 and RFC 3986, and ASCII case. Locale plays no part.
 #pragma once
 
-#include <again/expected.hpp>
+#include <again/core/expected.hpp>
 
 #include <cstddef>
 #include <optional>

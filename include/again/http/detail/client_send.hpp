@@ -4,7 +4,7 @@
 /// what comes of it.
 #pragma once
 
-#include <again/awaitable.hpp>
+#include <again/coro/awaitable.hpp>
 #include <again/http/error.hpp>
 #include <again/http/redirect.hpp>
 #include <again/http/rules.hpp>

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// How a combinator ends that makes one attempt, or none: why, and the `failure`.
+#pragma once
+
+#include <again/coro/context.hpp>
+#include <again/policy/reason_for.hpp>
+#include <again/policy/failure.hpp>
+
+#include <utility>
+
+namespace again::inline AGAIN_ABI::detail {
+
+/// A stop request seen at `now` is a cancellation, unless it came because the inherited deadline has passed.
+inline stop_reason stopped_at(time_point now, const context& ctx, stop_reason cancelled) noexcept {
+  return ctx.deadline <= now ? stop_reason::deadline_reached : cancelled;
+}
+
+/// Why it is over when an attempt has failed like that at `now`. After a stop request a transient error is no reason: without
+/// the request there might have been another attempt.
+inline stop_reason ended_by(const verdict& v, time_point now, const context& ctx) noexcept {
+  const bool cut_short =
+      v.kind == disposition::aborted || (v.kind == disposition::transient && ctx.stop.stop_requested());
+  return cut_short ? stopped_at(now, ctx, stop_reason::cancelled_in_attempt) : reason_for(v.kind);
+}
+
+/// Nothing was sent.
+template <class E> failure<merged_error_t<E>> not_sent(stop_reason why, duration elapsed) {
+  typename failure<merged_error_t<E>>::report r;
+  r.reason = why;
+  r.elapsed = elapsed;
+  return failure<merged_error_t<E>>{std::move(r)};
+}
+
+/// One attempt failed with `e`, and that was the end because of `why`. A failure from further inside is passed on as it is.
+template <class E> failure<merged_error_t<E>> sent_once(E&& e, const verdict& v, stop_reason why, duration elapsed) {
+  if constexpr (merged_error<E>::nested) {
+    return std::forward<E>(e);
+  } else {
+    typename failure<E>::report r;
+    r.reason = why;
+    r.attempts = 1;
+    r.elapsed = elapsed;
+    r.farthest = v.reach;
+    attempt_record one;
+    one.attempt = 1;
+    one.last = true;
+    one.reach = v.reach;
+    one.kind = v.kind;
+    one.stop = why;
+    one.code = v.code;
+    one.name = v.name;
+    r.trace.push(one);
+    r.error.emplace(std::forward<E>(e));
+    return failure<E>{std::move(r)};
+  }
+}
+
+}  // namespace again::inline AGAIN_ABI::detail

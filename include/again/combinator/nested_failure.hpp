@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// What a retry takes over from the error of an attempt into its own failure. Where the error is itself the failure of an
+/// inner retry, the two become one: all sends counted, one trace, the inner reason where it says more.
+#pragma once
+
+#include <again/policy/failure.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <utility>
+
+namespace again::inline AGAIN_ABI::detail {
+
+template <class E> int sends_of(const E& e) noexcept {
+  if constexpr (merged_error<E>::nested) {
+    return e.attempts();
+  } else {
+    return 1;
+  }
+}
+
+/// Keeps the last real error: one that a stop made (`cut_short`) does not replace it.
+template <class E> void keep_error(std::optional<merged_error_t<E>>& last, E& e, bool cut_short) {
+  if constexpr (merged_error<E>::nested) {
+    if (e.error() == nullptr || (last && verdict_of(*e.error()).kind == disposition::aborted)) return;
+    last.emplace(std::move(*e.error()));
+  } else {
+    if (!(cut_short & last.has_value())) last.emplace(std::move(e));  // one branch, one copy of the code
+  }
+}
+
+/// An inner failure that ends a retry of `attempts` says why itself, where it was not just out of attempts or time.
+inline stop_reason reason_beside(stop_reason inner, stop_reason outer, int attempts) noexcept {
+  switch (outer) {
+    case stop_reason::attempts_exhausted: return attempts == 1 ? inner : outer;
+    case stop_reason::permanent:
+    case stop_reason::not_replayable:
+    case stop_reason::server_forbade:
+    case stop_reason::cancelled_in_attempt: break;
+    default: return outer;
+  }
+  switch (inner) {
+    case stop_reason::attempts_exhausted:
+    case stop_reason::nested_limit:
+    case stop_reason::deadline_reached:
+    case stop_reason::deadline_too_near: return outer;
+    default: return inner;
+  }
+}
+template <class E> stop_reason reason_of(const E& e, stop_reason outer, int attempts) noexcept {
+  if constexpr (merged_error<E>::nested) {
+    return reason_beside(e.reason(), outer, attempts);
+  } else {
+    return outer;
+  }
+}
+
+/// A failed attempt and what was decided about it.
+inline void describe(attempt_record& r, int attempt, const verdict& v, const decision& d) noexcept {
+  r.attempt = attempt;
+  r.last = !d.again;
+  r.reach = v.reach;
+  r.kind = v.kind;
+  r.by = d.by;
+  r.stop = d.stop;
+  r.code = v.code;
+  r.name = v.name;
+  r.wait = d.wait;
+}
+
+/// The sends of an inner failure, numbered on from those before it; the last of them ends as the outer attempt ends.
+inline void take_over(attempt_trace& trace, const attempt_trace& inner, int sends_before,
+                      const attempt_record& outer) noexcept {
+  trace.skip(inner.dropped());
+  for (std::size_t i = 0; i < inner.size(); ++i) {
+    attempt_record r = inner[i];
+    r.attempt += sends_before;
+    if (r.began >= duration::zero())
+      r.began = outer.began >= duration::zero() ? saturating_add(r.began, outer.began) : duration{-1};
+    if (i + 1 == inner.size()) {
+      r.last = outer.last;
+      r.stop = outer.stop;
+      r.wait = outer.wait;
+      r.by = outer.by;
+    }
+    trace.push(r);
+  }
+}
+
+}  // namespace again::inline AGAIN_ABI::detail

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// What a combinator must know of the one inside it, to refuse at compile time an order that makes no sense.
+#pragma once
+
+#include <again/coro/operation.hpp>
+
+namespace again::inline AGAIN_ABI {
+
+template <fallible_operation Op, class Hooks, bool Elsewhere> class retry_operation;
+
+namespace detail {
+
+/// Its result is an `expected` that never holds an error: a fallback to a value.
+template <class Op>
+concept never_fails = requires { requires Op::never_fails; };
+
+/// A hedge.
+template <class Op>
+concept is_hedge = requires { requires Op::hedges; };
+
+/// A retry that may make several attempts (a `timeout` is a retry of one).
+template <class Op> inline constexpr bool repeats = false;
+template <class Op, class Hooks, bool Elsewhere>
+inline constexpr bool repeats<retry_operation<Op, Hooks, Elsewhere>> = !Hooks::once;
+
+}  // namespace detail
+
+}  // namespace again::inline AGAIN_ABI

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// Time: the library's `duration` and `time_point`, saturating arithmetic on them, and the `clock` that is injected.
+///
+/// Durations are measured on the steady clock; the wall clock only reads HTTP dates. Both come from one `clock` object, so
+/// that a program runs unchanged under `virtual_clock`. Nanoseconds in 64 bits reach 292 years: sums saturate at `forever`.
+#pragma once
+
+#include <again/core/expected.hpp>
+
+// Durations, time points and the two clocks are all that is wanted of <chrono>. libstdc++ keeps them apart from calendars, time
+// zones and formatted input and output, and gives them with <mutex>, whose timed locks are made of them, for a fifth of the time.
+#if defined(_GLIBCXX_RELEASE) && _GLIBCXX_RELEASE >= 12 && _GLIBCXX_RELEASE <= 16
+#include <mutex>
+#else
+#include <chrono>
+#endif
+
+namespace again::inline AGAIN_ABI {
+
+using duration = std::chrono::nanoseconds;
+using time_point = std::chrono::time_point<std::chrono::steady_clock, duration>;
+using wall_time = std::chrono::time_point<std::chrono::system_clock, duration>;
+
+/// "No bound", as a value that every comparison understands.
+inline constexpr duration forever = duration::max();
+inline constexpr time_point never = time_point::max();
+
+/// `a + b`, at most `forever`. Neither may be negative.
+constexpr duration saturating_add(duration a, duration b) noexcept { return a > forever - b ? forever : a + b; }
+
+/// `t + d`, at most `never`. `d` may not be negative.
+constexpr time_point saturating_add(time_point t, duration d) noexcept {
+  return t.time_since_epoch().count() > 0 && d > forever - t.time_since_epoch() ? never : t + d;
+}
+
+/// `d * x` rounded to a nanosecond, between 0 and `forever`; NaN and negative products give 0.
+constexpr duration saturating_scale(duration d, double x) noexcept {
+  const double scaled = static_cast<double>(d.count()) * x;
+  if (!(scaled > 0)) return duration::zero();
+  if (scaled >= 9223372036854775807.0) return forever;
+  return duration{static_cast<duration::rep>(scaled + (scaled < 4503599627370496.0 ? 0.5 : 0.0))};
+}
+
+/// Any std::chrono duration as ours, saturating at ±`forever` where a plain cast would overflow; NaN gives 0.
+template <class Rep, class Period> constexpr duration saturating_cast(std::chrono::duration<Rep, Period> d) noexcept {
+  using seconds = std::chrono::duration<double>;
+  constexpr double most = 9223372036.0;
+  const double s = std::chrono::duration_cast<seconds>(d).count();
+  if (s != s) return duration::zero();  // NaN
+  return s >= most ? forever : s <= -most ? -forever : std::chrono::duration_cast<duration>(d);
+}
+
+/// Where a `run_loop` takes the time from. The default is the machine's clocks; `virtual_clock` pretends.
+/// Thread: `now` and `wall_now` may be called from any thread; `jump` and `elapse` are called by the loop that owns it.
+class clock {
+ public:
+  clock() = default;
+  clock(const clock&) = delete;
+  clock& operator=(const clock&) = delete;
+  virtual ~clock() = default;
+
+  virtual time_point now() const noexcept {
+    return std::chrono::time_point_cast<duration>(std::chrono::steady_clock::now());
+  }
+  virtual wall_time wall_now() const noexcept {
+    return std::chrono::time_point_cast<duration>(std::chrono::system_clock::now());
+  }
+
+  /// The loop has nothing to run before `next`. A pretend clock moves there and returns true; a real one lets the loop sleep.
+  virtual bool jump(time_point /*next*/) noexcept { return false; }
+
+  /// The loop has slept for a real `span` because work outside of it (a send on a socket) was still running.
+  virtual void elapse(duration /*span*/) noexcept {}
+};
+
+/// The machine's clocks; one for the whole program.
+inline clock& system_clocks() noexcept {
+  static clock instance;
+  return instance;
+}
+
+}  // namespace again::inline AGAIN_ABI

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `std::addressof`, without all of <memory>.
+#pragma once
+
+#include <again/core/expected.hpp>
+
+#include <type_traits>
+
+namespace again::inline AGAIN_ABI::detail {
+
+/// Where `x` stands, whatever its `operator&` says.
+template <class T> T* address_of(T& x) noexcept {
+  if constexpr (std::is_function_v<T>) {
+    return &x;
+  } else {
+    return reinterpret_cast<T*>(&const_cast<char&>(reinterpret_cast<const volatile char&>(x)));
+  }
+}
+
+}  // namespace again::inline AGAIN_ABI::detail

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// An optional of the plain kind: made in place, looked at, ended; neither copied nor compared. `std::optional` asks some fifty
+/// questions about every type it is given, which is more than half of what it takes to compile one of ours.
+#pragma once
+
+#include <again/core/expected.hpp>
+
+#include <new>
+#include <utility>
+
+namespace again::inline AGAIN_ABI::detail {
+
+template <class T> class maybe {
+ public:
+  maybe() noexcept {}
+  template <class... From> explicit maybe(std::in_place_t, From&&... from) { emplace(std::forward<From>(from)...); }
+  maybe(const maybe&) = delete;
+  maybe& operator=(const maybe&) = delete;
+  ~maybe() { reset(); }
+
+  template <class... From> T& emplace(From&&... from) {
+    reset();
+    T* const made = ::new (static_cast<void*>(&value_)) T(std::forward<From>(from)...);
+    there_ = true;
+    return *made;
+  }
+  void reset() noexcept {
+    if (!there_) return;
+    there_ = false;
+    value_.~T();
+  }
+  explicit operator bool() const noexcept { return there_; }
+  T& operator*() noexcept { return value_; }
+  T* operator->() noexcept { return &value_; }
+
+ private:
+  union {
+    T value_;
+  };
+  bool there_ = false;
+};
+
+}  // namespace again::inline AGAIN_ABI::detail

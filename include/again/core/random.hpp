@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `random_stream`: the randomness of jitter. Small, seedable, never copied by accident.
+///
+/// SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014): one word of state, passes
+/// BigCrush; not for secrets. A stream is move-only: copying one with its owner would give two retries the same jitter.
+#pragma once
+
+#include <again/core/expected.hpp>
+
+#include <cstdint>
+#include <utility>
+
+#if __has_include(<sys/random.h>) && __has_include(<unistd.h>)
+#include <sys/random.h>
+#include <unistd.h>
+#define AGAIN_HAS_GETENTROPY 1
+#else
+#include <chrono>
+#endif
+
+namespace again::inline AGAIN_ABI {
+
+/// SplitMix64's finalizer: a bijection of 64 bits in which near inputs have unrelated outputs.
+constexpr std::uint64_t mix(std::uint64_t z) noexcept {
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+  return z ^ (z >> 31);
+}
+
+class random_stream {
+ public:
+  constexpr explicit random_stream(std::uint64_t seed) noexcept : state_{seed} {}
+  random_stream(const random_stream&) = delete;
+  random_stream& operator=(const random_stream&) = delete;
+  constexpr random_stream(random_stream&& other) noexcept : state_{std::exchange(other.state_, mix(~other.state_))} {}
+  constexpr random_stream& operator=(random_stream&& other) noexcept {
+    state_ = std::exchange(other.state_, mix(~other.state_));
+    return *this;
+  }
+  ~random_stream() = default;
+
+  /// 64 fresh bits. About 1 ns.
+  constexpr std::uint64_t bits() noexcept { return mix(state_ += 0x9e3779b97f4a7c15U); }
+
+  /// A fresh draw, uniform in [0, 1): what `decide` takes.
+  constexpr double draw() noexcept { return static_cast<double>(bits() >> 11) * 0x1.0p-53; }
+
+ private:
+  std::uint64_t state_;
+};
+
+namespace detail {
+
+inline std::uint64_t entropy() noexcept {
+  std::uint64_t seed = 0;
+#if defined(AGAIN_HAS_GETENTROPY)
+  if (::getentropy(&seed, sizeof seed) == 0) return seed;
+#else
+  seed = static_cast<std::uint64_t>(std::chrono::high_resolution_clock::now().time_since_epoch().count());
+#endif
+  return mix(seed ^ static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(&seed)));  // at least differ by thread
+}
+
+inline long process() noexcept {
+#if defined(AGAIN_HAS_GETENTROPY)
+  return ::getpid();
+#else
+  return 0;
+#endif
+}
+
+}  // namespace detail
+
+/// A seed that no other call returns, not even one in a process forked from this one: the operating system's entropy, read
+/// once per thread and process, then stepped.
+/// Cost: two system calls on a thread's first use, one after that.
+inline std::uint64_t fresh_seed() noexcept {
+  struct source {
+    random_stream seeds{detail::entropy()};
+    long process = detail::process();
+  };
+  thread_local source mine;
+  if (const long here = detail::process(); here != mine.process) [[unlikely]] {
+    mine.seeds = random_stream{detail::entropy()};
+    mine.process = here;
+  }
+  return mine.seeds.bits();
+}
+
+}  // namespace again::inline AGAIN_ABI
+
+#undef AGAIN_HAS_GETENTROPY

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// One thing given to `when_all`, `when_any` or `scope`: a task, an operation (started once) or a foreign awaitable, kept by
+/// value and started in place.
+#pragma once
+
+#include <again/coro/detail/attempt.hpp>
+#include <again/coro/operation.hpp>
+
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+namespace again::inline AGAIN_ABI::detail {
+
+template <class A>
+concept child_like = operation<std::decay_t<A>> || awaitable<std::decay_t<A>>;
+
+template <class A> class child {  // a startable, or a foreign awaitable
+  using startable_type = typename started_as<A>::type;
+
+ public:
+  using result_type = typename startable_type::result_type;
+  explicit child(A&& a) : run_(std::move(a)) {}
+  bool start(continuation k, const context& ctx) noexcept { return run_.start(k, ctx); }
+  result_type take() { return run_.take(); }
+  std::exception_ptr exception() noexcept { return run_.exception(); }
+
+ private:
+  startable_type run_;
+};
+
+template <operation Op> class child<Op> {
+ public:
+  using result_type = typename attempt_slot<Op>::result_type;
+  explicit child(Op&& op) : op_(std::move(op)) {}
+  child(const child&) = delete;
+  child& operator=(const child&) = delete;
+  ~child() = default;
+  bool start(continuation k, const context& ctx) noexcept { return slot_.start(op_, k, ctx); }
+  result_type take() { return slot_.take(); }
+  std::exception_ptr exception() noexcept { return slot_.exception(); }
+
+ private:
+  Op op_;
+  attempt_slot<Op> slot_;
+};
+
+/// What a child gives, with void made a value.
+template <class A> using child_result_t = typename child<std::decay_t<A>>::result_type;
+
+}  // namespace again::inline AGAIN_ABI::detail

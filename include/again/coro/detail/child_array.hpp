@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// A run-time number of children, made in place and never moved: one allocation.
+#pragma once
+
+#include <again/coro/detail/child.hpp>
+#include <again/coro/detail/child_group.hpp>
+
+#include <cstddef>
+#include <new>
+#include <utility>
+#include <vector>
+
+namespace again::inline AGAIN_ABI::detail {
+
+template <class A> class child_array {
+ public:
+  struct node {
+    explicit node(A&& a) : awaited(std::move(a)) {}
+    child<A> awaited;
+    gather::place place;
+  };
+  explicit child_array(std::vector<A>&& from)
+      : nodes_{from.empty() ? nullptr : storage{}.allocate(from.size())}, capacity_{from.size()} {
+    for (A& a : from) {
+      try {
+        ::new (static_cast<void*>(nodes_ + size_)) node(std::move(a));
+      } catch (...) {
+        clear();
+        throw;
+      }
+      ++size_;
+    }
+  }
+  child_array(const child_array&) = delete;
+  child_array& operator=(const child_array&) = delete;
+  ~child_array() { clear(); }
+
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  node& operator[](std::size_t i) noexcept { return nodes_[i]; }
+
+ private:
+  using storage = typename std::vector<node>::allocator_type;
+
+  void clear() noexcept {
+    while (size_ > 0) nodes_[--size_].~node();
+    if (nodes_ != nullptr) storage{}.deallocate(nodes_, capacity_);
+  }
+  node* nodes_;
+  std::size_t capacity_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace again::inline AGAIN_ABI::detail

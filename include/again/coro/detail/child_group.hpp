@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// What `when_all` and `when_any` share: children started in order under one stop source, counted down to the last.
+/// One thread: the scheduler's. The stop listener may run on another and only passes the request on.
+#pragma once
+
+#include <again/coro/awaitable.hpp>
+#include <again/core/detail/manual_optional.hpp>
+#include <again/core/stop_token.hpp>
+
+#include <cstddef>
+
+namespace again::inline AGAIN_ABI::detail {
+
+class gather {
+ public:
+  gather() noexcept = default;
+  gather(const gather&) = delete;
+  gather& operator=(const gather&) = delete;
+
+  /// Whom a child tells.
+  struct place {
+    gather* owner = nullptr;
+    std::size_t index = 0;
+    static void finished(void* self) noexcept {
+      const place& p = *static_cast<place*>(self);
+      gather& g = *p.owner;
+      g.finished_(g, p.index);
+      if (--g.running_ == 0) {
+        g.follow_.reset();
+        g.k_();
+      }
+    }
+  };
+
+ protected:
+  ~gather() = default;
+
+  /// Before the children are started: `count` of them, `finished` is told each one's index.
+  const context& open(std::size_t count, void (*finished)(gather&, std::size_t) noexcept, continuation k,
+                      const context& ctx) noexcept {
+    k_ = k;
+    finished_ = finished;
+    running_ = count + 1;
+    inner_ = ctx;
+    inner_.stop = stop_.get_token();
+    if (ctx.stop.stop_possible()) follow_.emplace(ctx.stop, forward_stop{&stop_});
+    return inner_;
+  }
+  /// A child has been started; `at_once`: it finished.
+  void started(place& p, bool at_once) noexcept {
+    if (!at_once) return;
+    finished_(*this, p.index);
+    --running_;
+  }
+  /// All children have been started. True: and all have finished.
+  bool close() noexcept {
+    if (--running_ != 0) return false;
+    follow_.reset();
+    return true;
+  }
+  void stop_children() noexcept { stop_.request_stop(); }
+
+ private:
+  struct forward_stop {
+    inplace_stop_source* to;
+    void operator()() const noexcept { to->request_stop(); }
+  };
+  continuation k_;
+  void (*finished_)(gather&, std::size_t) noexcept = nullptr;
+  std::size_t running_ = 0;
+  context inner_;
+  inplace_stop_source stop_;
+  maybe<inplace_stop_callback<forward_stop>> follow_;
+};
+
+}  // namespace again::inline AGAIN_ABI::detail

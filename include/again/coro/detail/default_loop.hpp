@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// The loop for coroutines that have none: started on first use, on a thread of its own, ended with the process.
+#pragma once
+
+#include <again/coro/awaitable.hpp>
+#include <again/core/detail/threads.hpp>
+#include <again/coro/run_loop.hpp>
+
+namespace again::inline AGAIN_ABI::detail {
+
+inline scheduler& default_loop() {
+  struct background {
+    run_loop loop;
+    thread runner{[](void* self) noexcept { static_cast<run_loop*>(self)->run(); }, &loop};
+    background() = default;
+    background(const background&) = delete;
+    background& operator=(const background&) = delete;
+    ~background() {
+      loop.finish();
+      runner.join();
+    }
+  };
+  static background instance;
+  return instance.loop;
+}
+
+/// Found by argument-dependent look-up, so that who never awaits from a coroutine without a context needs no loop.
+template <class Promise> scheduler& default_loop_of(loop_for<Promise>) { return default_loop(); }
+
+}  // namespace again::inline AGAIN_ABI::detail

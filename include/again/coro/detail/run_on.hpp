@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// A startable run on a scheduler given by name, and its result brought back to the one of the awaiting context.
+///
+/// Where that is the same scheduler it runs in place. Where it is another, it lives in a heap block of its own: the far
+/// thread owns the block's contents, the awaiting side holds a pointer, and `state` says which side frees it, so that the
+/// awaiting coroutine can be destroyed at any time without waiting for the far thread.
+#pragma once
+
+#include <again/coro/awaitable.hpp>
+#include <again/core/detail/atomic.hpp>
+#include <again/core/detail/manual_optional.hpp>
+
+#include <cstdint>
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+namespace again::inline AGAIN_ABI::detail {
+
+template <class S> class on_run {
+ public:
+  using result_type = typename S::result_type;
+  using parts_type = typename S::parts_type;
+
+  explicit on_run(parts_type& parts) : parts_{parts} {}
+  on_run(const on_run&) = delete;
+  on_run& operator=(const on_run&) = delete;
+  ~on_run() {
+    if (far_ != nullptr) far_->abandon();
+  }
+  [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<on_run>{*this}; }
+  scheduler* own_scheduler() const noexcept { return parts_.settings.where; }
+
+  bool start(continuation k, const context& ctx) noexcept {
+    scheduler& where = *parts_.settings.where;
+    if (ctx.scheduler == &where) {
+      near_.emplace(parts_);
+      return near_->start(k, ctx);
+    }
+    try {
+      far_ = new block{parts_, k, ctx};
+    } catch (...) {
+      failed_ = std::current_exception();
+      return true;
+    }
+    where.post(*far_);
+    return false;
+  }
+  std::exception_ptr exception() noexcept {
+    return failed_ ? failed_ : near_ ? near_->exception() : far_->running->exception();
+  }
+  result_type take() {
+    if (failed_) std::rethrow_exception(failed_);
+    return near_ ? near_->take() : far_->running->take();
+  }
+
+ private:
+  struct block : work {
+    block(const parts_type& p, continuation then, const context& ctx)
+        : parts{p}, k{then}, home{ctx.scheduler}, away{ctx} {
+      away.scheduler = p.settings.where;
+      if (ctx.deadline != never) {  // the two may have different clocks
+        const duration left = ctx.deadline - home->now();
+        away.deadline = saturating_add(away.scheduler->now(), left > duration::zero() ? left : duration::zero());
+      }
+      away.stop = stop.get_token();
+      work::run = [](work& self) noexcept { static_cast<block&>(self).begin(); };
+      if (ctx.stop.stop_possible()) follow.emplace(ctx.stop, forward_stop{this});
+      home->work_started();
+    }
+    struct forward_stop {
+      block* self;
+      void operator()() const noexcept { self->stop.request_stop(); }
+    };
+    // Far thread.
+    void begin() noexcept {
+      if (state.load(order::acquire) == states::abandoned) {
+        delete this;
+        return;
+      }
+      running.emplace(parts);
+      if (running->start({&block::finished, this}, away)) finished(this);
+    }
+    static void finished(void* p) noexcept {
+      block& self = *static_cast<block*>(p);
+      self.back.run = [](work& w) noexcept {
+        block& b = *static_cast<back_work&>(w).owner;
+        b.await_posted();
+        b.home->work_finished();
+        const continuation then = b.k;
+        b.follow.reset();
+        then();
+      };
+      scheduler* const there = self.home;
+      states expected_state = states::running;
+      if (self.state.compare_exchange_strong(expected_state, states::posting, order::acq_rel)) {
+        there->post(self.back);
+        self.state.store(states::posted, order::release);  // the far thread's last touch
+      } else {
+        delete &self;
+      }
+    }
+    // Home thread: the awaiting side goes away.
+    void abandon() noexcept {
+      follow.reset();
+      stop.request_stop();  // before the far side is told to free the block: afterwards there may be none
+      scheduler* const here = home;
+      states expected_state = states::running;
+      if (state.compare_exchange_strong(expected_state, states::abandoned, order::acq_rel)) {
+        here->work_finished();
+        return;
+      }
+      await_posted();
+      if (back.place != work::places::nowhere) {
+        home->forget(back);
+        home->work_finished();
+      }
+      delete this;
+    }
+    void await_posted() const noexcept {
+      while (state.load(order::acquire) != states::posted) {}
+    }
+
+    struct back_work : work {
+      block* owner = nullptr;
+    };
+    enum class states : std::uint8_t { running, posting, posted, abandoned };
+
+    parts_type parts;
+    continuation k;
+    scheduler* home;
+    context away;
+    inplace_stop_source stop;
+    maybe<inplace_stop_callback<forward_stop>> follow;
+    maybe<S> running;
+    back_work back{{}, this};
+    atomic<states> state{states::running};
+  };
+
+  parts_type& parts_;
+  maybe<S> near_;
+  block* far_ = nullptr;
+  std::exception_ptr failed_;
+};
+
+}  // namespace again::inline AGAIN_ABI::detail

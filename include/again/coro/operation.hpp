@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// *Operation*: something that can be started any number of times, each start an awaitable. What `retry` takes: a task runs
+/// once, the function that makes the task can be called again.
+///
+/// ```cpp
+/// again::retry(polite, api.get("/quote"))             // an HTTP operation
+/// again::retry(polite, [&] { return load(db, id); })  // a function of yours
+/// again::retry(polite, load, std::ref(db), id)        // the same: arguments are copied once, passed to every attempt
+/// again::catching([&] { return may_throw(); })        // exceptions become errors: expected<T, std::exception_ptr>
+/// ```
+#pragma once
+
+#include <again/coro/awaitable.hpp>
+#include <again/coro/detail/attempt.hpp>
+#include <again/core/expected.hpp>
+
+#include <concepts>
+#include <exception>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace again::inline AGAIN_ABI {
+
+template <class Op>
+concept operation = std::invocable<Op&> && awaitable<std::invoke_result_t<Op&>>;
+
+/// What awaiting one start of it gives.
+template <operation Op> using operation_result_t = await_result_t<std::invoke_result_t<Op&>>;
+
+/// An operation that can be retried: its result says whether it failed.
+template <class Op>
+concept fallible_operation = operation<Op> && expected_result<operation_result_t<Op>>;
+
+namespace detail {
+
+// What `std::make_tuple` makes of a copy of T: U& where T is std::reference_wrapper<U>, whose header is not needed for that.
+template <class T> using made_of = std::tuple_element_t<0, decltype(std::make_tuple(std::declval<std::decay_t<T>>()))>;
+template <class T> inline constexpr bool is_reference_wrapper = std::is_reference_v<made_of<T>>;
+
+/// How a copied argument is passed on: as const, or as what it refers to.
+template <class T>
+using passed_on = std::conditional_t<is_reference_wrapper<T>, made_of<T>, const std::decay_t<T>&>;
+
+template <class F, class... Args>
+concept binds = std::invocable<std::decay_t<F>&, passed_on<Args>...>;
+
+}  // namespace detail
+
+/// May the operation be sent a second time while the first may still be acted upon? See `<again/coro/repeatable.hpp>`.
+template <class Op> bool is_repeatable(const Op& op) {
+  if constexpr (detail::is_reference_wrapper<Op>) {
+    const detail::made_of<Op> referred = op;
+    return is_repeatable(referred);
+  } else if constexpr (requires {
+                         { op.repeatable() } -> std::convertible_to<bool>;
+                       }) {
+    return op.repeatable();
+  } else {
+    return true;
+  }
+}
+
+namespace detail {
+
+/// `f(args...)` with copies of the arguments, the same for every start.
+template <class F, class... Args> class bound_operation {
+ public:
+  template <class G, class... A>
+  explicit bound_operation(std::in_place_t, G&& f, A&&... args)
+      : f_(std::forward<G>(f)), args_(std::forward<A>(args)...) {}
+  decltype(auto) operator()() {
+    return std::apply(
+        [this](const Args&... args) -> decltype(auto) {
+          return std::apply(f_, std::tuple<passed_on<Args>...>(args...));
+        },
+        args_);
+  }
+  bool repeatable() const { return is_repeatable(f_); }
+
+ private:
+  F f_;
+  std::tuple<Args...> args_;
+};
+
+template <operation Op> class catching_run {
+ public:
+  using value = operation_result_t<Op>;
+  using result_type = expected<value, std::exception_ptr>;
+
+  explicit catching_run(Op& op) noexcept : op_{op} {}
+  catching_run(const catching_run&) = delete;
+  catching_run& operator=(const catching_run&) = delete;
+  ~catching_run() = default;
+  [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<catching_run>{*this}; }
+
+  bool start(continuation k, const context& ctx) noexcept { return slot_.start(op_, k, ctx); }
+  static std::exception_ptr exception() noexcept { return nullptr; }
+  result_type take() {
+    if (std::exception_ptr error = slot_.exception()) return result_type(unexpect, std::move(error));  // never rethrown
+    if constexpr (std::is_void_v<value>) {
+      slot_.take();
+      return result_type();
+    } else {
+      return result_type(slot_.take());
+    }
+  }
+
+ private:
+  Op& op_;
+  attempt_slot<Op> slot_;
+};
+
+}  // namespace detail
+
+/// `op` with its exceptions as errors. Cost: the throw itself; the exception is never rethrown to be looked at.
+template <operation Op> class [[nodiscard]] catching_operation {
+ public:
+  explicit catching_operation(Op op) : op_(std::move(op)) {}
+  auto operator()() { return detail::catching_run<Op>{op_}; }
+  auto operator co_await() { return detail::holding_awaiter<detail::catching_run<Op>>{std::in_place, op_}; }
+  bool repeatable() const { return is_repeatable(op_); }
+
+ private:
+  Op op_;
+};
+
+/// Makes an operation that throws one that fails: `expected<T, std::exception_ptr>`.
+template <class Op>
+  requires operation<std::decay_t<Op>>
+auto catching(Op&& op) {
+  static_assert(
+      !expected_result<operation_result_t<std::decay_t<Op>>>,
+      "again::catching: this operation already gives an expected; throw or return errors, not both: await it in "
+      "a coroutine of your own that does one of the two");
+  return catching_operation<std::decay_t<Op>>{std::forward<Op>(op)};
+}
+
+/// The same for a function and its arguments, which are copied (share an object with `std::ref`).
+template <class F, class... Args>
+  requires(sizeof...(Args) > 0 && detail::binds<F, Args...>)
+auto catching(F&& f, Args&&... args) {
+  using bound = detail::bound_operation<std::decay_t<F>, std::decay_t<Args>...>;
+  return catching_operation<bound>{bound{std::in_place, std::forward<F>(f), std::forward<Args>(args)...}};
+}
+
+}  // namespace again::inline AGAIN_ABI

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `scope`: starts any number of things that run side by side, and joins them: nothing spawned outlives it.
+///
+/// ```cpp
+/// again::scope deliveries{co_await again::get_context()};
+/// while (auto event = next()) deliveries.spawn(deliver(*std::move(event)));
+/// co_await deliveries.join();
+/// ```
+///
+/// - `spawn` takes a task, an operation or a foreign awaitable that gives void: a scope has nowhere to put a result, so the
+///   spawned coroutine has to take it itself.
+/// - `join` waits until all have finished, those spawned meanwhile included; afterwards the scope can be used again. The first
+///   exception that left one of them stops the others and is rethrown by `join`. A scope once stopped stays stopped.
+/// - Cancellation: `request_stop`, or a stop request of the coroutine that joins, reaches all of them.
+/// - Lifetime: the destructor ends and destroys whatever has not been joined. The scope must not be moved.
+/// - Thread: everything on the scheduler's thread; `request_stop` from any.
+/// - Cost: one recycled block for sixteen spawned tasks, freed when all of them have finished; sixteen bytes each.
+#pragma once
+
+#include <again/coro/awaitable.hpp>
+#include <again/coro/detail/child.hpp>
+#include <again/coro/detail/child_pool.hpp>
+#include <again/core/detail/manual_optional.hpp>
+#include <again/core/stop_token.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+namespace again::inline AGAIN_ABI {
+
+class scope : detail::child_blocks {
+ public:
+  /// On the loop that this thread is running, with no deadline; throws `std::logic_error` where there is none.
+  scope() : scope{running()} {}
+  /// With the scheduler, stop token and deadline of a context.
+  explicit scope(const context& parent) : inner_{parent} {
+    inner_.stop = stop_.get_token();
+    if (parent.stop.stop_possible()) follow_.emplace(parent.stop, forward_stop{&stop_});
+  }
+  scope(const scope&) = delete;
+  scope& operator=(const scope&) = delete;
+  ~scope() {
+    follow_.reset();
+    end_all();
+  }
+
+  /// Starts it now.
+  template <detail::child_like A> void spawn(A&& awaited) {
+    using stored = std::decay_t<A>;
+    static_assert(std::is_void_v<detail::child_result_t<stored>>,
+                  "again::scope::spawn: a scope has nowhere to put the result; spawn a task<void> that looks at it");
+    seat<stored>& s = seated<stored>(std::forward<A>(awaited));
+    if (s.awaited.start({&finished<stored>, &s}, inner_)) finished<stored>(&s);
+  }
+
+  /// How many are running.
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+  void request_stop() noexcept { stop_.request_stop(); }
+
+  class [[nodiscard]] join_all;
+  /// Awaits all of them; one `join` at a time.
+  join_all join() noexcept;
+
+ private:
+  template <class A> static void finished(void* p) noexcept {
+    seat<A>& s = *static_cast<seat<A>*>(p);
+    scope& owner = static_cast<scope&>(s.home->owner);
+    if (std::exception_ptr e = s.awaited.exception()) owner.threw(std::move(e));
+    end(s);
+    owner.one_less();
+  }
+
+  struct forward_stop {
+    inplace_stop_source* to;
+    void operator()() const noexcept { to->request_stop(); }
+  };
+
+  static const context& running() {
+    if (detail::running_context == nullptr) {
+      throw std::logic_error{
+          "again::scope: no loop is running on this thread; give it a context: scope{co_await again::get_context()}"};
+    }
+    return *detail::running_context;
+  }
+  void threw(std::exception_ptr e) noexcept {
+    if (!thrown_) thrown_ = std::move(e);
+    stop_.request_stop();
+  }
+  void one_less() noexcept;
+
+  inplace_stop_source stop_;
+  detail::maybe<inplace_stop_callback<forward_stop>> follow_;
+  context inner_;
+  std::exception_ptr thrown_;
+  join_all* joining_ = nullptr;
+};
+
+class scope::join_all {
+ public:
+  using result_type = void;
+  explicit join_all(scope& s) noexcept : scope_{s} {}
+  join_all(const join_all&) = delete;
+  join_all& operator=(const join_all&) = delete;
+  ~join_all() {
+    if (scope_.joining_ == this) scope_.joining_ = nullptr;
+  }
+  auto operator co_await() && noexcept { return detail::startable_awaiter<join_all>{*this}; }
+
+  bool start(continuation k, const context& ctx) noexcept {
+    if (scope_.size_ == 0) return true;
+    k_ = k;
+    scope_.joining_ = this;
+    if (ctx.stop.stop_possible()) follow_.emplace(ctx.stop, forward_stop{&scope_.stop_});
+    return false;
+  }
+  void take() {
+    if (scope_.thrown_) std::rethrow_exception(std::exchange(scope_.thrown_, nullptr));
+  }
+  std::exception_ptr exception() noexcept { return scope_.thrown_; }
+
+ private:
+  friend class scope;
+  scope& scope_;
+  continuation k_;
+  detail::maybe<inplace_stop_callback<forward_stop>> follow_;
+};
+
+inline scope::join_all scope::join() noexcept { return join_all{*this}; }
+
+inline void scope::one_less() noexcept {
+  if (size_ != 0 || joining_ == nullptr) return;
+  join_all& waiting = *std::exchange(joining_, nullptr);
+  waiting.follow_.reset();
+  waiting.k_();
+}
+
+}  // namespace again::inline AGAIN_ABI

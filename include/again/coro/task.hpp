@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `task<T>`: a lazy coroutine that is awaited once. It inherits scheduler, stop token and deadline from whoever awaits it.
+///
+/// ```cpp
+/// again::task<int> answer() { co_return 42; }
+/// again::task<> ask() { fmt::print("{}\n", co_await answer()); }
+/// ```
+///
+/// - Errors: an exception that leaves the coroutine is rethrown where the task is awaited.
+/// - Cancellation: the stop token of the awaiting context; ask for it with `co_await again::get_stop_token()`.
+/// - Lifetime: a task owns its frame; destroying it, started or not, destroys the frame and ends what it awaits. Parameters
+///   taken by reference must outlive the await, as with any lazy coroutine.
+/// - Thread: runs on its scheduler's thread throughout; a foreign awaitable that finishes elsewhere is brought back.
+/// - Cost: one frame, recycled per thread: no allocation in steady state. A chain or loop of a million awaits that finish at
+///   once needs constant stack, also where the compiler makes no tail calls.
+#pragma once
+
+#include <again/coro/awaitable.hpp>
+#include <again/coro/detail/gcc_frame_check.hpp>
+#include <again/coro/detail/task_promise.hpp>
+
+#include <coroutine>
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+namespace again::inline AGAIN_ABI {
+
+template <class T = void> class [[nodiscard]] task {
+ public:
+  using promise_type = detail::task_promise<T>;
+  using result_type = T;
+
+  task(task&& other) noexcept : frame_{std::exchange(other.frame_, nullptr)} {}
+  task& operator=(task&& other) noexcept {
+    if (this != &other) {
+      if (frame_) frame_.destroy();
+      frame_ = std::exchange(other.frame_, nullptr);
+    }
+    return *this;
+  }
+  task(const task&) = delete;
+  task& operator=(const task&) = delete;
+  ~task() {
+    if (frame_) frame_.destroy();
+  }
+
+  /// Awaits it; a named task with `co_await std::move(t)`. A task runs once.
+  [[nodiscard]] auto operator co_await() && noexcept { return detail::startable_awaiter<task>{*this}; }
+
+  // startable
+  bool start(continuation k, const context& ctx) noexcept { return frame_.promise().start(frame_, k, ctx); }
+  T take() { return frame_.promise().take(); }
+  std::exception_ptr exception() noexcept { return frame_.promise().exception(); }
+  /// The result where it stands, or null if the coroutine threw; for combinators that look before they move.
+  std::remove_reference_t<T>* peek() noexcept
+    requires std::is_object_v<T>
+  {
+    return frame_.promise().peek();
+  }
+
+ private:
+  friend detail::task_promise<T>;
+  explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_{frame} {
+    detail::check_frame(frame.address());
+  }
+  std::coroutine_handle<promise_type> frame_;
+};
+
+namespace detail {
+template <class T> task<T> task_promise<T>::get_return_object() noexcept {
+  return task<T>{std::coroutine_handle<task_promise>::from_promise(*this)};
+}
+inline task<void> task_promise<void>::get_return_object() noexcept {
+  return task<void>{std::coroutine_handle<task_promise>::from_promise(*this)};
+}
+}  // namespace detail
+
+}  // namespace again::inline AGAIN_ABI

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// What the awaiting coroutine inherited: `co_await get_context()`, `get_stop_token()`, `get_scheduler()`. Never suspends.
+#pragma once
+
+#include <again/coro/awaitable.hpp>
+
+#include <coroutine>
+
+namespace again::inline AGAIN_ABI {
+
+namespace detail {
+template <class Get> struct context_reader {
+  struct reader {
+    using native = void;
+    const context* found = nullptr;
+    static constexpr bool await_ready() noexcept { return false; }
+    template <class Promise> bool await_suspend(std::coroutine_handle<Promise> h) noexcept {
+      if constexpr (context_provider<Promise>) {
+        found = h.promise().context();
+      } else {
+        found = running_context != nullptr ? running_context : &default_loop_for<Promise>().root();
+      }
+      return false;
+    }
+    decltype(auto) await_resume() const noexcept { return Get{}(*found); }
+  };
+  reader operator co_await() const noexcept { return {}; }
+};
+struct whole_context {
+  const context& operator()(const context& c) const noexcept { return c; }
+};
+struct stop_of {
+  inplace_stop_token operator()(const context& c) const noexcept { return c.stop; }
+};
+struct scheduler_of {
+  scheduler& operator()(const context& c) const noexcept { return *c.scheduler; }
+};
+}  // namespace detail
+
+/// `const context&`, valid until the coroutine finishes.
+inline detail::context_reader<detail::whole_context> get_context() noexcept { return {}; }
+/// The stop token that reaches this coroutine.
+inline detail::context_reader<detail::stop_of> get_stop_token() noexcept { return {}; }
+/// The scheduler it runs on.
+inline detail::context_reader<detail::scheduler_of> get_scheduler() noexcept { return {}; }
+
+}  // namespace again::inline AGAIN_ABI

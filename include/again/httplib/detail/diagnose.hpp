@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// What really happened to an attempt, put together from the library's error code, what its callbacks saw, the kernel and the
+/// clock. Pure, so that a table can test it.
+#pragma once
+
+#include <again/core/clock.hpp>
+#include <again/httplib/detail/httplib_versions.hpp>
+#include <again/httplib/detail/socket_watch.hpp>
+#include <again/http/error_kind.hpp>
+#include <again/policy/verdict.hpp>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace again::inline AGAIN_ABI::http::detail {
+
+/// What our own callbacks saw.
+struct observed {
+  bool headers_complete = false;  ///< status and headers are known
+  bool chunked = false;           ///< framing of the body
+  bool until_close =
+      false;                ///< the body ends with the connection: how that ended is all that tells whether it is whole
+  bool no_body = false;     ///< complete without a body: we stopped the library from waiting for one (304)
+  bool interim = false;     ///< a status below 200 that we could not read past
+  bool read_here = false;   ///< we read the answer ourselves, as far as it came
+  bool head_begun = false;  ///< and something of the final answer's head did
+  const char* malformed = nullptr;  ///< what our reader does not understand of it
+  bool bad_framing = false;         ///< Content-Length or Transfer-Encoding that mean nothing
+  bool too_large = false;           ///< the body passes the limit
+  std::string body_failure;         ///< the request's own body could not be had
+  duration quiet{};                 ///< since our callbacks saw something last
+};
+
+struct diagnosis {
+  bool success = false;
+  error_kind kind = error_kind::protocol;
+  again::reach reach = again::reach::maybe_sent;
+  std::string text;
+};
+
+/// Long enough without a byte to be a timeout? The kernel counts in ticks of up to 10 ms.
+inline bool timed_out(duration quiet, duration limit) noexcept {
+  return quiet >= limit - std::min<duration>(limit / 4, std::chrono::milliseconds{10});
+}
+
+inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_watch::report& socket, bool tls,
+                          duration connecting, duration connect_limit, duration idle_limit) {
+  const auto answered = seen.headers_complete ? reach::answered : socket.how_far;
+  const auto failed = [](error_kind k, reach r, std::string text) { return diagnosis{false, k, r, std::move(text)}; };
+
+  if (!seen.body_failure.empty()) return failed(error_kind::invalid_request, socket.how_far, seen.body_failure);
+  if (seen.too_large) return failed(error_kind::too_large, reach::answered, "the body is larger than allowed");
+  if (seen.malformed != nullptr) return failed(error_kind::protocol, reach::answered, seen.malformed);
+  if (seen.bad_framing)
+    return failed(error_kind::protocol, reach::answered, "the answer's framing headers mean nothing");
+  if (seen.interim) {
+    return failed(error_kind::protocol, reach::answered, "an interim answer came that cpp-httplib cannot read past");
+  }
+  // Some versions (0.14 to 0.18) take any end of the connection for the end of such a body. Under TLS a FIN is anybody's, the
+  // peer's word only its goodbye (RFC 9112 9.8).
+  const bool in_order =
+      !seen.until_close || (socket.goodbye && (socket.timed || (socket.peer_closed && !socket.reset)));
+  // And some of the later ones take the peer's goodbye for an error.
+  const bool goodbye = tls && seen.until_close && socket.goodbye && in_order && says == httplib_says::other;
+  if ((says == httplib_says::success && in_order) || goodbye || seen.no_body)
+    return diagnosis{true, error_kind::status, reach::answered, {}};
+  if (socket.second_refused) {
+    return failed(error_kind::closed, answered, "the connection was closed, and a hidden second send was refused");
+  }
+
+  switch (says) {
+    case httplib_says::no_connection:
+      if (socket.sockets == 0) return failed(error_kind::refused, reach::not_sent, "no socket could be opened");
+      return failed(error_kind::refused, reach::not_sent, "no connection");
+    case httplib_says::connect_timeout:
+      return failed(error_kind::connect_timeout, reach::not_sent, "no connection in time");
+    case httplib_says::tls_certificates:
+      return failed(error_kind::tls_verify, reach::not_sent, "the certificates to trust could not be read");
+    case httplib_says::tls_verify:
+      return failed(error_kind::tls_verify, reach::not_sent,
+                    "the peer's certificate is not one we trust for this host");
+    case httplib_says::tls:
+      if (timed_out(connecting, connect_limit)) {
+        return failed(error_kind::connect_timeout, reach::not_sent, "the TLS handshake did not finish in time");
+      }
+      return failed(error_kind::tls_handshake, reach::not_sent, "the TLS handshake failed");
+    default: break;
+  }
+
+  const duration quiet =
+      socket.received ? std::min<duration>(seen.quiet, std::chrono::milliseconds{socket.quiet_ms}) : seen.quiet;
+  const bool silence = timed_out(quiet, idle_limit);
+  if (seen.headers_complete) {
+    if (socket.reset)
+      return failed(error_kind::truncated, reach::answered, "the connection was reset inside the answer");
+    if (silence) return failed(error_kind::timeout, reach::answered, "the answer stopped coming");
+    if (seen.chunked && !socket.peer_closed && !socket.timed) {
+      return failed(error_kind::protocol, reach::answered, "the answer's chunks are malformed");
+    }
+    return failed(error_kind::truncated, reach::answered, "the connection was closed inside the answer");
+  }
+  if (socket.reset) return failed(error_kind::reset, answered, "the connection was reset before an answer");
+  if (silence)
+    return failed(error_kind::timeout, answered,
+                  says == httplib_says::write ? "the request could not be written in time" : "no answer in time");
+  if (seen.head_begun)
+    return failed(error_kind::truncated, reach::answered, "the connection was closed inside the answer's head");
+  // Under TLS what came may be a record of the session itself; the end of the stream tells.
+  if (!seen.read_here && socket.received && !(tls && socket.peer_closed)) {
+    return failed(error_kind::protocol, answered, "the answer's head is not HTTP/1.1, or it was cut short");
+  }
+  return failed(error_kind::closed, answered, "the connection was closed before an answer");
+}
+
+}  // namespace again::inline AGAIN_ABI::http::detail

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `resolver`: names to addresses on a few threads of its own, so that a name server that does not answer costs no sending
+/// thread, and whoever waits can leave at any moment.
+#pragma once
+
+#include <again/core/clock.hpp>
+#include <again/httplib/detail/cancel_switch.hpp>
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <sys/socket.h>
+
+namespace again::inline AGAIN_ABI::http::detail {
+
+/// Addresses as numbers, best first, or the reason why there are none.
+struct resolved {
+  std::vector<std::string> addresses;
+  std::string reason;
+};
+
+/// True for "127.0.0.1" and "::1": nothing to look up.
+inline bool numeric_address(const std::string& host) noexcept {
+  unsigned char bytes[16];
+  return ::inet_pton(AF_INET, host.c_str(), bytes) == 1 || ::inet_pton(AF_INET6, host.c_str(), bytes) == 1;
+}
+
+/// Asks the system, blocking for as long as that takes. `family`: AF_UNSPEC, AF_INET or AF_INET6. In the order of RFC 6724.
+inline resolved look_up(const std::string& host, int family) {
+  ::addrinfo hints{};
+  hints.ai_family = family;
+  hints.ai_socktype = SOCK_STREAM;
+  ::addrinfo* found = nullptr;
+  resolved out;
+  if (const int failed = ::getaddrinfo(host.c_str(), nullptr, &hints, &found); failed != 0) {
+    out.reason = ::gai_strerror(failed);
+    return out;
+  }
+  for (const ::addrinfo* a = found; a != nullptr; a = a->ai_next) {
+    char text[NI_MAXHOST];
+    if (::getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST) != 0) continue;
+    bool known = false;
+    for (const std::string& other : out.addresses) known = known || other == text;
+    if (!known) out.addresses.emplace_back(text);
+  }
+  ::freeaddrinfo(found);
+  if (out.addresses.empty()) out.reason = "no address";
+  return out;
+}
+
+/// Bounds: `threads` look-ups run at a time, one per name however many wait for it; a waiter leaves at its time limit.
+/// The destructor does not wait for a look-up that hangs: its thread is let go and touches nothing but its own state.
+class resolver {
+ public:
+  using look_up_function = std::function<resolved(const std::string& host)>;
+
+  resolver(look_up_function ask, std::size_t threads)
+      : state_{std::make_shared<shared>(std::move(ask))}, limit_{threads} {}
+  resolver(const resolver&) = delete;
+  resolver& operator=(const resolver&) = delete;
+  ~resolver() {
+    std::unique_lock lock{state_->mutex};
+    state_->closed = true;
+    state_->wanted.clear();
+    for (auto& t : state_->threads) {
+      if (t->busy) t->handle.detach();
+    }
+    lock.unlock();
+    state_->wake.notify_all();
+    for (auto& t : state_->threads) {
+      if (t->handle.joinable()) t->handle.join();
+    }
+  }
+
+  /// Blocks until there is an answer, `until` has passed, or `stop` is raised (then the answer is empty). Any thread.
+  resolved resolve(const std::string& host, std::chrono::steady_clock::time_point until, cancel_switch& stop) {
+    if (numeric_address(host)) return resolved{{host}, {}};
+    const std::shared_ptr<lookup> l = ask(host);
+    if (!l) return resolved{{}, "no thread to look it up"};
+    const cancel_switch::phase phase{stop,
+                                     {[](void* self) noexcept {
+                                        lookup& waited = *static_cast<lookup*>(self);
+                                        {
+                                          const std::lock_guard lock{waited.mutex};
+                                          ++waited.interruptions;
+                                        }
+                                        waited.ready.notify_all();
+                                        return reach::not_sent;
+                                      },
+                                      l.get()},
+                                     reach::not_sent};
+    std::unique_lock lock{l->mutex};
+    for (;;) {
+      if (l->done) return l->answer;
+      const auto seen = l->interruptions;  // before the question, or an interruption in between would be slept through
+      lock.unlock();                       // the switch is locked before a lookup, never after it
+      const bool stopped = stop.raised() != cancel_switch::by::nobody;
+      lock.lock();
+      if (stopped) return resolved{{}, "stopped"};
+      if (!l->ready.wait_until(lock, until, [&] { return l->done || l->interruptions != seen; })) {
+        return resolved{{}, "no answer in time"};
+      }
+    }
+  }
+
+ private:
+  struct lookup {
+    std::string host;
+    std::mutex mutex;
+    std::condition_variable ready;
+    bool done = false;
+    unsigned interruptions = 0;
+    resolved answer;
+  };
+  struct thread {
+    std::thread handle;
+    bool busy = false;
+  };
+  struct shared {
+    explicit shared(look_up_function a) : ask{std::move(a)} {}
+    look_up_function ask;
+    std::mutex mutex;
+    std::condition_variable wake;
+    std::deque<std::shared_ptr<lookup>> wanted;
+    std::map<std::string, std::shared_ptr<lookup>>
+        running;  // and wanted: whoever comes later waits for the same answer
+    std::vector<std::unique_ptr<thread>> threads;
+    std::size_t idle = 0;
+    bool closed = false;
+  };
+
+  std::shared_ptr<lookup> ask(const std::string& host) {
+    const std::lock_guard lock{state_->mutex};
+    if (const auto it = state_->running.find(host); it != state_->running.end()) return it->second;
+    auto l = std::make_shared<lookup>();
+    l->host = host;
+    // As many as are idle may be spoken for already, by look-ups that they have not woken up for yet.
+    if (state_->wanted.size() >= state_->idle && state_->threads.size() < limit_) {
+      state_->threads.push_back(std::make_unique<thread>());
+      thread& t = *state_->threads.back();
+      try {
+        t.handle = std::thread{[state = state_, self = &t] { serve(state, *self); }};
+      } catch (const std::system_error&) {
+        state_->threads.pop_back();
+        if (state_->threads.empty()) return nullptr;
+      }
+    }
+    state_->wanted.push_back(l);
+    state_->running.emplace(host, l);
+    state_->wake.notify_one();
+    return l;
+  }
+
+  static void serve(const std::shared_ptr<shared>& state, thread& self) {
+    std::unique_lock lock{state->mutex};
+    for (;;) {
+      ++state->idle;
+      state->wake.wait(lock, [&] { return state->closed || !state->wanted.empty(); });
+      --state->idle;
+      if (state->closed) return;
+      const std::shared_ptr<lookup> l = std::move(state->wanted.front());
+      state->wanted.pop_front();
+      self.busy = true;
+      lock.unlock();
+      resolved answer;
+      try {
+        answer = state->ask(l->host);
+      } catch (const std::exception& e) { answer.reason = e.what(); } catch (...) {
+        answer.reason = "the resolver threw";
+      }
+      {
+        const std::lock_guard answering{l->mutex};
+        l->answer = std::move(answer);
+        l->done = true;
+      }
+      l->ready.notify_all();
+      lock.lock();
+      state->running.erase(l->host);
+      self.busy = false;
+    }
+  }
+
+  std::shared_ptr<shared> state_;
+  const std::size_t limit_;
+};
+
+}  // namespace again::inline AGAIN_ABI::http::detail

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `response_reader`: an HTTP/1.1 answer from bytes as they come, read by us wherever the library lets us (wire_stream.hpp): it
+/// percent-decodes header values, takes what follows an interim answer for its body, and ends a body at malformed chunks.
+#pragma once
+
+#include <again/http/detail/chars.hpp>
+#include <again/httplib/detail/framing.hpp>
+#include <again/http/message.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace again::inline AGAIN_ABI::http::detail {
+
+/// Interim answers are passed over (RFC 9110 15.2), trailers dropped. At most 64 KiB of head, interim ones and trailers included,
+/// in lines of at most 16 KiB; `max_body` of body. `bodyless`: the answer to a HEAD.
+class response_reader {
+ public:
+  enum class state { more, whole, nonsense, too_large };
+
+  explicit response_reader(std::uint64_t max_body, bool bodyless = false) noexcept
+      : max_body_{max_body}, bodyless_{bodyless} {}
+
+  state feed(std::string_view bytes) {
+    const bool fresh = pending_.empty();
+    if (!fresh) pending_.append(bytes);
+    std::string_view rest = fresh ? bytes : std::string_view{pending_};
+    while (now_ == state::more && step(rest)) {}
+    if (fresh)
+      pending_.assign(rest);
+    else
+      pending_.erase(0, pending_.size() - rest.size());
+    return now_;
+  }
+  /// The connection has ended.
+  state end() noexcept {
+    if (now_ == state::more && until_close()) now_ = state::whole;
+    return now_;
+  }
+  bool whole() const noexcept { return now_ == state::whole; }
+  /// Status and headers are known.
+  bool has_head() const noexcept { return place_ != places::status && place_ != places::fields; }
+  /// Something of the final answer has come.
+  bool begun() const noexcept { return place_ != places::status || !pending_.empty(); }
+  /// The body ends with the connection.
+  bool until_close() const noexcept { return place_ == places::body && frame_.kind == framing::none; }
+  /// The connection cannot be used again after this answer.
+  bool last() const noexcept { return frame_.close || answer_.version == "1.0" || until_close() || !pending_.empty(); }
+  /// What is wrong, where it is `nonsense`; static storage.
+  const char* why() const noexcept { return why_; }
+  /// What there is of it.
+  response take() noexcept { return std::move(answer_); }
+
+ private:
+  enum class places { status, fields, body, chunk_size, chunk, chunk_end, trailers };
+
+  bool refuse(const char* why) noexcept {
+    why_ = why;
+    now_ = state::nonsense;
+    return false;
+  }
+  /// Takes a line, or what there is of content, off `in`. False: more bytes are needed, or it is over.
+  bool step(std::string_view& in) {
+    if (place_ == places::body || place_ == places::chunk) return take_content(in);
+    const auto end = in.find('\n');
+    if (place_ == places::status && !in.substr(0, 7).starts_with(std::string_view{"HTTP/1."}.substr(0, in.size())))
+      return refuse("the answer is not HTTP/1.1");
+    if (end > most_line && in.size() > most_line) return refuse("a line of the answer's head is longer than 16 KiB");
+    if (end == std::string_view::npos) return false;
+    std::string_view line = in.substr(0, end);
+    in.remove_prefix(end + 1);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (place_ != places::chunk_size && place_ != places::chunk_end) head_ += line.size() + 2;
+    if (head_ > most_head) return refuse("the answer's head is longer than 64 KiB");
+    return take_line(line);
+  }
+
+  bool take_line(std::string_view line) {
+    switch (place_) {
+      case places::status: return take_status(line);
+      case places::fields:
+        if (line.empty()) return end_of_head();
+        return take_field(line);
+      case places::chunk_size: {
+        const auto size = parse_size(line.substr(0, line.find(';')));
+        if (!size) return refuse("the answer's chunks are malformed");
+        left_ = *size;
+        place_ = left_ == 0 ? places::trailers : places::chunk;
+        return true;
+      }
+      case places::chunk_end:
+        place_ = places::chunk_size;
+        return line.empty() || refuse("the answer's chunks are malformed");
+      default:  // trailers
+        if (line.empty()) now_ = state::whole;
+        return true;
+    }
+  }
+  bool take_status(std::string_view line) {
+    if (!line.starts_with("HTTP/1.") || line.size() < 12 || !is_digit(line[7]) || line[8] != ' ')
+      return refuse("the answer's status line is malformed");
+    const auto status = digits(line.substr(9, 3), 999);
+    if (!status || *status < 100 || (line.size() > 12 && line[12] != ' '))
+      return refuse("the answer's status line is malformed");
+    answer_ = response{static_cast<int>(*status)};
+    answer_.version = std::string{line.substr(5, 3)};
+    place_ = places::fields;
+    return true;
+  }
+  bool take_field(std::string_view line) {
+    const auto colon = line.find(':');
+    if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
+      return refuse("a header line of the answer is malformed");
+    for (const char c :
+         line)  // RFC 9110 5.5: reject or replace; what is left of CR, LF and NUL would be a line of its own somewhere
+      if (c == '\r' || c == '\0') return refuse("a header of the answer has a control character in it");
+    answer_.headers.add(std::string{line.substr(0, colon)}, line.substr(colon + 1));
+    return true;
+  }
+  bool end_of_head() {
+    if (answer_.status < 200) {
+      place_ = places::status;
+      return answer_.status != 101 || refuse("the answer switches protocols, which nobody asked for");
+    }
+    frame_ = framing_of(answer_.headers);
+    place_ = frame_.kind == framing::chunked ? places::chunk_size : places::body;
+    left_ = frame_.length_value;
+    if (bodyless_ || answer_.status == 204 || answer_.status == 304) {
+      if (frame_.kind == framing::nonsense) frame_.close = true;
+      frame_.kind = framing::length;
+      now_ = state::whole;
+    } else if (frame_.kind == framing::nonsense) {
+      return refuse("the answer's framing headers mean nothing");
+    } else if (frame_.kind == framing::length) {
+      if (left_ > max_body_) now_ = state::too_large;
+      if (left_ == 0) now_ = state::whole;
+      if (now_ == state::more) answer_.body.reserve(static_cast<std::size_t>(std::min(left_, most_reserved)));
+    }
+    return now_ == state::more;
+  }
+  static std::optional<std::uint64_t> parse_size(std::string_view text) noexcept {
+    text = trim(text);
+    if (text.empty() || text.size() > 15) return std::nullopt;
+    std::uint64_t n = 0;
+    for (const char c : text) {
+      const int digit = hex_value(c);
+      if (digit < 0) return std::nullopt;
+      n = n * 16 + static_cast<std::uint64_t>(digit);
+    }
+    return n;
+  }
+  bool take_content(std::string_view& in) {
+    std::uint64_t n = in.size();
+    if (frame_.kind != framing::none) n = std::min(n, left_);
+    if (n > max_body_ - answer_.body.size()) {
+      n = max_body_ - answer_.body.size();
+      now_ = state::too_large;
+    }
+    answer_.body.append(in.substr(0, static_cast<std::size_t>(n)));
+    in.remove_prefix(static_cast<std::size_t>(n));
+    if (frame_.kind == framing::none || now_ != state::more) return false;
+    left_ -= n;
+    if (left_ > 0) return false;
+    if (frame_.kind == framing::length) {
+      now_ = state::whole;
+      return false;
+    }
+    place_ = places::chunk_end;
+    return true;
+  }
+
+  static constexpr std::size_t most_line = 16384, most_head = 65536;
+  static constexpr std::uint64_t most_reserved = std::uint64_t{1} << 20U;  // on a server's word alone
+
+  const std::uint64_t max_body_;
+  const bool bodyless_;
+  const char* why_ = "";
+  state now_ = state::more;
+  places place_ = places::status;
+  std::string pending_;
+  std::size_t head_ = 0;
+  framing frame_;
+  std::uint64_t left_ = 0;
+  response answer_;
+};
+
+}  // namespace again::inline AGAIN_ABI::http::detail

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `socket_watch`: what we know of, and can do to, the socket inside an HTTP library's connection without its help.
+#pragma once
+
+#include <again/httplib/detail/tcp_state.hpp>
+#include <again/policy/verdict.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <utility>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace again::inline AGAIN_ABI::http::detail {
+
+/// Holds a duplicate of the socket's descriptor, taken in the library's hook for new sockets. It survives the library's own
+/// close, so it tells afterwards what became of the bytes, and `shutdown` on it ends any blocking call on the original
+/// from any thread. It admits one socket per attempt: a second one is where a library sends again behind our back.
+///
+/// Threads: `interrupt` any; the rest the thread that sends. The mutex is a leaf: the hook runs under the library's own
+/// locks, so nothing of the library is ever called while it is held.
+class socket_watch {
+ public:
+  /// `nowhere`: a descriptor that is no socket, and stays open.
+  socket_watch(bool tls, int nowhere) noexcept : tls_{tls}, nowhere_{nowhere} {}
+  socket_watch(const socket_watch&) = delete;
+  socket_watch& operator=(const socket_watch&) = delete;
+  ~socket_watch() { close_duplicate(); }
+
+  /// What an attempt looks like afterwards.
+  struct report {
+    reach how_far = reach::not_sent;
+    int sockets = 0;              ///< opened in this attempt, a refused one not counted
+    bool second_refused = false;  ///< the library tried to send again
+    bool timed = false;           ///< nothing is known of FIN and RST: only the clock tells
+    bool reset = false;
+    bool peer_closed = false;
+    bool goodbye = true;    ///< under TLS: the peer has said that this was all
+    bool received = false;  ///< something came, which under TLS may be no more than a record of the session
+    std::uint32_t quiet_ms = 0;
+  };
+
+  /// An attempt begins, on the connection that is open, or on none.
+  void begin(bool reused) noexcept {
+    const std::lock_guard lock{mutex_};
+    if (!reused) close_duplicate();
+    // What we have counted ourselves, where we did: nobody else has written or read, and `silent` has found nothing more.
+    if (!reused || !counted_) {
+      base_ = look_at(duplicate_);
+    } else {
+      base_.queued += written_;
+      base_.received += read_;
+    }
+    counted_ = false;
+    reused_ = reused;
+    secured_ = reused && tls_;
+    sockets_ = 0;
+    second_refused_ = interrupted_ = eof_ = goodbye_ = reset_ = false;
+  }
+
+  /// The library's hook: `fd` is new and not connected. Refuses by putting what is no socket in its place, so that connect fails at once.
+  void opened(int fd) noexcept {
+    const std::lock_guard lock{mutex_};
+    const bool sent_before = reused_ && how_far() != reach::not_sent;
+    if (interrupted_ || sockets_ > 0 || sent_before) {
+      second_refused_ = second_refused_ || !interrupted_;
+      return refuse(fd);
+    }
+    close_duplicate();
+    duplicate_ = ::fcntl(fd, F_DUPFD_CLOEXEC, 1024);  // high, where programs that still use select() do not look
+    if (duplicate_ < 0) duplicate_ = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (duplicate_ < 0) return refuse(fd);  // nobody could stop what it does, nor say afterwards what it did
+    base_ = look_at(duplicate_);
+    reused_ = secured_ = eof_ = goodbye_ = reset_ = false;
+    sockets_ = 1;
+  }
+
+  /// The attempt has gone well, having written and read so much on a plain connection.
+  void moved(std::uint64_t written, std::uint64_t read) noexcept {
+    const std::lock_guard lock{mutex_};
+    counted_ = !tls_;
+    written_ = written;
+    read_ = read;
+  }
+
+  /// TLS: the first handshake of this socket has finished; what is queued from now on is a request.
+  void secured() noexcept {
+    const std::lock_guard lock{mutex_};
+    if (std::exchange(secured_, true)) return;
+    base_ = look_at(duplicate_);
+  }
+  /// TLS: how the stream ended, the first time it did: by the peer's FIN, or by an error of the socket.
+  void ended(bool in_order) noexcept {
+    const std::lock_guard lock{mutex_};
+    if (eof_ || reset_) return;
+    (in_order ? eof_ : reset_) = true;
+  }
+
+  /// TLS: the peer's close_notify.
+  void said_goodbye() noexcept {
+    const std::lock_guard lock{mutex_};
+    goodbye_ = true;
+    if (!reset_) eof_ = true;
+  }
+
+  /// Ends whatever blocks on the socket, now and later in this attempt. Any thread; microseconds.
+  reach interrupt() noexcept {
+    const std::lock_guard lock{mutex_};
+    interrupted_ = true;
+    if (duplicate_ >= 0) ::shutdown(duplicate_, SHUT_RDWR);  // before looking: nothing more can be queued then
+    return how_far();
+  }
+
+  /// Ends the socket from inside one of the library's callbacks: where there is no way to say "give up" that it does not
+  /// answer by waiting for the peer.
+  void shut() noexcept {
+    const std::lock_guard lock{mutex_};
+    if (duplicate_ >= 0) ::shutdown(duplicate_, SHUT_RDWR);
+  }
+
+  /// What arrived and was not read, after the library has closed its side; 0: nothing more. Plain connections.
+  std::size_t read_rest(std::span<char> into) noexcept {
+    const std::lock_guard lock{mutex_};
+    const auto n = duplicate_ < 0 ? -1 : ::recv(duplicate_, into.data(), into.size(), MSG_DONTWAIT);
+    return n > 0 ? static_cast<std::size_t>(n) : 0;
+  }
+
+  /// The TLS handshake of this socket has finished.
+  bool is_secured() noexcept {
+    const std::lock_guard lock{mutex_};
+    return secured_;
+  }
+
+  /// After the library has returned without success.
+  report examine() noexcept {
+    const std::lock_guard lock{mutex_};
+    const tcp_state now = look_at(duplicate_);
+    report r;
+    r.how_far = how_far(now);
+    r.sockets = sockets_;
+    r.second_refused = second_refused_;
+    r.timed = !now.known;
+    r.reset = tls_ && secured_ ? reset_ : now.reset;  // under TLS our own goodbye may have met a RST in the end
+    r.peer_closed = tls_ && secured_ ? eof_ || now.peer_closed : now.peer_closed;
+    r.goodbye = !tls_ || goodbye_;
+    r.received = now.received > base_.received + (now.peer_closed ? 1U : 0U);
+    r.quiet_ms = now.quiet_ms;
+    return r;
+  }
+
+  /// Is an idle connection still as we left it? Anything to read on it is a goodbye or an answer nobody asked for.
+  bool silent() noexcept {
+    const std::lock_guard lock{mutex_};
+    if (duplicate_ < 0) return false;
+    ::pollfd p{duplicate_, POLLIN | POLLRDHUP, 0};
+    return ::poll(&p, 1, 0) == 0;
+  }
+
+  /// The library has closed its socket: close ours, so that the connection really ends.
+  void release() noexcept {
+    const std::lock_guard lock{mutex_};
+    close_duplicate();
+  }
+
+ private:
+  reach how_far() const noexcept { return how_far(look_at(duplicate_)); }
+  reach how_far(const tcp_state& now) const noexcept {
+    if (sockets_ == 0 && !reused_) return reach::not_sent;
+    if (tls_ && !secured_) return reach::not_sent;
+    if (!now.known) return reach::maybe_sent;
+    if (now.queued <= base_.queued) return reach::not_sent;
+    const bool answered = !tls_ && now.received > base_.received + (now.peer_closed ? 1U : 0U);
+    return answered ? reach::answered : reach::maybe_sent;
+  }
+  void refuse(int fd) const noexcept {
+    if (nowhere_ < 0 || ::dup3(nowhere_, fd, O_CLOEXEC) < 0) ::shutdown(fd, SHUT_RDWR);
+  }
+  void close_duplicate() noexcept {
+    if (duplicate_ >= 0) ::close(std::exchange(duplicate_, -1));
+  }
+
+  std::mutex mutex_;
+  const bool tls_;
+  const int nowhere_;
+  int duplicate_ = -1;
+  tcp_state base_;                        // at the beginning of the attempt
+  std::uint64_t written_ = 0, read_ = 0;  // in the attempt before, if counted_
+  bool counted_ = false;
+  int sockets_ = 0;
+  bool reused_ = false, secured_ = false, interrupted_ = false, second_refused_ = false, eof_ = false, goodbye_ = false,
+       reset_ = false;
+};
+
+}  // namespace again::inline AGAIN_ABI::http::detail

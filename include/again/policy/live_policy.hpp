@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `live_policy`: a policy that can be changed while calls run. Each call takes a snapshot when it is made and keeps it to its end.
+///
+/// ```cpp
+/// again::live_policy polite{again::policy{.attempts = 4}};
+/// auto quote = co_await again::retry(polite.now(), api.get("/quote"));    // checked when it was set, not once more
+/// polite.change({.attempts = 2, .deadline = 1s});      // e.g. when a configuration file has changed
+/// ```
+///
+/// Threads: any; a snapshot is never torn: all of it is from one `change`. Cost of `now`: copying a policy (about 200 bytes)
+/// under a sequence count, with no lock and no allocation; readers never wait for readers.
+#pragma once
+
+#include <again/core/detail/atomic.hpp>
+#include <again/policy/policy.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <mutex>
+#include <type_traits>
+
+namespace again::inline AGAIN_ABI {
+
+class live_policy {
+ public:
+  /// Throws `std::invalid_argument` for a policy that makes no sense.
+  explicit live_policy(const checked_policy& first) noexcept { store(first); }
+  explicit live_policy(const policy& first) : live_policy{checked_policy{first}} {}
+  live_policy(const live_policy&) = delete;
+  live_policy& operator=(const live_policy&) = delete;
+  ~live_policy() = default;
+
+  /// The policy as it stands.
+  checked_policy now() const noexcept {
+    std::array<std::uint64_t, words> copy;
+    for (;;) {
+      const std::uint64_t before = version_.load(detail::order::acquire);
+      for (std::size_t i = 0; i < words; ++i) copy[i] = words_[i].load(detail::order::acquire);
+      if ((before & 1U) == 0 && version_.load(detail::order::relaxed) == before) break;
+    }
+    static constexpr checked_policy any{policy{}};
+    checked_policy p = any;
+    std::memcpy(static_cast<void*>(&p), copy.data(), sizeof p);
+    return p;
+  }
+
+  /// From now on, for calls made later. Throws `std::invalid_argument` for a policy that makes no sense, and changes nothing.
+  void change(const checked_policy& next) {
+    const std::lock_guard lock{writers_};
+    version_.fetch_add(1, detail::order::acq_rel);  // odd: readers look again
+    store(next);
+    version_.fetch_add(1, detail::order::release);
+  }
+  void change(const policy& next) { change(checked_policy{next}); }
+
+  /// How often it was changed.
+  std::uint64_t version() const noexcept { return version_.load(detail::order::acquire) / 2; }
+
+ private:
+  static_assert(std::is_trivially_copyable_v<checked_policy>);
+  static constexpr std::size_t words = (sizeof(checked_policy) + sizeof(std::uint64_t) - 1) / sizeof(std::uint64_t);
+  void store(const checked_policy& p) noexcept {
+    std::array<std::uint64_t, words> copy{};
+    std::memcpy(copy.data(), &p, sizeof p);
+    for (std::size_t i = 0; i < words; ++i) words_[i].store(copy[i], detail::order::release);
+  }
+  std::mutex writers_;
+  detail::atomic<std::uint64_t> version_{0};
+  std::array<detail::atomic<std::uint64_t>, words> words_{};
+};
+
+}  // namespace again::inline AGAIN_ABI

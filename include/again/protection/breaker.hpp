@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `breaker`: stops sending to a peer that keeps failing, and lets a few probes find out when it is back.
+///
+/// ```cpp
+/// again::breaker quotes{{.consecutive = 5, .open_for = 5s}};                       // one for each peer, for all its callers
+/// auto a = co_await again::retry(polite, api.get("/quote")).breaker(quotes);       // waits for the probe if that fits
+/// auto b = co_await again::guard(quotes, api.get("/quote"));                       // fails at once while it is open
+/// ```
+///
+/// - It opens after `consecutive` failures in a row, or when `rate` of at least `least` calls in `window` failed; after a break
+///   that grows it is half open: `probes` calls pass; if all succeed it closes, if one fails it opens again.
+/// - A failure is what the verdict calls transient, unsafe to repeat or forbidden. A permanent error that the peer answered
+///   with is a success: the peer is alive. What our own stop cut short says nothing, nor what was never sent.
+/// - An outcome counts only in the state in which its call was let through: a straggler from before the break neither closes
+///   nor opens anything.
+/// - A refused caller learns when to ask again: the end of the break; while probes are out, `open_for` from now.
+/// - Time is passed in; no clock is read. Threads: all members from any thread. Lifetime: outlives its users; not copied.
+/// - Cost: while closed with no recent failure and no `rate`: one atomic load to let through and one for the success; else an
+///   uncontended mutex.
+#pragma once
+
+#include <again/core/detail/atomic.hpp>
+#include <again/protection/detail/breaker_machine.hpp>
+#include <again/policy/verdict.hpp>
+
+#include <cstdint>
+#include <mutex>
+#include <utility>
+
+namespace again::inline AGAIN_ABI {
+
+/// A change of state, as observers see it.
+struct breaker_change {
+  breaker_state from{};
+  breaker_state to{};
+  time_point at{};
+  time_point until{};        ///< to open: when it will let a probe through
+  std::uint64_t number = 0;  ///< counts the changes from 1: observers on several threads can order them
+};
+
+/// What a failed call says of the peer.
+enum class breaker_outcome : std::uint8_t { good, bad, nothing };
+constexpr breaker_outcome breaker_outcome_of(const verdict& v, bool timed_out) noexcept {
+  switch (v.kind) {
+    case disposition::transient:
+    case disposition::not_replayable:
+    case disposition::forbidden: return breaker_outcome::bad;
+    case disposition::permanent: return v.reach == reach::answered ? breaker_outcome::good : breaker_outcome::nothing;
+    case disposition::aborted: return timed_out ? breaker_outcome::bad : breaker_outcome::nothing;
+  }
+  return breaker_outcome::nothing;
+}
+
+class breaker {
+ public:
+  breaker() : breaker{breaker_rules{}} {}
+  /// Throws `std::invalid_argument` for rules that make no sense.
+  explicit breaker(const breaker_rules& rules) : machine_{rules} { publish(); }
+  breaker(const breaker&) = delete;
+  breaker& operator=(const breaker&) = delete;
+  ~breaker() = default;
+
+  class call;
+
+  /// The right to make one call. Its outcome is told once; the destructor of one that was told nothing frees its place.
+  class [[nodiscard]] permit {
+   public:
+    permit() noexcept = default;
+    permit(permit&& other) noexcept
+        : from_{std::exchange(other.from_, nullptr)}, epoch_{other.epoch_}, ask_at_{other.ask_at_} {}
+    permit& operator=(permit&& other) noexcept {
+      if (this != &other) {
+        abandon();
+        from_ = std::exchange(other.from_, nullptr);
+        epoch_ = other.epoch_;
+        ask_at_ = other.ask_at_;
+      }
+      return *this;
+    }
+    ~permit() { abandon(); }
+
+    explicit operator bool() const noexcept { return from_ != nullptr; }
+    /// Of a refusal: when to ask again; `never` if only `close()` can help.
+    time_point ask_at() const noexcept { return ask_at_; }
+    void succeeded(time_point now) noexcept {
+      if (breaker* const b = std::exchange(from_, nullptr)) b->succeeded(epoch_, now);
+    }
+    /// The same while all is calm: a success changes nothing then, and needs no time. False: it has not been told.
+    bool succeeded_calmly() noexcept {
+      if (from_ == nullptr || from_->glance_.load(detail::order::acquire) != (epoch_ << 1 | calm)) return false;
+      from_ = nullptr;
+      return true;
+    }
+    void failed(time_point now) noexcept {
+      if (breaker* const b = std::exchange(from_, nullptr)) {
+        b->change(now, [this, now](detail::breaker_machine& m) { m.failed(epoch_, now); });
+      }
+    }
+    void abandon() noexcept {
+      if (breaker* const b = std::exchange(from_, nullptr)) b->abandoned(epoch_);
+    }
+
+   private:
+    friend class breaker;
+    breaker* from_ = nullptr;
+    std::uint64_t epoch_ = 0;
+    time_point ask_at_{};
+  };
+
+  /// May a call be made now?
+  permit admit(time_point now) noexcept {
+    permit p;
+    const std::uint64_t seen = glance_.load(detail::order::acquire);
+    if ((seen & calm) != 0) {
+      p.from_ = this;
+      p.epoch_ = seen >> 1;
+      return p;
+    }
+    change(now, [&](detail::breaker_machine& m) {
+      const auto a = m.admit(now);
+      p.epoch_ = a.epoch;
+      if (a.admitted) {
+        p.from_ = this;
+      } else {
+        p.ask_at_ = a.ask_at;
+        ++refused_;
+      }
+    });
+    return p;
+  }
+
+  /// By hand: open as after a failure; refuse everything until `close`; let everything pass.
+  void trip(time_point now) noexcept {
+    change(now, [now](detail::breaker_machine& m) { m.trip(now); });
+  }
+  void isolate(time_point now) noexcept {
+    change(now, [](detail::breaker_machine& m) { m.isolate(); });
+  }
+  void close(time_point now) noexcept {
+    change(now, [](detail::breaker_machine& m) { m.close(); });
+  }
+
+  /// As it stands; an open breaker whose break is over becomes half open when it is next asked.
+  breaker_state state() const noexcept {
+    const std::lock_guard lock{mutex_};
+    return machine_.state();
+  }
+  /// Of an open one: when it will let a probe through.
+  time_point until() const noexcept {
+    const std::lock_guard lock{mutex_};
+    return machine_.until();
+  }
+  /// Changes of state, and calls refused, since it was made.
+  std::uint64_t changes() const noexcept {
+    const std::lock_guard lock{mutex_};
+    return changes_;
+  }
+  std::uint64_t refused() const noexcept {
+    const std::lock_guard lock{mutex_};
+    return refused_;
+  }
+
+  /// `see(const breaker_change&)`, which must not throw, is called after every change, on the thread that made it, with no lock
+  /// held. `see` outlives the breaker's use; one at a time; to be set before the breaker is shared.
+  template <class F> void observe(F& see) noexcept {
+    observer_ = &see;
+    tell_ = [](void* f, const breaker_change& c) noexcept { (*static_cast<F*>(f))(c); };
+  }
+
+ private:
+  static constexpr std::uint64_t calm = 1;
+
+  template <class Event> void change(time_point now, Event event) noexcept {
+    breaker_change made;
+    {
+      const std::lock_guard lock{mutex_};
+      const std::uint64_t before = machine_.epoch();
+      made.from = machine_.state();
+      event(machine_);
+      publish();
+      if (machine_.epoch() == before || machine_.state() == made.from) return;
+      made = {made.from, machine_.state(), now, machine_.until(), ++changes_};
+    }
+    if (tell_ != nullptr) tell_(observer_, made);
+  }
+  void succeeded(std::uint64_t epoch, time_point now) noexcept {
+    if (glance_.load(detail::order::acquire) == (epoch << 1 | calm)) return;
+    change(now, [=](detail::breaker_machine& m) { m.succeeded(epoch, now); });
+  }
+  void abandoned(std::uint64_t epoch) noexcept {
+    const std::lock_guard lock{mutex_};
+    machine_.abandoned(epoch);
+  }
+  void publish() noexcept {
+    glance_.store(machine_.epoch() << 1 | (machine_.calm() ? calm : 0), detail::order::release);
+  }
+
+  mutable std::mutex mutex_;
+  detail::breaker_machine machine_;          // guarded by mutex_
+  std::uint64_t changes_ = 0;                // guarded by mutex_
+  std::uint64_t refused_ = 0;                // guarded by mutex_
+  detail::atomic<std::uint64_t> glance_{0};  // the epoch, and whether all is calm in it
+  void* observer_ = nullptr;
+  void (*tell_)(void*, const breaker_change&) noexcept = nullptr;
+};
+
+/// One call's dealings with a breaker, attempt after attempt: what `retry` and `guard` hold.
+class breaker::call {
+ public:
+  explicit call(breaker& shared) noexcept : shared_{shared} {}
+  explicit call(breaker* shared) noexcept : shared_{*shared} {}
+
+  bool admit(time_point now) noexcept {
+    permit_ = shared_.admit(now);
+    return static_cast<bool>(permit_);
+  }
+  time_point ask_at() const noexcept { return permit_.ask_at(); }
+  void failed(time_point now, const verdict& v, bool timed_out) noexcept {
+    switch (breaker_outcome_of(v, timed_out)) {
+      case breaker_outcome::good: permit_.succeeded(now); break;
+      case breaker_outcome::bad: permit_.failed(now); break;
+      case breaker_outcome::nothing: permit_.abandon(); break;
+    }
+  }
+  void succeeded(time_point now) noexcept { permit_.succeeded(now); }
+  bool succeeded_calmly() noexcept { return permit_.succeeded_calmly(); }
+  void abandon() noexcept { permit_.abandon(); }
+
+ private:
+  breaker& shared_;
+  permit permit_;
+};
+
+}  // namespace again::inline AGAIN_ABI

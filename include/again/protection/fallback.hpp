@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `fallback(operation, instead)`: what to give when an operation has failed.
+///
+/// ```cpp
+/// auto quote = co_await again::fallback(again::retry(polite, api.get("/quote")), cached);                // a value
+/// auto q = co_await again::fallback(first, [](const auto& why) { return stale(why.reason()); });         // a function of the error
+/// auto s = co_await again::fallback(first, stale).when([](const auto& why) { return why.attempts() > 0; });   // only of these failures
+/// auto r = co_await again::fallback(again::retry(polite, near.get("/x")), again::retry(polite, far.get("/x")));   // another operation
+/// ```
+///
+/// - `instead` is an operation with the same value, or a function of the error (`const E&`, no coroutine) or none, or a value.
+/// - Result: `expected<T, E2>`, where `E2` is the error of the other operation; with a function or a value it is the first's `E`,
+///   and it holds an error only after a stop request.
+/// - `.when(pred)`: `pred(const E&)` says which failures are answered; any other is the result, so that both must fail with the
+///   same `E` (or the other's `E2` can be made of it).
+/// - Whoever asked to stop wants no substitute: after a stop request the first error is given as it is. With another operation,
+///   whose error may be of another type, that operation is started and sees the stop request itself.
+/// - Exceptions of either, and of `pred`, pass. - A fallback that cannot fail inside of `retry`, `hedge` or `guard` does not compile.
+/// - Cost: none when the first one succeeds; no allocation.
+#pragma once
+
+#include <again/protection/detail/fallback_run.hpp>
+#include <again/combinator/misuse.hpp>
+#include <again/coro/repeatable.hpp>
+
+#include <concepts>
+#include <type_traits>
+#include <utility>
+
+namespace again::inline AGAIN_ABI {
+
+/// What `fallback` returns: awaitable, and an operation.
+template <fallible_operation Op, class Instead, class When = detail::any_failure>
+class [[nodiscard]] fallback_operation {
+ public:
+  static constexpr bool never_fails = !fallible_operation<Instead> && std::same_as<When, detail::any_failure>;
+  using run_type = detail::fallback_run<Op, Instead, When>;
+
+  fallback_operation(Op op, Instead instead, When pred = {})
+      : parts_{std::move(op), std::move(instead), std::move(pred)} {}
+
+  /// Which failures are answered: `pred(const E&)`.
+  template <class Pred> auto when(Pred pred) && {
+    static_assert(
+        std::predicate<Pred&, const detail::op_error<Op>&>,
+        "again::fallback(...).when(pred): pred must take const E& of the operation's expected<T, E> and return "
+        "bool");
+    if constexpr (fallible_operation<Instead>) {
+      static_assert(std::constructible_from<detail::op_error<Instead>, detail::op_error<Op>>,
+                    "again::fallback(...).when(pred): a failure that is not answered is the result, so that the "
+                    "substitute must fail with the same error type");
+    }
+    return fallback_operation<Op, Instead, Pred>{std::move(parts_.op), std::move(parts_.instead), std::move(pred)};
+  }
+
+  run_type operator()() & { return run_type{parts_}; }
+  auto operator co_await() & { return detail::holding_awaiter<run_type>{std::in_place, parts_}; }
+  auto operator co_await() && { return detail::holding_awaiter<run_type>{std::in_place, parts_}; }
+  bool repeatable() const {
+    if constexpr (fallible_operation<Instead>) return is_repeatable(parts_.op) && is_repeatable(parts_.instead);
+    return is_repeatable(parts_.op);
+  }
+
+ private:
+  detail::fallback_parts<Op, Instead, When> parts_;
+};
+
+template <class Op, class Instead>
+  requires fallible_operation<std::decay_t<Op>>
+auto fallback(Op&& op, Instead&& instead) {
+  static_assert(detail::substitutes<std::decay_t<Instead>, std::decay_t<Op>>,
+                "again::fallback: the substitute must be an operation that gives an expected of the same value, a "
+                "function of the "
+                "error (or of nothing) that returns such a value, or such a value");
+  static_assert(!detail::never_fails<std::decay_t<Op>>,
+                "again::fallback: this operation cannot fail, it has a fallback already");
+  return fallback_operation<std::decay_t<Op>, std::decay_t<Instead>>{std::forward<Op>(op),
+                                                                     std::forward<Instead>(instead)};
+}
+
+// A mistake, told in one sentence.
+template <class Wrong, class Instead>
+  requires(!fallible_operation<std::decay_t<Wrong>>)
+auto fallback(Wrong&&, Instead&&) {
+  detail::explain_misuse<std::decay_t<Wrong>, 0>();
+  return detail::misused{};
+}
+
+}  // namespace again::inline AGAIN_ABI

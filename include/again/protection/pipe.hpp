@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// Combinators from left to right: `op | timeout(1s) | retry(p) | timeout(5s)` is `timeout(5s, retry(p, timeout(1s, op)))`.
+///
+/// ```cpp
+/// auto quote = co_await (api.get("/quote") | again::timeout(1s) | again::retry(polite).budget(shared) | again::timeout(5s));
+/// auto usual = again::timeout(1s) | again::retry(polite);     // a stage of its own, for many operations
+/// ```
+///
+/// Each combinator without its operation is a *stage*: something that takes an operation and gives one. The last word is the
+/// outermost. What the stage's combinator can be told afterwards (`.when`, `.observe`, `.budget`, …) the stage can be told.
+/// The same rules hold as for the nested calls, with the same sentences: a mistake in a pipe does not compile either.
+/// A function that throws begins a pipe as `catching(f)`; `catching` is no stage, since what it takes does not fail otherwise.
+#pragma once
+
+#include <again/protection/fallback.hpp>
+#include <again/protection/guard.hpp>
+#include <again/protection/hedge.hpp>
+#include <again/protection/limit.hpp>
+#include <again/coro/operation.hpp>
+#include <again/protection/rate.hpp>
+#include <again/protection/resilient.hpp>
+#include <again/retry/retry.hpp>
+#include <again/retry/timeout.hpp>
+
+#include <type_traits>
+#include <utility>
+
+namespace again::inline AGAIN_ABI {
+
+template <class F> class stage {
+ public:
+  explicit stage(F f) : apply_(std::move(f)) {}
+
+  /// The nested call.
+  template <class Op> auto operator()(Op&& op) const& { return apply_(std::forward<Op>(op)); }
+
+  // As on the combinator itself.
+  template <class Pred> auto when(Pred pred) && {
+    return then([pred = std::move(pred)](auto op) { return std::move(op).when(pred); });
+  }
+  template <class See> auto observe(See see) && {
+    return then([see = std::move(see)](auto op) { return std::move(op).observe(see); });
+  }
+  template <class Budget> auto budget(Budget& shared) && {
+    return then([&shared](auto op) { return std::move(op).budget(shared); });
+  }
+  template <class Breaker> auto breaker(Breaker& shared) && {
+    return then([&shared](auto op) { return std::move(op).breaker(shared); });
+  }
+  auto nested(nesting n) && {
+    return then([n](auto op) { return std::move(op).nested(n); });
+  }
+  auto seed(std::uint64_t s) && {
+    return then([s](auto op) { return std::move(op).seed(s); });
+  }
+  auto on(scheduler& where) && {
+    return then([&where](auto op) { return std::move(op).on(where); });
+  }
+
+ private:
+  template <class Next> auto then(Next next) {
+    auto both = [first = std::move(apply_), second = std::move(next)]<class Op>(Op&& op) {
+      return second(first(std::forward<Op>(op)));
+    };
+    return stage<decltype(both)>{std::move(both)};
+  }
+  F apply_;
+};
+
+namespace detail {
+template <class T> inline constexpr bool is_stage = false;
+template <class F> inline constexpr bool is_stage<stage<F>> = true;
+}  // namespace detail
+
+/// Puts `op` into the stage. Anything but an operation is told so in one sentence.
+template <class Op, class F>
+  requires(!detail::is_stage<std::decay_t<Op>>)
+auto operator|(Op&& op, const stage<F>& next) {
+  if constexpr (fallible_operation<std::decay_t<Op>>) {
+    return next(std::forward<Op>(op));
+  } else {
+    detail::explain_misuse<std::decay_t<Op>, 0>();
+    return detail::misused{};
+  }
+}
+/// One stage after the other.
+template <class F, class G> auto operator|(stage<F> first, stage<G> second) {
+  auto both = [first = std::move(first), second = std::move(second)]<class Op>(Op&& op) {
+    return second(first(std::forward<Op>(op)));
+  };
+  return stage<decltype(both)>{std::move(both)};
+}
+
+inline auto retry(const checked_policy& p) {
+  return stage{[p]<class Op>(Op&& op) { return again::retry(p, std::forward<Op>(op)); }};
+}
+inline auto retry(const policy& p) { return again::retry(checked_policy{p}); }
+inline auto timeout(duration d) {
+  return stage{[d]<class Op>(Op&& op) { return again::timeout(d, std::forward<Op>(op)); }};
+}
+inline auto hedge(const hedging& how) {
+  return stage{[how]<class Op>(Op&& op) { return again::hedge(how, std::forward<Op>(op)); }};
+}
+inline auto guard(breaker& shared) {
+  return stage{[&shared]<class Op>(Op&& op) { return again::guard(shared, std::forward<Op>(op)); }};
+}
+inline auto limit(limiter& shared) {
+  return stage{[&shared]<class Op>(Op&& op) { return again::limit(shared, std::forward<Op>(op)); }};
+}
+template <detail::rate_like Shared> auto rate(Shared& shared) {
+  return stage{[&shared]<class Op>(Op&& op) { return again::rate(shared, std::forward<Op>(op)); }};
+}
+inline auto resilient(resilience& peer) {
+  return stage{[&peer]<class Op>(Op&& op) { return again::resilient(peer, std::forward<Op>(op)); }};
+}
+template <class Instead> auto fallback(Instead instead) {
+  return stage{
+      [instead = std::move(instead)]<class Op>(Op&& op) { return again::fallback(std::forward<Op>(op), instead); }};
+}
+
+}  // namespace again::inline AGAIN_ABI

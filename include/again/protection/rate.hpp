@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `rate(limiter, operation)`: so many sends a second, with a burst: a token bucket whose callers wait their turn.
+///
+/// ```cpp
+/// again::rate_limiter quota{{.per_second = 50, .burst = 10}};
+/// auto quote = co_await again::retry(polite, again::rate(quota, api.get("/quote")));   // every attempt takes a token
+/// ```
+///
+/// - Result: `expected<T, failure<E>>`; `overloaded` with no error if the turn would come later than `longest_wait`;
+///   `deadline_too_near` if it would come after the inherited deadline. Nothing was sent.
+/// - Turns are given in the order of asking, by one compare-and-swap (the generic cell rate algorithm, ITU-T I.371): over any
+///   time t no more than burst + t × per_second sends. A turn that is not used (cancelled wait) goes to the next to ask if it
+///   was the last one given; else it is lost.
+/// - `adaptive_rate` instead of `rate_limiter` learns the rate from throttling answers.
+/// - Time is passed in. Threads: any. Lifetime: outlives its users. Cost: one atomic operation; no allocation.
+#pragma once
+
+#include <again/protection/detail/admission_run.hpp>
+#include <again/core/detail/atomic.hpp>
+#include <again/combinator/misuse.hpp>
+#include <again/combinator/order_rules.hpp>
+
+#include <concepts>
+#include <cstdint>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+namespace again::inline AGAIN_ABI {
+
+struct rates {
+  double per_second = 100;
+  int burst = 1;                                     ///< sends at once after a quiet time
+  duration longest_wait = std::chrono::seconds{10};  ///< for one's turn; beyond that: overloaded
+};
+
+namespace detail {
+template <class Shared> class rate_ticket;
+}
+
+class rate_limiter {
+ public:
+  /// Throws `std::invalid_argument` for a rate that makes no sense.
+  explicit rate_limiter(const rates& r)
+      : interval_{checked_interval(r)}, ahead_{interval_ * (r.burst - 1)}, longest_wait_{r.longest_wait} {}
+  rate_limiter(const rate_limiter&) = delete;
+  rate_limiter& operator=(const rate_limiter&) = delete;
+  ~rate_limiter() = default;
+
+  /// Takes the next turn and tells when it is; `never`: later than `longest_wait`, and none was taken.
+  time_point turn(time_point now) noexcept {
+    const std::int64_t t = now.time_since_epoch().count();
+    std::int64_t next = next_.load(detail::order::relaxed);
+    std::int64_t at = 0;
+    do {
+      at = next - ahead_ > t ? next - ahead_ : t;
+      if (at - t > longest_wait_.count()) {
+        refused_.fetch_add(1, detail::order::relaxed);
+        return never;
+      }
+    } while (!next_.compare_exchange_weak(next, (next > t ? next : t) + interval_, detail::order::acq_rel,
+                                          detail::order::relaxed));
+    return time_point{duration{at}};
+  }
+  /// A turn at `at` is not used. If none was given after it, the next to ask gets it; else it is lost: whoever got the turns
+  /// after it keeps them, and a turn out of the middle cannot be told from one at the end.
+  void give_back(time_point at) noexcept {
+    const std::int64_t before = at.time_since_epoch().count() + ahead_;
+    std::int64_t last = before + interval_;
+    next_.compare_exchange_strong(last, before, detail::order::acq_rel, detail::order::relaxed);
+  }
+  /// Calls refused since it was made.
+  std::uint64_t refused() const noexcept { return refused_.load(detail::order::relaxed); }
+
+ private:
+  // Rounded up to a nanosecond: never more than was promised.
+  static std::int64_t checked_interval(const rates& r) {
+    if (!(r.per_second >= 1e-3 && r.per_second <= 1e9))
+      throw std::invalid_argument{"again::rates: per_second must be between 0.001 and a billion"};
+    if (r.burst < 1 || r.burst > 1'000'000)
+      throw std::invalid_argument{"again::rates: burst must be between 1 and a million"};
+    if (r.longest_wait < duration::zero())
+      throw std::invalid_argument{"again::rates: longest_wait must not be negative"};
+    const double exact = 1e9 / r.per_second;
+    const std::int64_t whole = static_cast<std::int64_t>(exact);
+    return static_cast<double>(whole) < exact ? whole + 1 : whole;
+  }
+  std::int64_t interval_;  // ns between sends
+  std::int64_t ahead_;     // how far before its regular time a send may go: the burst
+  duration longest_wait_;
+  detail::atomic<std::int64_t> next_{0};  // the regular time of the next send
+  detail::atomic<std::uint64_t> refused_{0};
+};
+
+namespace detail {
+
+/// Wants to know how the sends went.
+template <class Shared>
+concept learns = requires(Shared& s, time_point now, const verdict* failed) { s.outcome(now, failed); };
+
+template <class Shared> class rate_ticket {
+ public:
+  static constexpr bool timed = true;
+  explicit rate_ticket(Shared& shared) noexcept : shared_{shared} {}
+  rate_ticket(const rate_ticket&) = delete;
+  rate_ticket& operator=(const rate_ticket&) = delete;
+  ~rate_ticket() = default;
+
+  template <class Waiter> admission ask(time_point now, scheduler&, Waiter&&) noexcept {
+    at_ = shared_.turn(now);
+    if (at_ == never) return {.answer = admission::answers::refused, .reason = stop_reason::overloaded};
+    return {.answer = at_ > now ? admission::answers::until : admission::answers::go, .at = at_};
+  }
+  void withdraw() noexcept { shared_.give_back(at_); }
+  void ended(lazy_time& now, const attempt_end& how) noexcept {
+    if constexpr (learns<Shared>) {
+      if (how.ok || how.failed != nullptr) shared_.outcome(now(), how.failed);
+    }
+  }
+
+ private:
+  Shared& shared_;
+  time_point at_ = never;
+};
+
+template <class Shared>
+concept rate_like = requires(Shared& s, time_point at) {
+  { s.turn(at) } -> std::same_as<time_point>;
+  s.give_back(at);
+};
+
+}  // namespace detail
+
+template <detail::rate_like Shared, class Op>
+  requires fallible_operation<std::decay_t<Op>>
+auto rate(Shared& shared, Op&& op) {
+  static_assert(
+      !detail::repeats<std::decay_t<Op>>,
+      "again::rate: around a retry it would not see the retries; put it inside: retry(policy, rate(limiter, op))");
+  return detail::admission_operation<std::decay_t<Op>, Shared, detail::rate_ticket<Shared>>{shared,
+                                                                                            std::forward<Op>(op)};
+}
+
+// A mistake, told in one sentence.
+template <detail::rate_like Shared, class Wrong>
+  requires(!fallible_operation<std::decay_t<Wrong>>)
+auto rate(Shared&, Wrong&&) {
+  detail::explain_misuse<std::decay_t<Wrong>, 0>();
+  return detail::misused{};
+}
+
+}  // namespace again::inline AGAIN_ABI

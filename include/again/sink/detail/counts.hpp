@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// What a sink counts. Every event is counted where its result is made, every attempt where its outcome is known; nothing is counted
+/// twice or on the way. An attempt is counted once, however many redirects it followed.
+#pragma once
+
+#include <again/sink/delivery.hpp>
+#include <again/metrics/metrics.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace again::inline AGAIN_ABI::detail {
+
+/// Of one endpoint.
+struct endpoint_numbers {
+  static constexpr std::size_t ok = 3;  // the others are reaches
+  std::string labels;
+  std::array<counter, 4> attempts;
+  counter retries;
+  gauge in_flight;
+  histogram took;
+
+  void attempted(const attempt_record& r) noexcept {
+    attempts[r.ok ? ok : static_cast<std::size_t>(r.reach)].add();
+    if (r.attempt > 1) retries.add();
+    if (r.took >= duration::zero()) took.observe(r.took);
+  }
+  /// An attempt of which nobody will ever know how far it got: its delivery was destroyed, or it threw.
+  void cut_off(bool retry) noexcept {
+    attempts[static_cast<std::size_t>(reach::maybe_sent)].add();
+    if (retry) retries.add();
+  }
+};
+
+struct sink_numbers {
+  static constexpr std::size_t reasons = static_cast<std::size_t>(stop_reason::cancelled_in_delay) + 1;
+
+  counter accepted, delivered, abandoned, overloaded, closed, cancelled, written, lost;
+  std::array<counter, reasons> failed;
+  gauge in_flight, queued;
+  histogram took;
+  std::deque<endpoint_numbers> endpoints;
+  std::string labels;  // of all samples: which sink; empty where there is one
+
+  explicit sink_numbers(std::string_view sink) : labels{sink.empty() ? "" : metric_label("sink", sink)} {}
+
+  void add_endpoint(std::string_view name) { endpoints.emplace_back().labels = with("endpoint", name); }
+
+  void ended(const delivery& d) noexcept {
+    if (!d.accepted) return;
+    if (d.ok()) {
+      delivered.add();
+    } else {
+      failed[static_cast<std::size_t>(d.reason().value_or(stop_reason::permanent))].add();
+    }
+    took.observe(d.elapsed);
+  }
+  void abandon(duration after) noexcept {
+    abandoned.add();
+    took.observe(after);
+  }
+  std::uint64_t failed_in_all() const noexcept {
+    std::uint64_t n = abandoned.value();
+    for (const counter& c : failed) n += c.value();
+    return n;
+  }
+  std::uint64_t attempts_in_all() const noexcept {
+    std::uint64_t n = 0;
+    for (const endpoint_numbers& e : endpoints)
+      for (const counter& c : e.attempts) n += c.value();
+    return n;
+  }
+
+  void write_to(metrics_page& page) const {
+    page.add("again_sink_events_accepted_total", "Events taken in; at rest delivered + failed.", accepted, labels);
+    page.add("again_sink_events_delivered_total", "Events that every endpoint they were meant for took.", delivered,
+             labels);
+    constexpr std::string_view failures = "again_sink_events_failed_total",
+                               failures_help = "Events finally not delivered, by why the last attempt was the last.";
+    for (std::size_t i = 0; i < reasons; ++i)
+      page.add(failures, failures_help, failed[i], with("reason", name(static_cast<stop_reason>(i))));
+    page.add(failures, failures_help, abandoned, with("reason", "abandoned"));
+    constexpr std::string_view refusals = "again_sink_events_refused_total",
+                               refusals_help = "Events not taken in, which their callers were told.";
+    page.add(refusals, refusals_help, overloaded, with("reason", "overloaded"));
+    page.add(refusals, refusals_help, closed, with("reason", "closed"));
+    page.add(refusals, refusals_help, cancelled, with("reason", "cancelled"));
+    page.add("again_sink_events_in_flight", "Events being delivered now.", in_flight, labels);
+    page.add("again_sink_queue_length", "Events taken in and not begun yet.", queued, labels);
+    page.add("again_sink_delivery_duration_seconds", "From acceptance to the final result, the queue included.", took,
+             labels);
+    constexpr std::string_view letters = "again_sink_dead_letters_total",
+                               letters_help = "Undelivered events, by whether they could be written down.";
+    page.add(letters, letters_help, written, with("result", "written"));
+    page.add(letters, letters_help, lost, with("result", "lost"));
+    for (const endpoint_numbers& e : endpoints) {
+      for (std::size_t i = 0; i < e.attempts.size(); ++i) {
+        page.add("again_sink_attempts_total", "Attempts, by success or how far they got.", e.attempts[i],
+                 e.labels + ',' +
+                     metric_label("outcome", i == endpoint_numbers::ok ? "ok" : name(static_cast<reach>(i))));
+      }
+      page.add("again_sink_retries_total", "Attempts after the first of a delivery.", e.retries, e.labels);
+      page.add("again_sink_endpoint_in_flight", "Deliveries that hold a slot of the endpoint.", e.in_flight, e.labels);
+      page.add("again_sink_attempt_duration_seconds", "Time of one attempt.", e.took, e.labels);
+    }
+  }
+
+ private:
+  std::string with(std::string_view name, std::string_view value) const {
+    return labels.empty() ? metric_label(name, value) : labels + ',' + metric_label(name, value);
+  }
+};
+
+}  // namespace again::inline AGAIN_ABI::detail

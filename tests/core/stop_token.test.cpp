@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+#include <again/core/stop_token.hpp>
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+using again::inplace_stop_callback;
+using again::inplace_stop_source;
+using again::inplace_stop_token;
+
+static_assert(std::is_trivially_copyable_v<inplace_stop_token>);
+static_assert(!std::is_move_constructible_v<inplace_stop_source>);
+
+TEST_CASE("a token asks its source; one of nobody never stops") {
+  inplace_stop_source source;
+  const inplace_stop_token token = source.get_token();
+  CHECK(token.stop_possible());
+  CHECK_FALSE(token.stop_requested());
+  CHECK(source.request_stop());
+  CHECK(token.stop_requested());
+  CHECK_FALSE(source.request_stop());
+  const inplace_stop_token nobody;
+  CHECK_FALSE(nobody.stop_possible());
+  CHECK_FALSE(nobody.stop_requested());
+  CHECK_FALSE(nobody == token);
+  CHECK(token == source.get_token());
+}
+
+TEST_CASE("a callback runs once, inside the request; one registered later runs in its constructor") {
+  inplace_stop_source source;
+  int calls = 0;
+  inplace_stop_callback before{source.get_token(), [&] { ++calls; }};
+  CHECK(calls == 0);
+  source.request_stop();
+  CHECK(calls == 1);
+  source.request_stop();
+  CHECK(calls == 1);
+  inplace_stop_callback after{source.get_token(), [&] { calls += 10; }};
+  CHECK(calls == 11);
+  inplace_stop_callback never{inplace_stop_token{}, [&] { calls += 100; }};
+  CHECK(calls == 11);
+}
+
+TEST_CASE("a callback that is gone is not called, whatever its place in the list") {
+  for (int gone = 0; gone < 3; ++gone) {
+    inplace_stop_source source;
+    int calls = 0;
+    auto add = [&](int which) { calls += 1 << which; };
+    std::optional<inplace_stop_callback<std::function<void()>>> callbacks[3];
+    for (int i = 0; i < 3; ++i) callbacks[i].emplace(source.get_token(), [&add, i] { add(i); });
+    callbacks[gone].reset();
+    source.request_stop();
+    CHECK(calls == 7 - (1 << gone));
+  }
+}
+
+TEST_CASE("a callback may destroy itself, and others that have not yet run") {
+  inplace_stop_source source;
+  using callback = inplace_stop_callback<std::function<void()>>;
+  std::optional<callback> a;
+  std::optional<callback> b;
+  int calls = 0;
+  const auto once = [&] {
+    ++calls;
+    a.reset();
+    b.reset();
+  };
+  a.emplace(source.get_token(), once);
+  b.emplace(source.get_token(), once);
+  source.request_stop();
+  CHECK(calls == 1);
+  CHECK_FALSE(a.has_value());
+  CHECK_FALSE(b.has_value());
+}
+
+TEST_CASE("a callback may register another, which runs at once") {
+  inplace_stop_source source;
+  int calls = 0;
+  using callback = inplace_stop_callback<std::function<void()>>;
+  std::optional<callback> inner;
+  callback outer{source.get_token(), [&] { inner.emplace(source.get_token(), [&] { ++calls; }); }};
+  source.request_stop();
+  CHECK(calls == 1);
+}
+
+TEST_CASE("a callback's destructor waits until it has run on the other thread") {
+  inplace_stop_source source;
+  std::atomic<bool> inside{false};
+  std::atomic<bool> leave{false};
+  int written = 0;  // not atomic: the destructor is what orders it
+  std::optional<inplace_stop_callback<std::function<void()>>> callback;
+  callback.emplace(source.get_token(), [&] {
+    inside = true;
+    while (!leave) std::this_thread::yield();
+    written = 1;
+  });
+  std::thread stopper{[&] { source.request_stop(); }};
+  while (!inside) std::this_thread::yield();
+  std::thread releaser{[&] { leave = true; }};
+  callback.reset();
+  CHECK(written == 1);
+  stopper.join();
+  releaser.join();
+}
+
+TEST_CASE("registering, unregistering and stopping may happen on many threads at once") {
+  for (int round = 0; round < 200; ++round) {
+    inplace_stop_source source;
+    std::atomic<int> calls{0};
+    std::atomic<int> first{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 3; ++t) {
+      threads.emplace_back([&] {
+        for (int i = 0; i < 50; ++i) {
+          int mine = 0;
+          {
+            inplace_stop_callback callback{source.get_token(), [&] {
+                                             ++mine;
+                                             ++calls;
+                                           }};
+          }
+          if (mine > 1) calls = 1'000'000;
+        }
+      });
+    }
+    for (int t = 0; t < 2; ++t) threads.emplace_back([&] { first += source.request_stop(); });
+    for (auto& t : threads) t.join();
+    REQUIRE(first == 1);
+    REQUIRE(calls <= 150);
+  }
+}
+
+#if defined(__cpp_lib_jthread)
+TEST_CASE("a std::stop_token is followed by one line") {
+  std::stop_source theirs;
+  inplace_stop_source ours;
+  std::stop_callback follow{theirs.get_token(), [&] { ours.request_stop(); }};
+  theirs.request_stop();
+  CHECK(ours.stop_requested());
+}
+#endif

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+#include <again/coro/operation.hpp>
+
+#include <again/retry.hpp>
+#include <again/coro/sleep.hpp>
+#include <again/coro/task.hpp>
+
+#include "support/trouble.hpp"
+
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+using again::task;
+using again_test::outcome;
+using again_test::world;
+
+namespace {
+
+task<int> throws(int n) {
+  if (n < 0) throw std::runtime_error{"negative"};
+  co_return n;
+}
+task<> throws_nothing_else() {
+  throw 42;
+  co_return;
+}
+std::string text_of(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) { return e.what(); } catch (int n) {
+    return std::to_string(n);
+  }
+}
+
+struct database {
+  int loads = 0;
+};
+task<outcome> load(database& db, const std::string& id) {
+  ++db.loads;
+  co_await again::yield();
+  if (db.loads < 3) co_return again_test::fail(db.loads);
+  co_return static_cast<int>(id.size());
+}
+
+const again::policy quick{.attempts = 3, .backoff = again::constant(std::chrono::nanoseconds{0})};
+
+}  // namespace
+
+static_assert(again::operation<task<int> (*)()> && !again::operation<task<int>> && !again::operation<int (*)()>);
+static_assert(!again::operation<task<int> (*)(int)>);
+static_assert(again::fallible_operation<task<outcome> (*)()> && !again::fallible_operation<task<int> (*)()>);
+
+TEST_CASE("catching makes an exception an error, and leaves a value a value") {
+  world w;
+  const auto bad = w.run(again::catching([] { return throws(-1); }));
+  REQUIRE_FALSE(bad.has_value());
+  CHECK(text_of(bad.error()) == "negative");
+  const auto good = w.run(again::catching([] { return throws(5); }));
+  REQUIRE(good.has_value());
+  CHECK(*good == 5);
+  const auto nothing = w.run(again::catching(throws_nothing_else));
+  REQUIRE_FALSE(nothing.has_value());
+  CHECK(text_of(nothing.error()) == "42");
+  const auto with_argument = w.run(again::catching(throws, -1));
+  CHECK_FALSE(with_argument.has_value());
+}
+
+TEST_CASE("catching takes what is thrown while the task is made") {
+  world w;
+  const auto result = w.run(again::catching([]() -> task<int> { throw std::runtime_error{"not made"}; }));
+  REQUIRE_FALSE(result.has_value());
+  CHECK(text_of(result.error()) == "not made");
+}
+
+TEST_CASE("a caught operation can be retried, and gives the last exception") {
+  world w;
+  int sends = 0;
+  const auto result = w.run(again::retry(quick, again::catching([&]() -> task<int> {
+                                           ++sends;
+                                           throw std::runtime_error{"attempt " + std::to_string(sends)};
+                                           co_return 0;
+                                         })));
+  REQUIRE_FALSE(result.has_value());
+  CHECK(sends == 3);
+  CHECK(text_of(*result.error().error()) == "attempt 3");
+  CHECK(*w.run(again::retry(quick, again::catching(throws, 3))) == 3);
+}
+
+TEST_CASE("a function's arguments are copied once and passed to every attempt; an object is shared with std::ref") {
+  world w;
+  database db;
+  std::string id = "four";
+  auto op = again::retry(quick, load, std::ref(db), id);
+  id = "changed";
+  const auto result = w.run(op);
+  REQUIRE(result.has_value());
+  CHECK(*result == 4);
+  CHECK(db.loads == 3);
+}
+
+TEST_CASE("an argument that can only be moved is kept for all attempts") {
+  world w;
+  int sends = 0;
+  const auto op = [&](const std::unique_ptr<int>& n) -> task<outcome> {
+    if (++sends < 3) co_return again_test::fail(sends);
+    co_return *n;
+  };
+  const auto result = w.run(again::retry(quick, op, std::make_unique<int>(9)));
+  REQUIRE(result.has_value());
+  CHECK(*result == 9);
+}
+
+TEST_CASE("a member function is an operation of its object") {
+  struct service {
+    int sends = 0;
+    task<outcome> ask(int n) {
+      if (++sends < 2) co_return again_test::fail(sends);
+      co_return n;
+    }
+  };
+  world w;
+  service s;
+  const auto result = w.run(again::retry(quick, &service::ask, std::ref(s), 11));
+  REQUIRE(result.has_value());
+  CHECK(*result == 11);
+}

@@ -1,0 +1,628 @@
+// SPDX-License-Identifier: MIT
+#include <again/sink.hpp>
+
+#include <again/coro/run_loop.hpp>
+#include <again/coro/scope.hpp>
+#include <again/coro/sleep.hpp>
+#include <again/coro/sync_wait.hpp>
+#include <again/coro/virtual_clock.hpp>
+
+#include "support/pretend_transport.hpp"
+
+#include <doctest/doctest.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <csignal>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace again;
+using namespace again_test;
+using namespace std::chrono_literals;
+using http::error_kind;
+
+namespace {
+
+constexpr policy three{
+    .attempts = 3, .backoff = constant(10ms), .jitter = jitter::none, .attempt_timeout = 1s, .deadline = 20s};
+
+endpoint at(std::string host, int in_flight = 16) {
+  return {.url = {http::origin{http::scheme::http, host, 80}, "/in"},
+          .name = host,
+          .policy = three,
+          .in_flight = in_flight};
+}
+
+/// A sink in pretend time, and what it takes to hand events to it.
+struct bench {
+  explicit bench(pretend_transport::decide d, std::vector<endpoint> ends, sink_options o = {})
+      : through{std::move(d)}, to{through, std::move(ends), std::move(o)} {}
+
+  virtual_clock time;
+  run_loop loop{time, 1};
+  pretend_transport through;
+  sink_over<pretend_transport> to;
+  std::vector<std::optional<delivery>> results;
+  std::vector<std::string> finished;  // ids in the order of their results
+
+  task<> one(std::size_t slot, event e) {
+    delivery d = co_await to.deliver(std::move(e));
+    finished.push_back(d.event.id);
+    results[slot] = std::move(d);
+  }
+  void hand_in(scope& s, event e) {
+    results.emplace_back();
+    s.spawn(one(results.size() - 1, std::move(e)));
+  }
+  task<> all(std::vector<event> events) {
+    const context& here = co_await get_context();
+    scope s{here};
+    for (event& e : events) hand_in(s, std::move(e));
+    co_await s.join();
+  }
+  void deliver(std::vector<event> events) { sync_wait(loop, all(std::move(events))); }
+  const delivery& only() const { return results.at(0).value(); }
+  bool balanced() const {
+    return to.accepted() == to.delivered() + to.failed() && to.in_flight() == 0 && to.queued() == 0 &&
+           to.attempts() == through.seen.size();
+  }
+};
+
+std::vector<event> events(int n) {
+  std::vector<event> all;
+  for (int i = 0; i < n; ++i) all.emplace_back(std::to_string(i), "{}");
+  return all;
+}
+
+class temporary_file {
+ public:
+  temporary_file() : path{"/tmp/again-sink-test-XXXXXX"} { ::close(::mkstemp(path.data())); }
+  temporary_file(const temporary_file&) = delete;
+  temporary_file& operator=(const temporary_file&) = delete;
+  ~temporary_file() { ::unlink(path.c_str()); }
+  std::vector<std::string> lines() const {
+    std::vector<std::string> all;
+    std::FILE* const f = std::fopen(path.c_str(), "r");
+    std::string line;
+    for (int c = 0; (c = std::fgetc(f)) != EOF;) {
+      if (c == '\n') {
+        all.push_back(std::exchange(line, {}));
+      } else {
+        line += static_cast<char>(c);
+      }
+    }
+    static_cast<void>(std::fclose(f));
+    return all;
+  }
+  std::string path;
+};
+
+}  // namespace
+
+TEST_CASE("an event is posted with its headers, its body and a key, and its caller gets the answer") {
+  bench b{[](const auto&) { return answer(202); }, {at("a")}};
+  b.deliver({event{"7", "{\"n\":7}", {{"Content-Type", "application/json"}}}});
+  const delivery& d = b.only();
+  REQUIRE(d);
+  CHECK(d.accepted);
+  CHECK(d.event.id == "7");
+  CHECK(d.outcomes.size() == 1);
+  CHECK(d.outcomes[0].endpoint == "a");
+  CHECK(d.outcomes[0].result->status == 202);
+  CHECK(d.attempts() == 1);
+  REQUIRE(b.through.seen.size() == 1);
+  CHECK(b.through.seen[0].target == "/in");
+  CHECK(b.through.seen[0].body == "{\"n\":7}");
+  CHECK(b.through.seen[0].headers.get("Content-Type") == "application/json");
+  CHECK(b.through.seen[0].key == d.event.key);
+  CHECK(d.event.key.size() == 36);
+  CHECK(b.balanced());
+}
+
+TEST_CASE("a key is the same on every attempt and at every endpoint, given or made, and can be left out") {
+  const auto down = [](const pretend_transport::request& r) {
+    return r.origin == "c" ? answer(200) : breaks(error_kind::closed, reach::maybe_sent);
+  };
+  bench b{down, {at("a"), at("b"), at("c")}};
+  b.deliver({event{"1"}});
+  REQUIRE(b.through.seen.size() == 3);
+  CHECK(std::set<std::string>{b.through.seen[0].key, b.through.seen[1].key, b.through.seen[2].key}.size() == 1);
+  event given{"2"};
+  given.key = "mine";
+  bench g{[](const auto&) { return answer(200); }, {at("a")}};
+  g.deliver({given});
+  CHECK(g.through.seen[0].key == "mine");
+  bench none{[](const auto&) { return breaks(error_kind::closed, reach::maybe_sent); },
+             {at("a")},
+             {.idempotency_keys = false}};
+  none.deliver({event{"3"}});
+  CHECK(none.through.seen.size() == 1);
+  CHECK(!none.through.seen[0].headers.contains("Idempotency-Key"));
+  CHECK(none.only().reason() == stop_reason::not_replayable);
+}
+
+TEST_CASE("round robin: events take turns, and a retry goes past an endpoint that does not answer") {
+  const auto dead = [](const pretend_transport::request& r) {
+    return r.origin == "dead" ? breaks(error_kind::refused, reach::not_sent) : answer(200);
+  };
+  bench b{dead, {at("dead"), at("x"), at("y")}};
+  b.deliver(events(30));
+  std::map<std::string, int> requests;
+  for (const auto& r : b.through.seen) ++requests[r.origin];
+  for (const auto& d : b.results) {
+    REQUIRE(*d);
+    CHECK(d->outcomes[0].endpoint != "dead");
+  }
+  CHECK(requests["dead"] == 10);
+  CHECK(requests["x"] + requests["y"] == 30);
+  CHECK(b.balanced());
+}
+
+TEST_CASE("an endpoint that answers no is asked again itself, unless any failure moves on") {
+  const auto busy = [](const pretend_transport::request& r) { return answer(r.origin == "busy" ? 503 : 200); };
+  bench stay{busy, {at("busy"), at("x")}};
+  stay.deliver({event{"1"}});
+  CHECK(stay.through.seen.size() == 3);
+  CHECK(stay.only().outcomes[0].endpoint == "busy");
+  CHECK(stay.only().reason() == stop_reason::attempts_exhausted);
+  bench go{busy, {at("busy"), at("x")}, {.move_on = moving::any}};
+  go.deliver({event{"1"}});
+  CHECK(go.only());
+  CHECK(go.only().outcomes[0].endpoint == "x");
+  CHECK(go.only().attempts() == 2);
+}
+
+TEST_CASE("broadcast: one endpoint fails for good, one for a while, one takes it; the result has three outcomes") {
+  int flaky = 0;
+  bench b{[&](const pretend_transport::request& r) {
+            return r.origin == "no" ? answer(422) : r.origin == "flaky" ? answer(++flaky < 3 ? 503 : 200) : answer(201);
+          },
+          {at("no"), at("flaky"), at("yes")},
+          {.routing = routing::broadcast}};
+  b.deliver({event{"1"}});
+  const delivery& d = b.only();
+  CHECK(!d);
+  REQUIRE(d.outcomes.size() == 3);
+  CHECK(d.outcomes[0].endpoint == "no");
+  REQUIRE(!d.outcomes[0].result);
+  CHECK(d.outcomes[0].result.error().reason() == stop_reason::permanent);
+  CHECK(d.outcomes[0].result.error().error()->status() == 422);
+  CHECK(d.outcomes[0].attempts == 1);
+  REQUIRE(d.outcomes[1].result);
+  CHECK(d.outcomes[1].attempts == 3);
+  CHECK(d.outcomes[1].trace.size() == 3);
+  REQUIRE(d.outcomes[2].result);
+  CHECK(d.outcomes[2].result->status == 201);
+  CHECK(d.attempts() == 5);
+  CHECK(d.reason() == stop_reason::permanent);
+  CHECK(b.to.failed() == 1);
+  CHECK(b.balanced());
+}
+
+TEST_CASE("a choice of one's own: one endpoint, several, or a mistake that its caller is told") {
+  bench b{[](const auto&) { return answer(200); },
+          {at("a"), at("b"), at("c")},
+          {.choose = [](const event& e) -> std::vector<std::size_t> {
+            if (e.id == "all") return {0, 1, 2};
+            if (e.id == "none") return {};
+            if (e.id == "wild") return {3};
+            return {1};
+          }}};
+  b.deliver({event{"b"}, event{"all"}});
+  CHECK(b.results[0]->outcomes[0].endpoint == "b");
+  CHECK(b.results[1]->outcomes.size() == 3);
+  CHECK_THROWS_AS((void)sync_wait(b.loop, b.to.deliver(event{"none"})), std::invalid_argument);
+  CHECK_THROWS_AS((void)sync_wait(b.loop, b.to.deliver(event{"wild"})), std::out_of_range);
+  CHECK(b.to.accepted() == 2);
+  CHECK(b.balanced());
+}
+
+TEST_CASE("policy, headers and rules are each endpoint's own") {
+  endpoint patient = at("patient"), strict = at("strict");
+  patient.policy.attempts = 5;
+  patient.headers.add("Authorization", "Bearer p");
+  strict.rules.statuses = {};
+  bench b{[](const auto&) { return answer(503); }, {patient, strict}, {.routing = routing::broadcast}};
+  b.deliver({event{"1"}});
+  CHECK(b.only().outcomes[0].attempts == 5);
+  CHECK(b.only().outcomes[1].attempts == 1);
+  for (const auto& r : b.through.seen) CHECK(r.headers.contains("Authorization") == (r.origin == "patient"));
+}
+
+TEST_CASE("no more are under way than allowed, in all and at each endpoint, and none is forgotten") {
+  int most_a = 0, now_a = 0;
+  bench b{[](const pretend_transport::request& r) { return answer(200, r.origin == "a" ? 70ms : 10ms); },
+          {at("a", 2), at("b", 3)},
+          {.in_flight = 4, .queue = 3}};
+  b.deliver(events(100));
+  CHECK(b.through.most_running == 4);
+  // At no moment do more than two requests to a overlap.
+  std::vector<std::pair<time_point, int>> edges;
+  for (const auto& r : b.through.seen) {
+    if (r.origin != "a") continue;
+    edges.emplace_back(r.at, 1);
+    edges.emplace_back(r.at + 70ms, -1);
+  }
+  std::sort(edges.begin(), edges.end());
+  for (const auto& [when, change] : edges) most_a = std::max(most_a, now_a += change);
+  CHECK(most_a == 2);
+  CHECK(b.finished.size() == 100);
+  CHECK(b.balanced());
+}
+
+TEST_CASE("a full sink makes deliver wait and try_deliver say overloaded, with the event given back") {
+  bench b{[](const auto&) { return answer(200, 1s); }, {at("a")}, {.in_flight = 1, .queue = 2}};
+  std::optional<delivery> refused;
+  const auto scenario = [&]() -> task<> {
+    const context& here = co_await get_context();
+    scope s{here};
+    for (event& e : events(5)) b.hand_in(s, std::move(e));
+    CHECK(b.to.accepted() == 3);
+    CHECK(b.to.queued() == 2);
+    CHECK(b.to.in_flight() == 1);
+    refused = co_await b.to.try_deliver(event{"late", "body"});
+    co_await s.join();
+    delivery later = co_await b.to.try_deliver(std::move(refused->event));
+    CHECK(later);
+  };
+  sync_wait(b.loop, scenario());
+  CHECK(refused->reason() == stop_reason::overloaded);
+  CHECK(!refused->accepted);
+  CHECK(b.to.refused() == 1);
+  CHECK(b.finished == std::vector<std::string>{"0", "1", "2", "3", "4"});
+  CHECK(b.to.delivered() == 6);
+  CHECK(b.balanced());
+}
+
+TEST_CASE("order per key: the next event of a key waits for the final result of the one before; other keys go on") {
+  int failures = 0;
+  bench b{[&](const pretend_transport::request& r) {
+            return r.body == "slow" && ++failures < 3 ? answer(503) : answer(200);
+          },
+          {at("a"), at("b")},
+          {.order = ordering::per_key}};
+  std::vector<event> all;
+  for (const char* const id : {"k1", "k2", "k3", "other"}) {
+    event e{id, std::string{id} == "k1" ? "slow" : "fast"};
+    e.order_key = std::string{id} == "other" ? "o" : "k";
+    all.push_back(std::move(e));
+  }
+  b.deliver(std::move(all));
+  CHECK(b.finished == std::vector<std::string>{"other", "k1", "k2", "k3"});
+  CHECK(b.balanced());
+}
+
+TEST_CASE("order per endpoint: one at a time, in the order of acceptance") {
+  int n = 0;
+  const auto uneven = [&n](const auto&) {
+    ++n;
+    return answer(n % 3 == 0 ? 200 : 503, n % 2 == 0 ? 9ms : 1ms);
+  };
+  bench b{uneven, {at("a")}, {.order = ordering::per_endpoint}};
+  b.deliver(events(20));
+  CHECK(b.through.most_running == 1);
+  std::vector<std::string> expected;
+  for (const event& e : events(20)) expected.push_back(e.id);
+  CHECK(b.finished == expected);
+}
+
+TEST_CASE("order per endpoint: a retry stays, so that nothing overtakes it there and nothing takes its place here") {
+  bench b{[](const pretend_transport::request& r) {
+            return r.origin == "dead" ? breaks(error_kind::refused, reach::not_sent) : answer(200);
+          },
+          {at("dead"), at("fine")},
+          {.order = ordering::per_endpoint}};
+  b.deliver(events(4));
+  for (const auto& d : b.results) {
+    CHECK(d->ok() == (d->outcomes[0].endpoint == "fine"));
+    CHECK(d->attempts() == (d->ok() ? 1 : 3));
+  }
+  CHECK(b.finished == std::vector<std::string>{"1", "3", "0", "2"});
+  CHECK(b.balanced());
+}
+
+TEST_CASE("close refuses what is new, lets what was accepted finish, and cancels what does not in time") {
+  for (const duration takes : {duration{2s}, duration{1h}}) {
+    bench b{[=](const auto&) { return answer(200, takes); }, {at("a", 2)}, {.in_flight = 2, .queue = 2}};
+    const auto scenario = [&]() -> task<> {
+      const context& here = co_await get_context();
+      scope s{here};
+      for (event& e : events(6)) b.hand_in(s, std::move(e));
+      const bool slept = co_await sleep_for(100ms);
+      CHECK(slept);
+      co_await b.to.close(900ms);
+      for (std::size_t i = 0; i < b.results.size(); ++i) CHECK_MESSAGE(b.results[i].has_value(), i);
+      delivery after = co_await b.to.deliver(event{"after"});
+      CHECK(after.reason() == stop_reason::cancelled_before_start);
+      CHECK(!after.accepted);
+      co_await b.to.close(0s);
+      co_await s.join();
+    };
+    sync_wait(b.loop, scenario());
+    CHECK(b.to.accepted() == 4);
+    CHECK(b.to.refused() == 3);
+    CHECK(b.to.failed() == 4);
+    CHECK(b.results[0]->reason() == stop_reason::cancelled_in_attempt);
+    CHECK(b.results[3]->reason() == stop_reason::cancelled_before_start);
+    CHECK(b.results[3]->accepted);
+    CHECK(!b.results[5]->accepted);
+    CHECK(b.balanced());
+  }
+  bench quick{[](const auto&) { return answer(200, 300ms); }, {at("a", 2)}, {.in_flight = 2, .queue = 2}};
+  const auto scenario = [&]() -> task<> {
+    const context& here = co_await get_context();
+    scope s{here};
+    for (event& e : events(4)) quick.hand_in(s, std::move(e));
+    co_await quick.to.close(5s);
+    CHECK(quick.time.now() - quick.through.seen[0].at == 600ms);  // not the whole 5 s
+    co_await s.join();
+  };
+  sync_wait(quick.loop, scenario());
+  CHECK(quick.to.delivered() == 4);
+  CHECK(quick.balanced());
+}
+
+TEST_CASE("a caller that is stopped or destroyed ends its own event and no other, counted and written down") {
+  temporary_file file;
+  dead_letter_file dead{file.path};
+  bench b{[](const auto&) { return answer(200, 500ms); }, {at("a")}, {.dead_letters = &dead}};
+  const auto scenario = [&]() -> task<> {
+    const context& here = co_await get_context();
+    scope good{here};
+    b.hand_in(good, event{"good"});
+    {
+      scope stopped{here};
+      b.hand_in(stopped, event{"stopped"});
+      const bool slept = co_await sleep_for(100ms);
+      CHECK(slept);
+      stopped.request_stop();
+      co_await stopped.join();
+      b.results.emplace_back();
+    }
+    {
+      scope destroyed{here};
+      b.hand_in(destroyed, event{"destroyed"});
+    }
+    CHECK(b.to.failed() == 2);
+    CHECK(b.to.in_flight() == 1);
+    co_await good.join();
+  };
+  sync_wait(b.loop, scenario());
+  CHECK(b.balanced());  // the attempt that was destroyed is one that the endpoint may have seen
+  CHECK((metrics_page{}.add(b.to).text().find("\nagain_sink_delivery_duration_seconds_count 3\n")) !=
+        std::string::npos);
+  CHECK(b.results[1]->reason() == stop_reason::cancelled_in_attempt);
+  CHECK(b.to.delivered() == 1);
+  CHECK(b.to.accepted() == 3);
+  CHECK(b.to.in_flight() == 0);
+  const auto lines = file.lines();
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[0].find(R"("id":"stopped")") != std::string::npos);
+  CHECK(lines[1].find(R"("id":"destroyed")") != std::string::npos);
+}
+
+TEST_CASE("a caller that is destroyed while it waits for room was refused, and its event is written down") {
+  temporary_file file;
+  dead_letter_file dead{file.path};
+  bench b{
+      [](const auto&) { return answer(200, 500ms); }, {at("a")}, {.in_flight = 1, .queue = 0, .dead_letters = &dead}};
+  const auto scenario = [&]() -> task<> {
+    const context& here = co_await get_context();
+    scope good{here};
+    b.hand_in(good, event{"good"});
+    {
+      scope destroyed{here};
+      b.hand_in(destroyed, event{"waiting"});
+      const bool slept = co_await sleep_for(100ms);
+      CHECK(slept);
+    }
+    const delivery refused = co_await b.to.try_deliver(event{"given back"});
+    CHECK(!refused);
+    co_await good.join();
+  };
+  sync_wait(b.loop, scenario());
+  CHECK(b.to.accepted() == 1);
+  CHECK(b.to.refused() == 2);
+  const auto lines = file.lines();
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].find(R"("id":"waiting")") != std::string::npos);
+  CHECK(b.balanced());
+}
+
+TEST_CASE("an event that names its endpoints goes to each of them, whatever the routing") {
+  bench b{[](const pretend_transport::request& r) { return answer(r.origin == "b" ? 400 : 200); },
+          {at("a"), at("b"), at("c")}};
+  event e{"1"};
+  e.only = {"a", "b"};
+  b.deliver({e});
+  const delivery& d = b.only();
+  CHECK(!d);
+  REQUIRE(d.outcomes.size() == 2);
+  CHECK(d.outcomes[0].endpoint == "a");
+  CHECK(d.outcomes[0].result);
+  CHECK(d.outcomes[1].endpoint == "b");
+  CHECK(!d.outcomes[1].result);
+}
+
+TEST_CASE("the letter of an event that was never begun, or was meant for one of several, says for whom it is") {
+  temporary_file file;
+  dead_letter_file dead{file.path};
+  bench b{[](const auto&) { return answer(400); },
+          {at("a"), at("b"), at("c")},
+          {.choose = [](const event& e) -> std::vector<std::size_t> {
+             return e.id == "one" ? std::vector<std::size_t>{2} : std::vector<std::size_t>{0, 1};
+           },
+           .dead_letters = &dead}};
+  b.deliver({event{"one"}});
+  CHECK(b.only().event.only.empty());
+  sync_wait(b.loop, b.to.close(0s));
+  b.deliver({event{"two"}});
+  const auto lines = file.lines();
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[0].find(R"("only":["c"])") != std::string::npos);
+  CHECK(lines[1].find(R"("only":["a","b"])") != std::string::npos);
+}
+
+TEST_CASE("what is not delivered is a dead letter before its caller knows; a broadcast's names only those that did not "
+          "take it") {
+  temporary_file file;
+  dead_letter_file dead{file.path};
+  bench b{[](const pretend_transport::request& r) { return answer(r.origin == "no" ? 400 : 200); },
+          {at("no"), at("yes")},
+          {.routing = routing::broadcast, .dead_letters = &dead}};
+  b.deliver({event{"1", "{\"a\":1}", {{"X", "y"}}}});
+  CHECK(b.only().dead_letter == dead_letter::written);
+  CHECK(b.to.dead_letters_written() == 1);
+  const auto lines = file.lines();
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].starts_with(R"({"id":"1","key":")" + b.only().event.key +
+                             R"(","headers":[["X","y"]],"body":"{\"a\":1}","only":["no"],)"));
+
+  event again_to_no{"1", "{}"};
+  again_to_no.only = {"no"};
+  const auto before = b.through.seen.size();
+  b.deliver({again_to_no});
+  CHECK(b.through.seen.size() == before + 1);
+  event nowhere{"2"};
+  nowhere.only = {"elsewhere"};
+  CHECK_THROWS_AS((void)sync_wait(b.loop, b.to.deliver(nowhere)), std::invalid_argument);
+}
+
+TEST_CASE("a dead letter that cannot be written is counted, and its result says that it is lost") {
+  dead_letter_file full{"/dev/full"};
+  bench b{[](const auto&) { return answer(400); }, {at("a")}, {.dead_letters = &full}};
+  b.deliver(events(3));
+  CHECK(b.only().dead_letter == dead_letter::lost);
+  CHECK(b.to.dead_letters_lost() == 3);
+  CHECK(b.to.dead_letters_written() == 0);
+  CHECK(full.problem() == "/dev/full: No space left on device");
+}
+
+TEST_CASE("the observer hears every attempt with its endpoint, and every result once") {
+  struct ears : delivery_observer {
+    std::vector<std::string> heard;
+    void attempted(const event& e, std::string_view where, const attempt_record& r) override {
+      heard.push_back(e.id + " " + std::string{where} + " " + std::to_string(r.attempt) + (r.last ? " last" : ""));
+    }
+    void finished(const delivery& d) override { heard.push_back(d.event.id + (d ? " ok" : " failed")); }
+  } ears;
+  bench b{[](const pretend_transport::request& r) {
+            return r.origin == "a" ? breaks(error_kind::reset, reach::maybe_sent) : answer(200);
+          },
+          {at("a"), at("b")},
+          {.observer = &ears}};
+  b.deliver({event{"e"}});
+  CHECK(ears.heard == std::vector<std::string>{"e a 1", "e b 2 last", "e ok"});
+}
+
+TEST_CASE("the numbers are on a page for Prometheus, by endpoint and reason") {
+  bench b{[](const pretend_transport::request& r) { return r.body == "bad" ? answer(400) : answer(200, 40ms); },
+          {at("a")}};
+  b.deliver({event{"1", "bad"}, event{"2", "good"}});
+  const std::string page = metrics_page{}.add(b.to).text();
+  for (const char* const line :
+       {"again_sink_events_accepted_total 2", "again_sink_events_delivered_total 1",
+        "again_sink_events_failed_total{reason=\"permanent\"} 1",
+        "again_sink_attempts_total{endpoint=\"a\",outcome=\"ok\"} 1",
+        "again_sink_attempts_total{endpoint=\"a\",outcome=\"answered\"} 1", "again_sink_queue_length 0",
+        "again_sink_attempt_duration_seconds_count{endpoint=\"a\"} 2",
+        "again_sink_delivery_duration_seconds_bucket{le=\"0.05\"} 2"}) {
+    CHECK_MESSAGE(("\n" + page).find("\n" + std::string{line} + "\n") != std::string::npos, line);
+  }
+}
+
+TEST_CASE("two sinks on one page differ in a label, and every sample is there once") {
+  bench a{[](const auto&) { return answer(200); }, {at("x")}, {.name = "orders"}},
+      b{[](const auto&) { return answer(200); }, {at("x")}, {.name = "audit"}};
+  a.deliver({event{"1"}});
+  const std::string page = metrics_page{}.add(a.to).add(b.to).text();
+  std::set<std::string> seen;
+  for (std::size_t from = 0; from < page.size();) {
+    const std::size_t end = page.find('\n', from);
+    const std::string line = page.substr(from, end - from);
+    if (line[0] != '#') CHECK_MESSAGE(seen.insert(line.substr(0, line.rfind(' '))).second, line);
+    from = end + 1;
+  }
+  CHECK(page.find("again_sink_events_accepted_total{sink=\"orders\"} 1\n") != std::string::npos);
+  CHECK(page.find("again_sink_events_accepted_total{sink=\"audit\"} 0\n") != std::string::npos);
+  CHECK(page.find("again_sink_attempts_total{sink=\"orders\",endpoint=\"x\",outcome=\"ok\"} 1\n") != std::string::npos);
+}
+
+TEST_CASE("ten thousand events with faults of every kind: one result each, and nothing is left over") {
+  std::uint64_t state = 7;
+  const auto roll = [&state] { return (state = state * 6364136223846793005U + 1442695040888963407U) >> 40U; };
+  bench b{[&](const auto&) {
+            if (roll() % 5 != 0) return answer(200, 3ms);
+            switch (roll() % 6) {
+              case 0: return breaks(error_kind::refused, reach::not_sent);
+              case 1: return breaks(error_kind::reset, reach::maybe_sent);
+              case 2: return breaks(error_kind::truncated, reach::answered);
+              case 3: return answer(503);
+              case 4: return answer(400);
+              default: return answer(200, 2s);  // past the attempt's timeout
+            }
+          },
+          {at("a"), at("b"), at("c")}};
+  b.deliver(events(10'000));
+  CHECK(b.finished.size() == 10'000);
+  CHECK(std::set<std::string>(b.finished.begin(), b.finished.end()).size() == 10'000);
+  CHECK(b.to.delivered() > 9'000);
+  CHECK(b.to.failed() > 100);
+  CHECK(b.balanced());
+  CHECK(b.loop.timers() == 0);
+  CHECK(b.through.running == 0);
+  std::size_t attempts = 0;
+  for (const auto& d : b.results) attempts += static_cast<std::size_t>(d->attempts());
+  CHECK(attempts == b.through.seen.size());
+}
+
+TEST_CASE("a sink that contradicts itself is refused with a sentence") {
+  pretend_transport t{[](const auto&) { return answer(200); }};
+  CHECK_THROWS_WITH_AS((sink_over<pretend_transport>{t, {}}), "again::sink: a sink needs an endpoint",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS((sink_over<pretend_transport>{t, {at("a"), at("a")}}),
+                       "again::sink: two endpoints are called a; give them names", std::invalid_argument);
+  CHECK_THROWS_WITH_AS((sink_over<pretend_transport>{t, {at("a", 0)}}), "again::sink: a: in_flight must be at least 1",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS((sink_over<pretend_transport>{t, {at("a")}, {.in_flight = 0}}),
+                       "again::sink: in_flight must be at least 1", std::invalid_argument);
+}
+
+#ifndef NDEBUG
+TEST_CASE("a sink that is destroyed under its deliveries says so and ends the program") {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    std::signal(SIGABRT, SIG_DFL);  // not the test's own handler
+    ::close(STDERR_FILENO);
+    virtual_clock time;
+    run_loop loop{time, 1};
+    pretend_transport through{[](const auto&) { return answer(200, 1s); }};
+    auto to = std::make_unique<sink_over<pretend_transport>>(through, std::vector<endpoint>{at("a")});
+    const auto one = [&]() -> task<> { const delivery d = co_await to->deliver(event{"1"}); };
+    const auto scenario = [&]() -> task<> {
+      const context& here = co_await get_context();
+      scope s{here};
+      s.spawn(one());
+      const bool slept = co_await sleep_for(100ms);
+      CHECK(slept);
+      to.reset();
+      co_await s.join();
+    };
+    sync_wait(loop, scenario());
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  CHECK(WTERMSIG(status) == SIGABRT);
+}
+#endif
