@@ -4,12 +4,12 @@
 #include "harness.hpp"
 #include "nginx.hpp"
 
-#include <again/http.hpp>
-#include <again/retry.hpp>
 #include <again/coro/scope.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
+#include <again/http.hpp>
+#include <again/retry.hpp>
 
 #include <csignal>
 #include <cstdio>
@@ -59,8 +59,8 @@ class bare_httplib {
     for (std::size_t t = 0; t < clients_.size(); ++t) {
       all.emplace_back([&client = *clients_[t], left = part(n, clients_.size(), t)]() mutable {
         for (; left > 0; --left) {
-          const auto answer = client.Get("/quote");
-          if (!answer || answer->body.size() != body_size) lost();
+          const auto response = client.Get("/quote");
+          if (!response || response->body.size() != body_size) lost();
         }
       });
     }
@@ -78,11 +78,11 @@ constexpr again::checked_policy usual{again::policy{}};
 again::task<> sends(again::http::client& api, std::size_t left, bool retried) {
   for (; left > 0; --left) {
     if (retried) {
-      const auto answer = co_await again::retry(usual, api.get("/quote"));
-      if (!answer || answer->body.size() != body_size) lost();
+      const auto response = co_await again::retry(usual, api.get("/quote"));
+      if (!response || response->body.size() != body_size) lost();
     } else {
-      const auto answer = co_await api.get("/quote");
-      if (!answer || answer->body.size() != body_size) lost();
+      const auto response = co_await api.get("/quote");
+      if (!response || response->body.size() != body_size) lost();
     }
   }
 }
@@ -183,7 +183,7 @@ class curl_one_thread {
   std::vector<std::unique_ptr<easy_handle>> handles_;
 };
 
-// ── Boost.Asio by hand: knows just enough HTTP for this one answer ───────────────────────────────────────────────────
+// ── Boost.Asio by hand: knows just enough HTTP for this one response ───────────────────────────────────────────────────
 
 class asio_by_hand {
  public:
@@ -204,18 +204,18 @@ class asio_by_hand {
  private:
   static asio::awaitable<void> sends(asio::ip::tcp::socket& socket, std::size_t left) {
     static const std::string request = "GET /quote HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
-    std::string answer;
+    std::string response;
     for (; left > 0; --left) {
       co_await asio::async_write(socket, asio::buffer(request), asio::use_awaitable);
-      answer.clear();
+      response.clear();
       const std::size_t head =
-          co_await asio::async_read_until(socket, asio::dynamic_buffer(answer), "\r\n\r\n", asio::use_awaitable);
-      const std::size_t missing = head + body_size > answer.size() ? head + body_size - answer.size() : 0;
+          co_await asio::async_read_until(socket, asio::dynamic_buffer(response), "\r\n\r\n", asio::use_awaitable);
+      const std::size_t missing = head + body_size > response.size() ? head + body_size - response.size() : 0;
       if (missing > 0) {
         std::string rest(missing, '\0');
         co_await asio::async_read(socket, asio::buffer(rest), asio::use_awaitable);
       }
-      if (!answer.starts_with("HTTP/1.1 200")) lost();
+      if (!response.starts_with("HTTP/1.1 200")) lost();
     }
   }
   asio::io_context loop_{1};
@@ -246,7 +246,7 @@ int main(int argc, char** argv) {
     const auto ours = [&api, flights](bool retried, bool lent) {
       return std::make_shared<std::function<void(std::size_t)>>([&api, flights, retried, lent](std::size_t count) {
         again::run_loop loop;
-        loop.lend(lent);
+        loop.share_with_workers(lent);
         again::sync_wait(loop, in_flight(api, count, flights, retried));
       });
     };

@@ -74,8 +74,8 @@ class nginx {
     for (int i = 0; i < 100 && !up_; ++i) {
       std::this_thread::sleep_for(20ms);
       httplib::Client probe{"127.0.0.1", port_};
-      const auto answer = probe.Get("/quote");
-      up_ = answer && answer->status == 200 && answer->body.size() == body_size;
+      const auto response = probe.Get("/quote");
+      up_ = response && response->status == 200 && response->body.size() == body_size;
     }
   }
   nginx(const nginx&) = delete;

@@ -3,9 +3,9 @@
 #include "harness.hpp"
 
 #include <again/core/expected.hpp>
-#include <again/retry.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
+#include <again/retry.hpp>
 
 #include <exception>
 #include <future>

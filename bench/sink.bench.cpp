@@ -3,13 +3,13 @@
 #include "harness.hpp"
 #include "nginx.hpp"
 
-#include <again/http.hpp>
-#include <again/retry.hpp>
 #include <again/coro/scope.hpp>
-#include <again/sink.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
+#include <again/http.hpp>
+#include <again/retry.hpp>
+#include <again/sink.hpp>
 
 #include <csignal>
 #include <memory>
@@ -44,8 +44,8 @@ class bare_httplib {
     for (std::size_t t = 0; t < clients_.size(); ++t) {
       all.emplace_back([&client = *clients_[t], left = part(n, clients_.size(), t)]() mutable {
         for (; left > 0; --left) {
-          const auto answer = client.Post("/orders", content, "text/plain");
-          if (!answer || answer->status != 200) lost();
+          const auto response = client.Post("/orders", content, "text/plain");
+          if (!response || response->status != 200) lost();
         }
       });
     }
@@ -63,8 +63,8 @@ again::task<> sends(again::http::client& api, std::size_t left) {
     auto order = again::http::request::post("/orders");
     order.body(content).idempotency_key_auto();
     const auto operation = api.send(std::move(order));
-    const auto answer = co_await again::retry(usual, operation);
-    if (!answer) lost();
+    const auto response = co_await again::retry(usual, operation);
+    if (!response) lost();
   }
 }
 again::task<> in_flight(again::http::client& api, std::size_t n, std::size_t flights) {

@@ -4,13 +4,13 @@
 /// a thousand in a second, no wait between attempts.
 #pragma once
 
-#include <again/protection/budget.hpp>
-#include <again/retry.hpp>
 #include <again/coro/run_loop.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/virtual_clock.hpp>
+#include <again/protection/budget.hpp>
+#include <again/retry.hpp>
 
 #include <array>
 #include <cstdint>

@@ -103,7 +103,7 @@ void metastable(const std::string& folder) {
   lab::write(folder + "/metastable_answered.svg",
              lab::svg({.title = "Calls answered, around ten seconds without a server",
                        .x_label = "seconds",
-                       .y_label = "answers per second",
+                       .y_label = "responses per second",
                        .lines = good,
                        .y_most = 2000,
                        .shaded = outage}));

@@ -2,24 +2,24 @@
 /// \file
 /// A metastable outage (Bronson et al., HotOS 2021; Huang et al., OSDI 2022). A server serves 1000 requests a second, in the
 /// order of their coming, and refuses when 3000 are waiting. It does not know that a caller has given up: it serves the dead
-/// request as well. 1000 clients in 10 processes send 700 a second in all and wait one second for an answer. For ten
+/// request as well. 1000 clients in 10 processes send 700 a second in all and wait one second for a response. For ten
 /// seconds the server stands still. The question is what happens afterwards.
 #pragma once
 
-#include <again/protection/breaker.hpp>
-#include <again/protection/budget.hpp>
-#include <again/protection/guard.hpp>
-#include <again/protection/hedge.hpp>
-#include <again/protection/resilient.hpp>
-#include <again/retry.hpp>
 #include <again/coro/run_loop.hpp>
 #include <again/coro/scope.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
-#include <again/retry/timeout.hpp>
 #include <again/coro/virtual_clock.hpp>
+#include <again/protection/breaker.hpp>
+#include <again/protection/budget.hpp>
+#include <again/protection/guard.hpp>
+#include <again/protection/hedge.hpp>
+#include <again/protection/resilient.hpp>
+#include <again/retry.hpp>
+#include <again/retry/timeout.hpp>
 
 #include <array>
 #include <cmath>
@@ -34,7 +34,7 @@ namespace lab {
 
 using namespace std::chrono_literals;
 
-struct no_answer {
+struct no_response {
   bool refused = false;
   bool stopped = false;
   again::verdict verdict() const noexcept {
@@ -42,7 +42,7 @@ struct no_answer {
             .reach = refused ? again::reach::answered : again::reach::maybe_sent};
   }
 };
-using answer = again::expected<int, no_answer>;
+using response = again::expected<int, no_response>;
 
 /// One server that works off a queue, and stands still for a while.
 class queue_server {
@@ -52,16 +52,16 @@ class queue_server {
 
   queue_server(again::time_point stands_still, again::time_point goes_on) : from_{stands_still}, until_{goes_on} {}
 
-  again::task<answer> send(std::vector<double>& load) {
+  again::task<response> send(std::vector<double>& load) {
     again::scheduler& loop = co_await again::get_scheduler();
     const again::time_point now = loop.now();
     load[second(now)] += 1;
     while (!waiting_.empty() && waiting_.front() <= now) waiting_.pop_front();
-    if (waiting_.size() >= room) co_return answer{again::unexpect, no_answer{.refused = true}};
+    if (waiting_.size() >= room) co_return response{again::unexpect, no_response{.refused = true}};
     free_ = worked(free_ > now ? free_ : now);
     waiting_.push_back(free_);
     if (!co_await again::sleep_until(free_))
-      co_return answer{again::unexpect, no_answer{.stopped = true}};  // the work is done all the same
+      co_return response{again::unexpect, no_response{.stopped = true}};  // the work is done all the same
     co_return 1;
   }
 
@@ -138,7 +138,7 @@ struct course {
   static constexpr int heals_at = 20;
   std::vector<double> asked = std::vector<double>(seconds + 60);  ///< calls begun in each second
   std::vector<double> load = std::vector<double>(seconds + 60);   ///< sends that reached the server
-  std::vector<double> good = std::vector<double>(seconds + 60);   ///< calls that got their answer
+  std::vector<double> good = std::vector<double>(seconds + 60);   ///< calls that got their response
   int recovered =
       -1;  ///< seconds after the server was well again until nine tenths of what is asked is answered, for good; -1: never
 

@@ -5,7 +5,6 @@
 /// message takes |N(10, 2)| units; a unit is a millisecond of pretend time.
 #pragma once
 
-#include <again/retry.hpp>
 #include <again/coro/run_loop.hpp>
 #include <again/coro/scope.hpp>
 #include <again/coro/sleep.hpp>
@@ -13,6 +12,7 @@
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
 #include <again/coro/virtual_clock.hpp>
+#include <again/retry.hpp>
 
 #include <algorithm>
 #include <array>

@@ -25,7 +25,7 @@ TOPICS = {  # in this order; what is said above each table
               "each at the worst moment.",
     "http": "1 KiB over kept connections to an nginx with one worker on the same machine, whose processors client and server share. *cpu_us*: "
             "the client's CPU time for one request; *krps*: thousand requests a second. *Lent loop*: `run_loop::lend`, so that the "
-            "worker that brings an answer goes on with the coroutine.",
+            "worker that brings a response goes on with the coroutine.",
     "sink": "Events delivered through the sink, beside the same requests without it.",
     "include-cost": "The compiler's CPU seconds for a file with nothing but the `#include`, without code generation.",
     "binary-size": "Bytes of code and unwinding tables that one more use adds, each with an operation of its own type.",
@@ -132,7 +132,7 @@ OBSTACLES = [
     ("http", ("16 in flight: CPU with", "64 in flight: CPU with"),
      "Noise: retry adds some 300 instructions to a send (see retry, *usual policy*), while the machine's rounds differ by several percent."),
     ("http", ("16 in flight:", "64 in flight:"),
-     "An answer crosses from a worker's thread to the loop's, and the next send back. A loop that is lent (`run_loop::lend`) saves both ways."),
+     "A response crosses from a worker's thread to the loop's, and the next send back. A loop that is lent (`run_loop::lend`) saves both ways."),
     ("http", ("",), "Noise of a machine on which client and server share two processors: other runs are on the other side of the goal."),
     ("sink", ("",),
      "An event takes its place in the order of its key, and its result is recorded. The rounds differ by several percent."),

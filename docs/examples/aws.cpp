@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 // ── what an AWS service's error says to a retry ──
 
 struct aws_error {
-  int status = 0;             // 0: no answer came
+  int status = 0;             // 0: no response came
   std::string code{};         // "ThrottlingException": from the body, or the field x-amzn-errortype
   std::string retry_after{};  // the field x-amz-retry-after
   again::verdict verdict() const;
@@ -67,7 +67,7 @@ constexpr auto standard_mode = again::checked({
 
 // ── what comes of it ──
 
-using answer = again::expected<int, aws_error>;
+using response = again::expected<int, aws_error>;
 
 again::duration first_wait(again::run_loop& loop, const aws_error& error) {
   again::policy exact = *standard_mode;

@@ -8,17 +8,17 @@
 #include <vector>
 using namespace std::chrono_literals;
 
-struct no_answer {
-  static std::string_view text() { return "no answer"; }
+struct no_response {
+  static std::string_view text() { return "no response"; }
 };
-using answer = again::expected<std::string, no_answer>;
+using response = again::expected<std::string, no_response>;
 
 constexpr auto stubborn = again::checked(
     {.attempts = again::unlimited, .backoff = again::constant(1s), .jitter = again::jitter::none, .deadline = 1h});
 
-again::task<answer> ask_nobody() {
+again::task<response> ask_nobody() {
   (void)co_await again::sleep_for(10ms);
-  co_return again::unexpected<no_answer>{no_answer{}};
+  co_return again::unexpected<no_response>{no_response{}};
 }
 
 // ── a bound around anything ──

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // deliver URL...: one JSON event per line in, one JSON result per event out. A front for again::sink.
-#include "answers.hpp"
 #include "deliver_options.hpp"
 #include "event.hpp"
 #include "interrupts.hpp"
@@ -8,16 +7,17 @@
 #include "outcome.hpp"
 #include "progress.hpp"
 #include "replay.hpp"
+#include "responses.hpp"
 #include "status_server.hpp"
 #include "stop_wait.hpp"
 
 #include <again/again.hpp>
-#include <again/sink/dead_letters.hpp>
-#include <again/sink/delivery_log.hpp>
-#include <again/policy/explain.hpp>
 #include <again/format.hpp>
 #include <again/metrics.hpp>
+#include <again/policy/explain.hpp>
 #include <again/sink.hpp>
+#include <again/sink/dead_letters.hpp>
+#include <again/sink/delivery_log.hpp>
 
 #include <fmt/format.h>
 
@@ -44,8 +44,8 @@ using namespace programs;
 class reporter : public again::delivery_observer {
  public:
   reporter(line_source& source, std::uint64_t total, const deliver_settings& s, again::dead_letter_file* dead,
-           answers* kept)
-      : source_{source}, progress_{total}, settings_{s}, dead_{dead}, answers_{kept} {
+           responses* kept)
+      : source_{source}, progress_{total}, settings_{s}, dead_{dead}, responses_{kept} {
     if (s.log) {
       const auto write = [this](again::log_level, std::string_view line) { say(std::string{line} + '\n'); };
       log_ = std::make_unique<again::delivery_log>(*s.log, write, s.log_level, s.log_keys);
@@ -65,7 +65,7 @@ class reporter : public again::delivery_observer {
   }
   void finished(const again::delivery& d) override {
     if (log_) log_->finished(d);
-    if (answers_ != nullptr) answers_->keep(d);
+    if (responses_ != nullptr) responses_->keep(d);
     if (d.dead_letter == again::dead_letter::lost)
       say(fmt::format("deliver: {}: its dead letter is LOST: {}\n", d.event.id, dead_->problem()));
   }
@@ -126,7 +126,7 @@ class reporter : public again::delivery_observer {
   progress progress_;
   const deliver_settings& settings_;
   again::dead_letter_file* dead_;
-  answers* answers_;
+  responses* responses_;
   std::unique_ptr<again::delivery_log> log_;
   bool output_failed_ = false;
 };
@@ -245,7 +245,7 @@ std::unique_ptr<again::dead_letter_file> dead_letters(const deliver_settings& s,
 /// The pages that were asked for, served until this ends.
 class pages {
  public:
-  pages(const deliver_settings& s, const again::sink& to, answers& kept) {
+  pages(const deliver_settings& s, const again::sink& to, responses& kept) {
     if (s.metrics) {
       open("--metrics", *s.metrics, "/metrics", [&to](const status_server::parameter&) {
         return status_server::page{200, again::metrics_page{}.add(to).text(),
@@ -254,7 +254,7 @@ class pages {
     }
     if (s.exported) {
       open("--export", *s.exported, "/export", [&kept](const status_server::parameter& get) {
-        answers::page p = kept.get(get("type"), get("pageNum"), get("pageSize"));
+        responses::page p = kept.get(get("type"), get("pageNum"), get("pageSize"));
         return status_server::page{p.status, std::move(p.body), "application/json"};
       });
     }
@@ -307,7 +307,7 @@ int program(int argc, char** argv) {
                        s.how.seed ? *s.how.seed : again::fresh_seed()};
   again::inplace_stop_source closing, cancel;
   hold_interrupts();
-  answers kept{s.kept_answers};
+  responses kept{s.kept_responses};
   line_source source{loop, input.fd(), s.line_bound()};
   reporter report{source, input.size(), s, dead.get(), s.exported ? &kept : nullptr};
   again::sink_options bounds = s.sink_options();

@@ -4,8 +4,8 @@
 
 #include "retry_options.hpp"
 
-#include <again/sink/delivery_log.hpp>
 #include <again/http.hpp>
+#include <again/sink/delivery_log.hpp>
 #include <again/sink/options.hpp>
 
 #include <fmt/format.h>
@@ -36,7 +36,7 @@ struct deliver_settings {
   int parallel = 16;
   int endpoint_parallel = 0;  // 0: as parallel
   int queue = 16;
-  std::size_t kept_answers = 1000;
+  std::size_t kept_responses = 1000;
   std::size_t longest = std::size_t{1} << 20U;
   again::duration grace = std::chrono::seconds{5};
   bool no_key = false, explain = false, replay = false, fsync = false, log_keys = false;
@@ -45,7 +45,7 @@ struct deliver_settings {
   explicit deliver_settings(std::vector<std::string> words, std::vector<std::string> own = {}) {
     options o{"deliver", "[options] URL...\n\nPOSTs each line of its input, one JSON event per line, and prints one "
                          "JSON result per event.\n"
-                         "Several URLs take turns; a retry goes to the next one where the last did not answer."};
+                         "Several URLs take turns; a retry goes to the next one where the last did not respond."};
     how.add_to(o);
     add_to(o);
     urls_ = parsed(o, words);
@@ -146,10 +146,10 @@ struct deliver_settings {
     o.on("--replay", "the input is a file of dead letters: send them again, with their keys", replay);
     o.with("--metrics", "[ADDRESS:]PORT", "numbers for Prometheus, as GET /metrics",
            [this](std::string_view v) { metrics = v; });
-    o.with("--export", "[ADDRESS:]PORT", "the last answers, as GET /export?type=peek|poll&pageNum=1&pageSize=10",
+    o.with("--export", "[ADDRESS:]PORT", "the last responses, as GET /export?type=peek|poll&pageNum=1&pageSize=10",
            [this](std::string_view v) { exported = v; });
     o.with("--export-keep", "N", "how many of them (1000)",
-           [this](std::string_view v) { kept_answers = number_in<std::size_t>(v, 1, 100'000); });
+           [this](std::string_view v) { kept_responses = number_in<std::size_t>(v, 1, 100'000); });
     o.with("--log", "FORMAT", "a line per attempt and result on stderr: logfmt or json", [this](std::string_view v) {
       log = one_of<again::log_format>(v, {{"logfmt", again::log_format::logfmt}, {"json", again::log_format::json}});
     });

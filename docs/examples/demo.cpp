@@ -9,8 +9,8 @@
 #include "support/misbehaving_server.hpp"
 
 #include <again/again.hpp>
-#include <again/policy/explain.hpp>
 #include <again/format.hpp>
+#include <again/policy/explain.hpp>
 #include <again/sink.hpp>
 
 #include <fmt/format.h>
@@ -62,15 +62,15 @@ std::vector<fault> faults() {
       {"connection reset", {reset(), accepted()}},
       {"500, then 502", {respond(500), respond(502), accepted()}},
       {"silence", {hang(), accepted()}},
-      {"half an answer", {truncated("{\"id\":", 40), accepted()}},
+      {"half a response", {truncated("{\"id\":", 40), accepted()}},
       {"closed without a word", {bad::close(), bad::close(), accepted()}},
       {"429 with a date", {respond(429, {{"Retry-After", "@now+2"}}), accepted()}},
-      {"an answer that drips", {drip("taken, but slowly", 12ms)}},
+      {"a response that drips", {drip("taken, but slowly", 12ms)}},
       {"silence in the body", {stall_body("{\"id\":", 40), respond(503), accepted()}},
       {"422, for good", {respond(422)}},
       {"503 for ever", {respond(503)}},
       {"garbage", {garbage()}},
-      {"an answer in slices", {slice(accepted(), 1ms)}},
+      {"a response in slices", {slice(accepted(), 1ms)}},
       {"come back in an hour", {respond(503, {{"Retry-After", "3600"}})}},
   };
 }

@@ -4,6 +4,7 @@
 
 #include <again/coro/awaitable.hpp>
 #include <again/coro/run_loop.hpp>
+#include <again/coro/task.hpp>
 
 #include <atomic>
 #include <cerrno>

@@ -2,11 +2,11 @@
 // What became of one send or delivery, and how it is written as JSON.
 #pragma once
 
-#include <again/sink/delivery.hpp>
 #include <again/core/expected.hpp>
-#include <again/policy/failure.hpp>
 #include <again/http/error.hpp>
 #include <again/http/message.hpp>
+#include <again/policy/failure.hpp>
+#include <again/sink/delivery.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -25,21 +25,21 @@ using json = nlohmann::ordered_json;
 /// A final result with all of its attempts.
 struct outcome {
   bool ok = false;
-  int status = 0;                            ///< of a complete answer; 0: none came
-  std::string_view error;                    ///< one word where there is no complete answer
+  int status = 0;                            ///< of a complete response; 0: none came
+  std::string_view error;                    ///< one word where there is no complete response
   std::optional<again::stop_reason> reason;  ///< why it stopped without a success
   std::string detail;                        ///< the last error in one line
   int attempts = 0;
   int redirects = 0;  ///< that the last attempt followed, each a request of its own
   again::duration elapsed{};
-  std::optional<std::string> body;           ///< of a complete answer
+  std::optional<std::string> body;           ///< of a complete response
   std::vector<again::attempt_record> trace;  ///< oldest first
   std::size_t trace_dropped = 0;             ///< earlier attempts that are not in it
 };
 
 using http_result = again::expected<again::http::response, again::failure<again::http::error>>;
 
-/// The result as it is reported; takes the answer's body out of it.
+/// The result as it is reported; takes the response's body out of it.
 inline outcome outcome_of(http_result&& result, std::vector<again::attempt_record> trace, again::duration elapsed) {
   outcome o;
   o.elapsed = elapsed;

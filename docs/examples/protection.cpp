@@ -33,8 +33,8 @@ struct quotes_peer {
 
 again::task<> with_budget(quotes_peer& peer, quotes_api& api) {
   auto op = again::retry(polite, [&] { return api.get(); }).budget(peer.budget).breaker(peer.breaker);
-  auto answer = co_await op;
-  if (!answer) fmt::print("with budget and breaker: {}\n", again::name(answer.error().reason()));
+  auto response = co_await op;
+  if (!response) fmt::print("with budget and breaker: {}\n", again::name(response.error().reason()));
 }
 
 // ── the same from left to right, and a substitute ──
@@ -43,25 +43,25 @@ again::task<> with_pipe(again::breaker& breaker, again::limiter& slots, quotes_a
   auto get = [&] { return api.get(); };
   auto op = get | again::timeout(1s) | again::guard(breaker) | again::retry(polite) | again::limit(slots) |
             again::fallback(7);
-  auto answer = co_await op;
-  fmt::print("with a pipe: {}\n", *answer);
+  auto response = co_await op;
+  fmt::print("with a pipe: {}\n", *response);
 }
 
 // ── a hedge ──
 
 again::task<> with_hedge(again::latency& seen, again::budget& budget, quotes_api& api) {
   auto op = again::hedge({.after = &seen}, [&] { return api.get(); }).budget(budget);
-  auto answer = co_await op;
-  fmt::print("with a hedge: {}\n", answer ? "answered" : "failed");
+  auto response = co_await op;
+  fmt::print("with a hedge: {}\n", response ? "answered" : "failed");
 }
 
 // ── all of it ──
 
 again::task<> with_all(again::resilience& peer, quotes_api& api) {
   auto op = again::resilient(peer, [&] { return api.get(); });
-  auto answer = co_await op;
-  if (!answer)
-    fmt::print("resilient: {} after {} sends\n", again::name(answer.error().reason()), answer.error().attempts());
+  auto response = co_await op;
+  if (!response)
+    fmt::print("resilient: {} after {} sends\n", again::name(response.error().reason()), response.error().attempts());
 }
 
 int main() {

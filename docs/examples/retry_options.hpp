@@ -29,7 +29,7 @@ class retry_options {
  public:
   again::policy policy{.server_delay_max = again::forever};  // the rules have the word on that
   again::http::rules rules{};
-  again::http::limits limits{};
+  again::http::send_limits limits{};
   again::http::headers headers{};
   std::string cacert;
   std::optional<std::uint64_t> seed;
@@ -57,7 +57,7 @@ class retry_options {
            [this](std::string_view v) { limits.connect = positive(v); });
     o.with("--deadline", "D", "bound on everything (30s)",
            [this](std::string_view v) { policy.deadline = duration_of(v); });
-    o.with("--max-body", "SIZE", "of an answer (16MiB)", [this](std::string_view v) { limits.max_body = size_of(v); });
+    o.with("--max-body", "SIZE", "of a response (16MiB)", [this](std::string_view v) { limits.max_body = size_of(v); });
     o.on("--no-wait", "decide and record the waits, but do not sleep them", no_wait);
 
     o.heading("What is worth another attempt");

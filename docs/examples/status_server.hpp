@@ -45,7 +45,7 @@ class status_server {
 
   static constexpr std::size_t most_clients = 16;                      ///< one more takes the place of the oldest
   static constexpr std::size_t longest_request = 8192;                 ///< bytes up to the blank line; no body is read
-  static constexpr std::size_t most_pending = std::size_t{32} << 20U;  ///< bytes of all answers being written
+  static constexpr std::size_t most_pending = std::size_t{32} << 20U;  ///< bytes of all responses being written
   static constexpr std::chrono::seconds patience{5};                   ///< from the connection to the last byte
 
   /// `where`: PORT, or ADDRESS:PORT; without an address only this machine can reach it; 0 is any free port.
@@ -161,13 +161,13 @@ class status_server {
       const ssize_t n = ::recv(c.fd, part.data(), part.size(), 0);
       if (n < 0) return later();
       if (n == 0) return false;
-      if (c.now == doing::leaving) return true;  // read and forgotten: a reset would take the answer away
+      if (c.now == doing::leaving) return true;  // read and forgotten: a reset would take the response away
       c.in.append(part.data(), static_cast<std::size_t>(n));
       const bool whole = c.in.find("\r\n\r\n") != std::string::npos || c.in.find("\n\n") != std::string::npos;
       if (!whole && c.in.size() < longest_request) return true;
       std::size_t pending = 0;
       for (const client& other : all) pending += other.out.size();
-      c.out = whole && c.in.size() <= longest_request ? answer_to(c.in, pending) : text_of({431, "", ""}, false);
+      c.out = whole && c.in.size() <= longest_request ? response_to(c.in, pending) : text_of({431, "", ""}, false);
       c.in = {};
       c.now = doing::writing;
     }
@@ -180,7 +180,7 @@ class status_server {
     return ::shutdown(c.fd, SHUT_WR) == 0;
   }
 
-  std::string answer_to(std::string_view request, std::size_t pending) const {
+  std::string response_to(std::string_view request, std::size_t pending) const {
     const std::string_view line = request.substr(0, request.find_first_of("\r\n"));
     const auto first = line.find(' '), last = line.rfind(' ');
     if (first == std::string_view::npos || first == last || !line.substr(last).starts_with(" HTTP/1."))

@@ -2,8 +2,8 @@
 // Waiting for a stop request of somebody else's.
 #pragma once
 
-#include <again/coro/awaitable.hpp>
 #include <again/core/stop_token.hpp>
+#include <again/coro/awaitable.hpp>
 
 #include <atomic>
 #include <exception>

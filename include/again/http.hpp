@@ -8,7 +8,6 @@
 #include <again/http/error.hpp>
 #include <again/http/error_kind.hpp>
 #include <again/http/headers.hpp>
-#include <again/httplib/transport.hpp>
 #include <again/http/idempotency.hpp>
 #include <again/http/invalid.hpp>
 #include <again/http/message.hpp>
@@ -19,3 +18,4 @@
 #include <again/http/status.hpp>
 #include <again/http/transport.hpp>
 #include <again/http/url.hpp>
+#include <again/httplib/transport.hpp>

@@ -3,9 +3,9 @@
 // pair a test of its own, generated below. What must hold for all of them: exactly one result, the operation's own error never
 // replaced, nothing left armed, queued, reserved or running.
 #include <again/again.hpp>
-#include <again/testing/chaos.hpp>
 #include <again/metrics.hpp>
 #include <again/testing.hpp>
+#include <again/testing/chaos.hpp>
 
 #include "support/trouble.hpp"
 
@@ -116,7 +116,7 @@ struct with_fallback_function {
     return again::fallback(op, [](const trouble& t) { return t.number + 72; });
   }
 };
-struct with_fallback_when {  // answers none of these
+struct with_fallback_when {  // responses none of these
   auto operator()(shared_parts&, auto op) const {
     return again::fallback(op, 77).when([](const trouble& t) { return t.number > 100; });
   }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Nested retries add up also through the combinators between them (retry_nesting.test.cpp has the rest).
+#include <again/coro/task.hpp>
 #include <again/protection/fallback.hpp>
 #include <again/protection/hedge.hpp>
 #include <again/retry.hpp>
-#include <again/coro/task.hpp>
 
 #include "support/trouble.hpp"
 

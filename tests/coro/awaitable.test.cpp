@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <again/coro/awaitable.hpp>
 
-#include <again/retry.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
-#include <again/retry/timeout.hpp>
 #include <again/coro/when_all.hpp>
 #include <again/coro/when_any.hpp>
+#include <again/retry.hpp>
+#include <again/retry/timeout.hpp>
 
 #include "support/call.hpp"
 #include "support/minimal_coroutine.hpp"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <again/coro/operation.hpp>
 
-#include <again/retry.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
+#include <again/retry.hpp>
 
 #include "support/trouble.hpp"
 

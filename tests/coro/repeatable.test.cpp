@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <again/coro/repeatable.hpp>
 
+#include <again/coro/task.hpp>
 #include <again/protection/breaker.hpp>
 #include <again/protection/fallback.hpp>
 #include <again/protection/guard.hpp>
 #include <again/protection/limit.hpp>
 #include <again/protection/rate.hpp>
 #include <again/retry.hpp>
-#include <again/coro/task.hpp>
 #include <again/retry/timeout.hpp>
 
 #include "support/trouble.hpp"
@@ -31,7 +31,7 @@ TEST_CASE("what says nothing may be repeated, once_only may not") {
   CHECK(w.run(order()).value() == 1);
 }
 
-TEST_CASE("std::ref, catching and a function with its arguments pass the answer on") {
+TEST_CASE("std::ref, catching and a function with its arguments pass the response on") {
   again::once_only order{send};
   CHECK_FALSE(again::is_repeatable(std::ref(order)));
   CHECK_FALSE(again::is_repeatable(again::timeout(1s, std::ref(order))));
@@ -44,7 +44,7 @@ TEST_CASE("std::ref, catching and a function with its arguments pass the answer 
   CHECK(again::is_repeatable(again::catching([](int) -> again::task<int> { co_return 1; }, 1)));
 }
 
-TEST_CASE("combinators pass the answer on") {
+TEST_CASE("combinators pass the response on") {
   const again::once_only order{send};
   again::breaker b;
   again::limiter l;

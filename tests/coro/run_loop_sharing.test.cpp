@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A loop that is lent: `run_loop::lend`, `post_or_borrow`, `run_borrowed`. Here a plain thread is the transport's worker.
-#include <again/core/detail/atomic.hpp>
+// A loop that is lent: `run_loop::share_with_workers`, `post_or_run`, `run_shared`. Here a plain thread is the transport's worker.
 #include <again/coro/run_loop.hpp>
 
 #include <again/coro/sleep.hpp>
@@ -23,19 +22,18 @@ using again_test::ring;
 
 namespace {
 
-using again::detail::order;
 using id = std::thread::id;
-using flag = again::detail::atomic<bool>;
+using flag = std::atomic<bool>;
 const flag stays{false};
 
 /// A thread that borrows the loop, as soon as its own thread is asleep, and runs `work` there; or nothing if the loop ends first.
 class borrower {
  public:
-  borrower(again::run_loop& loop, std::vector<call*> work, const flag& called_away = stays)
-      : thread_{[this, &loop, work = std::move(work), &called_away] {
+  borrower(again::run_loop& loop, std::vector<call*> work, const flag& reclaimed = stays)
+      : thread_{[this, &loop, work = std::move(work), &reclaimed] {
           if (!borrow(loop)) return;
           for (call* w : work) loop.post(*w);
-          loop.run_borrowed(called_away);
+          loop.run_shared(reclaimed);
         }} {}
   borrower(const borrower&) = delete;
   borrower& operator=(const borrower&) = delete;
@@ -50,7 +48,7 @@ class borrower {
     std::atomic<bool> ran{false};
     call probe{[&] { ran = true; }};
     for (;;) {
-      const bool ours = loop.post_or_borrow(probe);
+      const bool ours = loop.post_or_run(probe);
       while (!ours && !ran && !over_) std::this_thread::yield();
       if (!ran) loop.forget(probe);
       if (ours || over_) return ours;
@@ -65,7 +63,7 @@ class borrower {
 
 TEST_CASE("whoever brings work to a lent loop runs it while its own thread sleeps, which returns when it is done") {
   again::run_loop loop;
-  loop.lend();
+  loop.share_with_workers();
   id ran_on;
   bool here = false;
   call last{[&] {
@@ -91,7 +89,7 @@ TEST_CASE("a loop is not borrowed where it is not lent, while it is awake, and u
     std::atomic<bool> asked{false};
     std::thread other;
     const auto bring = [&] {
-      borrowed = loop.post_or_borrow(last);
+      borrowed = loop.post_or_run(last);
       asked = true;
     };
     call first{[&] {
@@ -109,17 +107,17 @@ TEST_CASE("a loop is not borrowed where it is not lent, while it is awake, and u
   again::run_loop kept;
   CHECK_FALSE(brought(kept, true));
   again::run_loop awake;
-  awake.lend();
+  awake.share_with_workers();
   CHECK_FALSE(brought(awake, false));
   again::virtual_clock time;
   again::run_loop pretends{time};
-  pretends.lend();
+  pretends.share_with_workers();
   CHECK_FALSE(brought(pretends, true));
 }
 
 TEST_CASE("a timer armed by whoever borrowed the loop fires in time, though its own thread meant to sleep for longer") {
   again::run_loop loop;
-  loop.lend();
+  loop.share_with_workers();
   ring soon{[&] { loop.finish(); }};
   call arms{[&] { loop.arm(soon, loop.now() + 1ms); }};
   const borrower other{loop, {&arms}};
@@ -127,15 +125,15 @@ TEST_CASE("a timer armed by whoever borrowed the loop fires in time, though its 
 }
 
 TEST_CASE("a timer that becomes due while the loop is borrowed fires") {
-  for (const bool called_away : {false, true}) {
+  for (const bool reclaimed : {false, true}) {
     again::run_loop loop;
-    loop.lend();
+    loop.share_with_workers();
     ring due{[&] { loop.finish(); }};
     loop.arm(due, loop.now() + 20ms);
     call outlasts{[&] {
       while (loop.now() < loop.last_wake() + 40ms) std::this_thread::yield();
     }};
-    const flag away{called_away};
+    const flag away{reclaimed};
     const borrower other{loop, {&outlasts}, away};
     CHECK(loop.run());
   }
@@ -143,7 +141,7 @@ TEST_CASE("a timer that becomes due while the loop is borrowed fires") {
 
 TEST_CASE("a loop's own thread that woke up in vain while the loop was borrowed still wakes up for the next timer") {
   again::run_loop loop;
-  loop.lend();
+  loop.share_with_workers();
   ring due{[] {}};
   ring later{[&] { loop.finish(); }};
   loop.arm(due, loop.now() + 20ms);
@@ -157,7 +155,7 @@ TEST_CASE("a loop's own thread that woke up in vain while the loop was borrowed 
 
 TEST_CASE("who is called away leaves the rest to the loop's own thread, in order") {
   again::run_loop loop;
-  loop.lend();
+  loop.share_with_workers();
   std::vector<id> ran;
   std::vector<std::unique_ptr<call>> work;
   std::vector<call*> all;
@@ -180,7 +178,7 @@ TEST_CASE("who is called away leaves the rest to the loop's own thread, in order
 
 TEST_CASE("what comes when a borrower has looked for the last time is not left lying") {
   again::run_loop loop;
-  loop.lend();
+  loop.share_with_workers();
   ring far{[] {}};
   loop.arm(far, loop.now() + 1h);  // so that `done` is asked once more after the last look
   bool ran = false;
@@ -198,7 +196,7 @@ TEST_CASE("what comes when a borrower has looked for the last time is not left l
 
 TEST_CASE("finish from anywhere ends a loop that is borrowed") {
   again::run_loop loop;
-  loop.lend();
+  loop.share_with_workers();
   std::atomic<bool> begun{false};
   std::atomic<bool> told{false};
   call holds{[&] {
@@ -221,7 +219,7 @@ TEST_CASE("finish from anywhere ends a loop that is borrowed") {
 
 TEST_CASE("a coroutine may wait in place on the loop that it was borrowed for, and that wait may be borrowed again") {
   again::run_loop loop;
-  loop.lend();
+  loop.share_with_workers();
   bool outer_due = false;
   ring outer{[&] { outer_due = true; }};
   loop.arm(outer, loop.now() + 1ms);
@@ -243,7 +241,7 @@ TEST_CASE("work of many threads, with and without timers beside it: one at a tim
   constexpr int each = 2'000;
   for (const bool ticking : {false, true}) {
     again::run_loop loop;
-    loop.lend();
+    loop.share_with_workers();
     int ran = 0;  // not atomic: whoever runs the loop is alone with it
     ring tick{[&] { loop.arm(tick, loop.last_wake() + 50us); }};
     if (ticking) loop.arm(tick, loop.now());
@@ -254,10 +252,10 @@ TEST_CASE("work of many threads, with and without timers beside it: one at a tim
           flag gone{false};
           call w{[&] {
             ++ran;
-            gone.store(true, order::release);
+            gone.store(true, std::memory_order_release);
           }};
-          if (loop.post_or_borrow(w)) loop.run_borrowed(gone);
-          while (!gone.load(order::acquire)) std::this_thread::yield();
+          if (loop.post_or_run(w)) loop.run_shared(gone);
+          while (!gone.load(std::memory_order_acquire)) std::this_thread::yield();
         }
       });
     }

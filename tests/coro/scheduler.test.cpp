@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <again/coro/scheduler.hpp>
 
-#include <again/retry.hpp>
 #include <again/coro/run_loop.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
+#include <again/retry.hpp>
 
 #include "support/trouble.hpp"
 
@@ -73,10 +73,10 @@ TEST_CASE("randomness is asked for when the first wait needs it, once, and never
   counting_scheduler own{w.loop};
   again::policy p{.attempts = 4, .backoff = again::constant(1s)};
   int sends = 0;
-  const auto seeds_for = [&](const again::policy& policy, auto answer) {
+  const auto seeds_for = [&](const again::policy& policy, auto response) {
     own.seeds = 0;
     sends = 0;
-    auto op = again::retry(policy, [&]() -> again::task<again_test::outcome> { co_return answer(++sends); });
+    auto op = again::retry(policy, [&]() -> again::task<again_test::outcome> { co_return response(++sends); });
     (void)run_on(w, own, op());
     return own.seeds;
   };

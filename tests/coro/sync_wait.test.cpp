@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <again/coro/sync_wait.hpp>
 
-#include <again/retry.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
+#include <again/retry.hpp>
 
 #include "support/trouble.hpp"
 
@@ -58,8 +58,8 @@ TEST_CASE("sync_wait takes any awaitable: by value, by name, foreign, a retry, a
   CHECK(w.run(named) == 4);
   CHECK(*w.run(only_moved{std::make_unique<int>(5)}) == 5);
   CHECK(w.run(again::sleep_for(1h)));
-  auto answer = []() -> task<again_test::outcome> { co_return 6; };
-  auto retried = again::retry(again::policy{}, answer);
+  auto response = []() -> task<again_test::outcome> { co_return 6; };
+  auto retried = again::retry(again::policy{}, response);
   CHECK(*w.run(retried) == 6);
   CHECK(*w.run(std::move(retried)) == 6);
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <again/coro/this_context.hpp>
 
-#include <again/retry.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
+#include <again/retry.hpp>
 
 #include "support/minimal_coroutine.hpp"
 #include "support/trouble.hpp"

@@ -3,18 +3,18 @@
 // Without arguments it checks allocations and sizes; `--instructions` prints the bounds and leaves callgrind a dump for each
 // path, which count_instructions.py compares. Only with g++ 12 and -O2: the bounds are what that compiler makes of it today,
 // with a tenth to spare. A change that passes a bound on purpose moves the bound, in the same commit.
-#include <again/protection/guard.hpp>
-#include <again/protection/limit.hpp>
-#include <again/protection/rate.hpp>
-#include <again/retry.hpp>
 #include <again/coro/scope.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
-#include <again/retry/timeout.hpp>
 #include <again/coro/virtual_clock.hpp>
 #include <again/coro/when_all.hpp>
+#include <again/protection/guard.hpp>
+#include <again/protection/limit.hpp>
+#include <again/protection/rate.hpp>
+#include <again/retry.hpp>
+#include <again/retry/timeout.hpp>
 
 #include <array>
 #include <cstdio>

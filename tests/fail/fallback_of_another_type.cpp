@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: again::fallback: the substitute must be an operation that gives an expected of the same value
-#include <again/protection/pipe.hpp>
 #include <again/coro/task.hpp>
+#include <again/protection/pipe.hpp>
 
 using namespace std::chrono_literals;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: again::fallback(...).when(pred): pred must take const E& of the operation's expected<T, E> and return bool
-#include <again/protection/fallback.hpp>
 #include <again/coro/task.hpp>
+#include <again/protection/fallback.hpp>
 
 again::task<again::expected<int, char>> load();
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: again::fallback(...).when(pred): a failure that is not answered is the result, so that the substitute must fail with the same error type
-#include <again/protection/fallback.hpp>
 #include <again/coro/task.hpp>
+#include <again/protection/fallback.hpp>
 
 struct other {};
 again::task<again::expected<int, char>> load();

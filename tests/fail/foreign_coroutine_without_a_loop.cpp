@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// EXPECT: again: a coroutine that has no scheduler of its own needs a loop to run on: #include <again/coro/run_loop.hpp>
-#include <again/retry.hpp>
+// EXPECT: again: a coroutine that has no scheduler of its own needs a loop to run on: #include <again/coro/default_loop.hpp>
 #include <again/coro/task.hpp>
+#include <again/retry.hpp>
 
 #include "../support/minimal_coroutine.hpp"
 

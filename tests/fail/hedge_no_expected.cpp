@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: again: the operation must give an expected<T, E>, so that a failure can be seen
-#include <again/protection/pipe.hpp>
 #include <again/coro/task.hpp>
+#include <again/protection/pipe.hpp>
 
 using namespace std::chrono_literals;
 

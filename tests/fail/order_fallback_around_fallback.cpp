@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: again::fallback: this operation cannot fail, it has a fallback already
-#include <again/protection/pipe.hpp>
 #include <again/coro/task.hpp>
+#include <again/protection/pipe.hpp>
 
 using namespace std::chrono_literals;
 

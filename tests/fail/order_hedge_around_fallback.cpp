@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: again::hedge: a fallback that cannot fail wins at once; put the hedge inside
-#include <again/protection/pipe.hpp>
 #include <again/coro/task.hpp>
+#include <again/protection/pipe.hpp>
 
 using namespace std::chrono_literals;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: again::hedge: around a retry it would repeat the repeating; hedge inside
-#include <again/protection/pipe.hpp>
 #include <again/coro/task.hpp>
+#include <again/protection/pipe.hpp>
 
 using namespace std::chrono_literals;
 

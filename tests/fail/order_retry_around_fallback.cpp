@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: again::retry: a fallback that cannot fail leaves nothing to retry; put the retry inside
-#include <again/protection/pipe.hpp>
 #include <again/coro/task.hpp>
+#include <again/protection/pipe.hpp>
 
 using namespace std::chrono_literals;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: again: a task runs once and cannot be retried; pass the function that makes it
-#include <again/protection/pipe.hpp>
 #include <again/coro/task.hpp>
+#include <again/protection/pipe.hpp>
 
 using namespace std::chrono_literals;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: again: this is not an operation; pass a function without parameters that returns a task
-#include <again/retry.hpp>
 #include <again/coro/task.hpp>
+#include <again/retry.hpp>
 
 again::task<> f() { auto r = co_await again::retry(again::policy{}, 42); }

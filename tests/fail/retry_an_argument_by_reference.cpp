@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: pass std::ref(x) for an object that every attempt shares
-#include <again/retry.hpp>
 #include <again/coro/task.hpp>
+#include <again/retry.hpp>
 
 again::task<again::expected<int, char>> tally(int& calls);
 again::task<> f() {

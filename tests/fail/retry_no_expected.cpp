@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: again: the operation must give an expected<T, E>, so that a failure can be seen
-#include <again/retry.hpp>
 #include <again/coro/task.hpp>
+#include <again/retry.hpp>
 
 again::task<int> count();
 again::task<> f() { auto r = co_await again::retry(again::policy{}, count); }

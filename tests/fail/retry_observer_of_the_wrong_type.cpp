@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: again::retry(...).observe(see): see must be callable with const again::attempt_record&
-#include <again/retry.hpp>
 #include <again/coro/task.hpp>
+#include <again/retry.hpp>
 
 again::task<again::expected<int, char>> load(int);
 again::task<> f() {

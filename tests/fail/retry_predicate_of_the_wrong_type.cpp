@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: again::retry(...).when(pred): pred must take const E& of the operation
-#include <again/retry.hpp>
 #include <again/coro/task.hpp>
+#include <again/retry.hpp>
 
 again::task<again::expected<int, char>> load(int);
 again::task<> f() {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <again/format.hpp>
 
-#include <again/retry.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/virtual_clock.hpp>
+#include <again/retry.hpp>
 
 #include <doctest/doctest.h>
 

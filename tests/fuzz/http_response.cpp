@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Any bytes as an answer: it is the same in one piece and in many, never more than its limit, and its headers are of one line each.
+// Any bytes as a response: it is the same in one piece and in many, never more than its limit, and its headers are of one line each.
 #include <again/httplib/detail/response_parser.hpp>
 
 #include <algorithm>

@@ -23,7 +23,7 @@ const request_facts post{.method = method::post};
 
 }  // namespace
 
-TEST_CASE("an error made of an answer holds all of it, and what the rules make of it") {
+TEST_CASE("an error made of a response holds all of it, and what the rules make of it") {
   const error e{rules{}, get, response{503, {{"Retry-After", "2"}}, "busy"}, now};
   CHECK(e.kind() == error_kind::status);
   CHECK(e.status() == 503);
@@ -38,7 +38,7 @@ TEST_CASE("an error made of an answer holds all of it, and what the rules make o
   CHECK(e.text() == "503 Service Unavailable (answered, Retry-After 2 s)");
 }
 
-TEST_CASE("an error without an answer says how far the request had got") {
+TEST_CASE("an error without a response says how far the request had got") {
   const error e{rules{}, post, error_kind::reset, reach::maybe_sent,
                 "connection reset by peer while waiting for the response"};
   CHECK(e.text() == "reset: connection reset by peer while waiting for the response (maybe_sent)");
@@ -50,7 +50,7 @@ TEST_CASE("an error without an answer says how far the request had got") {
   CHECK(error{rules{}, post, error_kind::refused, reach::not_sent}.verdict().kind == disposition::transient);
 }
 
-TEST_CASE("an error keeps what came of an answer that was cut short") {
+TEST_CASE("an error keeps what came of a response that was cut short") {
   const error e{rules{}, get, error_kind::truncated, reach::answered, "3 of 10 bytes came", response{200, {}, "abc"},
                 now};
   CHECK(e.kind() == error_kind::truncated);
@@ -81,13 +81,13 @@ TEST_CASE("rate limit fields count where the rules say so") {
   CHECK(error{r, get, busy, now}.verdict().server_delay == 7s);
 }
 
-TEST_CASE("dates in an answer are read against the given time") {
+TEST_CASE("dates in a response are read against the given time") {
   const response busy{503, {{"Retry-After", "Thu, 01 Jan 1970 00:01:00 GMT"}}};
   CHECK(error{rules{}, get, busy, now}.verdict().server_delay == 60s);
   CHECK(error{rules{}, get, busy, now + 50s}.verdict().server_delay == 10s);
 }
 
-TEST_CASE("copies share the answer") {
+TEST_CASE("copies share the response") {
   const error e{rules{}, get, response{500, {}, std::string(100000, 'x')}, now};
   const error copy = e;
   CHECK(copy.response() == e.response());

@@ -3,8 +3,8 @@
 // turned into the outcome that a faultless transport would report, and the number of sends and the waits must come out.
 #include <again/http/presets.hpp>
 
-#include <again/policy/decide.hpp>
 #include <again/http/error.hpp>
+#include <again/policy/decide.hpp>
 
 #include <doctest/doctest.h>
 
@@ -106,7 +106,7 @@ headers headers_of(const value& h) {
 struct step_result {
   error_kind kind = error_kind::status;
   reach how_far = reach::answered;
-  response answer;
+  response response;
   bool seen = true;  // by the server
 };
 
@@ -119,7 +119,7 @@ bool plays(const std::string& what) {
 
 step_result play(const value& step, const value& one_case) {
   const std::string what = step["do"].string();
-  const auto answer = [&] {
+  const auto response = [&] {
     return response{static_cast<int>(step["status"].number_or(200)), headers_of(step["headers"]),
                     step["body"].string_or("")};
   };
@@ -137,9 +137,9 @@ step_result play(const value& step, const value& one_case) {
     return {one_case.contains("cancel_after_ms") ? error_kind::cancelled : error_kind::timeout, reach::maybe_sent, {}};
   if (what == "delay" && step["ms"].number() > timeout) return {error_kind::timeout, reach::maybe_sent, {}};
   if (what == "delay") return play(step["then"], one_case);
-  if (what == "truncated") return {error_kind::truncated, reach::answered, answer()};
-  if (what == "stall_body") return {error_kind::timeout, reach::answered, answer()};
-  return {error_kind::status, reach::answered, answer()};
+  if (what == "truncated") return {error_kind::truncated, reach::answered, response()};
+  if (what == "stall_body") return {error_kind::timeout, reach::answered, response()};
+  return {error_kind::status, reach::answered, response()};
 }
 
 }  // namespace
@@ -240,11 +240,11 @@ TEST_CASE("each client's own test cases come out as that client has them") {
         static_cast<void>(wanted.body().open());
         const step_result step = play(c["server"].array()[at++], c);
         seen += step.seen ? 1 : 0;
-        status = step.kind == error_kind::status ? step.answer.status : 0;
+        status = step.kind == error_kind::status ? step.response.status : 0;
         error_name = step.kind == error_kind::status ? "" : name(step.kind);
         if (step.kind == error_kind::status && accepted(r, wanted.accept(), status)) break;
-        const error e = step.answer.status != 0
-                            ? error{r, wanted.facts(), step.kind, step.how_far, "", step.answer, now}
+        const error e = step.response.status != 0
+                            ? error{r, wanted.facts(), step.kind, step.how_far, "", step.response, now}
                             : error{r, wanted.facts(), step.kind, step.how_far};
         const again::decision d = again::decide(policy, where, e.verdict(), 0);
         if (!d.again || (over["user_predicate"].string_or("") == "first_only" && where.attempt == 2)) break;

@@ -14,8 +14,8 @@ const origin here{scheme::https, "example.com", 443};
 
 response leads(int status, std::string location) { return response{status, {{"Location", std::move(location)}}}; }
 
-std::string refusal(const request& from, const response& answer, const origin& there = here) {
-  const auto to = redirected(from, there, answer);
+std::string refusal(const request& from, const response& response, const origin& there = here) {
+  const auto to = redirected(from, there, response);
   return to ? "" : to.error().reason();
 }
 
@@ -41,7 +41,7 @@ TEST_CASE("a redirect is one of five statuses with a Location") {
   for (const int status : {200, 201, 300, 304, 305, 306, 309, 399, 404}) CHECK_FALSE(is_redirect(leads(status, "/")));
 }
 
-TEST_CASE("a Location is resolved against where the answer came from") {
+TEST_CASE("a Location is resolved against where the response came from") {
   const auto to = redirected(request::get("/a/b?c"), here, leads(302, "../d?e#f"));
   REQUIRE(to);
   CHECK(to->origin == here);

@@ -20,7 +20,7 @@ constexpr request_facts keyed_post{.method = method::post, .keyed = true};
 constexpr request_facts harmless_post{.method = method::post, .idempotent = true};
 constexpr request_facts harmful_get{.method = method::get, .idempotent = false};
 
-constexpr outcome answer(int status, std::optional<again::duration> wait = std::nullopt) {
+constexpr outcome response(int status, std::optional<again::duration> wait = std::nullopt) {
   return {.status = status, .retry_after = wait};
 }
 constexpr disposition of(const rules& r, const request_facts& f, const outcome& o) { return judge(r, f, o).kind; }
@@ -55,8 +55,8 @@ TEST_CASE("maybe sent or answered: only what is idempotent, by method, by key, o
   for (const int status : {408, 425, 429, 500, 502, 503, 504}) {
     CAPTURE(status);
     for (const request_facts& f : {get, put, keyed_post, harmless_post})
-      CHECK(of(f, answer(status)) == disposition::transient);
-    for (const request_facts& f : {post, harmful_get}) CHECK(of(f, answer(status)) == disposition::not_replayable);
+      CHECK(of(f, response(status)) == disposition::transient);
+    for (const request_facts& f : {post, harmful_get}) CHECK(of(f, response(status)) == disposition::not_replayable);
   }
 }
 
@@ -70,15 +70,15 @@ TEST_CASE("what another attempt would not cure is permanent, safe or not") {
   }
   for (const int status : {100, 400, 401, 403, 404, 409, 413, 421, 422, 501, 505, 511, 599, 0, 999, -1}) {
     CAPTURE(status);
-    for (const request_facts& f : {get, post}) CHECK(of(f, answer(status)) == disposition::permanent);
+    for (const request_facts& f : {get, post}) CHECK(of(f, response(status)) == disposition::permanent);
   }
 }
 
 TEST_CASE("a body that cannot be had again makes the transient not replayable, and leaves the permanent permanent") {
   constexpr request_facts spent{.method = method::put, .replayable = false};
-  CHECK(of(spent, answer(503)) == disposition::not_replayable);
+  CHECK(of(spent, response(503)) == disposition::not_replayable);
   CHECK(of(spent, {.kind = error_kind::refused, .reach = reach::not_sent}) == disposition::not_replayable);
-  CHECK(of(spent, answer(404)) == disposition::permanent);
+  CHECK(of(spent, response(404)) == disposition::permanent);
   CHECK(of(spent, {.kind = error_kind::cancelled, .reach = reach::maybe_sent}) == disposition::aborted);
 }
 
@@ -94,69 +94,69 @@ TEST_CASE("our own stop says nothing of the peer, whatever the rules list") {
 }
 
 TEST_CASE("the verdict carries reach, status and the kind's name") {
-  CHECK(judge(rules{}, get, answer(404)) ==
+  CHECK(judge(rules{}, get, response(404)) ==
         verdict{.kind = disposition::permanent, .reach = reach::answered, .code = 404, .name = "status"});
   CHECK(judge(rules{}, get, {.kind = error_kind::truncated, .reach = reach::answered, .status = 200}) ==
         verdict{.kind = disposition::transient, .reach = reach::answered, .code = 200, .name = "truncated"});
 }
 
 TEST_CASE("a wish is heard on the statuses that may make one, and bounded") {
-  for (const int status : {429, 503}) CHECK(judge(rules{}, get, answer(status, 2s)).server_delay == 2s);
-  CHECK(judge(rules{}, get, answer(413, 2s)).server_delay == 2s);
-  CHECK(judge(rules{}, get, answer(413, 2s)).kind == disposition::permanent);
-  CHECK(judge(rules{}, get, answer(500, 2s)).server_delay < 0s);
-  CHECK(judge(rules{}, get, answer(503)).server_delay < 0s);
-  CHECK(judge(rules{}, get, answer(503, 0s)).server_delay == 0s);
+  for (const int status : {429, 503}) CHECK(judge(rules{}, get, response(status, 2s)).server_delay == 2s);
+  CHECK(judge(rules{}, get, response(413, 2s)).server_delay == 2s);
+  CHECK(judge(rules{}, get, response(413, 2s)).kind == disposition::permanent);
+  CHECK(judge(rules{}, get, response(500, 2s)).server_delay < 0s);
+  CHECK(judge(rules{}, get, response(503)).server_delay < 0s);
+  CHECK(judge(rules{}, get, response(503, 0s)).server_delay == 0s);
 
-  const verdict at_most = judge(rules{}, get, answer(503, 1h));
+  const verdict at_most = judge(rules{}, get, response(503, 1h));
   CHECK(at_most.server_delay == 1h);
   CHECK_FALSE(at_most.server_delay_too_long);
-  const verdict over = judge(rules{}, get, answer(503, 1h + 1ns));
+  const verdict over = judge(rules{}, get, response(503, 1h + 1ns));
   CHECK(over.kind == disposition::transient);
   CHECK(over.server_delay_too_long);
   CHECK(over.server_delay == 1h + 1ns);
   rules capped;
   capped.over_max = again::over_max::cap;
-  const verdict cut = judge(capped, get, answer(503, again::forever));
+  const verdict cut = judge(capped, get, response(503, again::forever));
   CHECK(cut.server_delay == 1h);
   CHECK_FALSE(cut.server_delay_too_long);
   rules unbounded;
   unbounded.max_retry_after = again::forever;
-  CHECK_FALSE(judge(unbounded, get, answer(503, again::forever)).server_delay_too_long);
+  CHECK_FALSE(judge(unbounded, get, response(503, again::forever)).server_delay_too_long);
 }
 
 TEST_CASE("statuses that refuse before processing may be repeated for any method, where the rules say so") {
   rules r;
   r.any_method_statuses = {429, 421};
-  CHECK(of(r, post, answer(429)) == disposition::transient);
-  CHECK(of(r, harmful_get, answer(429)) == disposition::transient);
-  CHECK(of(r, get, answer(421)) == disposition::transient);
-  CHECK(of(r, post, answer(503)) == disposition::not_replayable);
+  CHECK(of(r, post, response(429)) == disposition::transient);
+  CHECK(of(r, harmful_get, response(429)) == disposition::transient);
+  CHECK(of(r, get, response(421)) == disposition::transient);
+  CHECK(of(r, post, response(503)) == disposition::not_replayable);
   constexpr request_facts spent{.method = method::post, .replayable = false};
-  CHECK(of(r, spent, answer(429)) == disposition::not_replayable);
+  CHECK(of(r, spent, response(429)) == disposition::not_replayable);
 }
 
 TEST_CASE("a Retry-After may be needed, may suffice, or must be 0") {
   rules r;
   r.statuses = {413, 500};
   r.needs_retry_after = {413};
-  CHECK(of(r, get, answer(413)) == disposition::permanent);
-  CHECK(of(r, get, answer(413, 1s)) == disposition::transient);
-  CHECK(of(r, get, answer(500)) == disposition::transient);
+  CHECK(of(r, get, response(413)) == disposition::permanent);
+  CHECK(of(r, get, response(413, 1s)) == disposition::transient);
+  CHECK(of(r, get, response(500)) == disposition::transient);
 
   r = rules{};
   r.statuses = {};
   r.retry_after_forces_retry = true;
-  CHECK(of(r, get, answer(503)) == disposition::permanent);
-  CHECK(of(r, get, answer(503, 1s)) == disposition::transient);
-  CHECK(of(r, get, answer(418, 1s)) == disposition::permanent);
-  CHECK(of(r, post, answer(503, 1s)) == disposition::not_replayable);
+  CHECK(of(r, get, response(503)) == disposition::permanent);
+  CHECK(of(r, get, response(503, 1s)) == disposition::transient);
+  CHECK(of(r, get, response(418, 1s)) == disposition::permanent);
+  CHECK(of(r, post, response(503, 1s)) == disposition::not_replayable);
 
   r = rules{};
   r.zero_retry_after_statuses = {503};
-  CHECK(of(r, get, answer(503, 0s)) == disposition::transient);
-  CHECK(of(r, get, answer(503, 1s)) == disposition::permanent);
-  CHECK(of(r, get, answer(503)) == disposition::permanent);
+  CHECK(of(r, get, response(503, 0s)) == disposition::transient);
+  CHECK(of(r, get, response(503, 1s)) == disposition::permanent);
+  CHECK(of(r, get, response(503)) == disposition::permanent);
 }
 
 TEST_CASE("where the rules hear it, a server's yes or no outranks its status, but not what is safe") {
@@ -169,11 +169,11 @@ TEST_CASE("where the rules hear it, a server's yes or no outranks its status, bu
   CHECK(of(r, post, no) == disposition::forbidden);
   CHECK(of(r, get, yes) == disposition::transient);
   CHECK(of(r, post, yes) == disposition::not_replayable);
-  CHECK(of(r, get, answer(503)) == disposition::transient);
-  CHECK(of(r, get, answer(404)) == disposition::permanent);
+  CHECK(of(r, get, response(503)) == disposition::transient);
+  CHECK(of(r, get, response(404)) == disposition::permanent);
 }
 
-TEST_CASE("of truncated answers those cut in the headers may be told apart") {
+TEST_CASE("of truncated responses those cut in the headers may be told apart") {
   rules r;
   r.errors.erase(error_kind::truncated);
   r.truncated_headers = true;
@@ -185,13 +185,13 @@ TEST_CASE("a method that only the rules exclude is permanent, for it would be ha
   rules r;
   r.methods = {};
   r.not_sent_any_method = false;
-  CHECK(of(r, get, answer(503)) == disposition::permanent);
-  CHECK(of(r, post, answer(503)) == disposition::not_replayable);
+  CHECK(of(r, get, response(503)) == disposition::permanent);
+  CHECK(of(r, post, response(503)) == disposition::not_replayable);
   CHECK(of(r, post, {.kind = error_kind::refused, .reach = reach::not_sent}) == disposition::permanent);
-  CHECK(of(r, keyed_post, answer(503)) == disposition::transient);
+  CHECK(of(r, keyed_post, response(503)) == disposition::transient);
   r.methods = method_set::any();
-  CHECK(of(r, post, answer(503)) == disposition::transient);
-  CHECK(of(r, harmful_get, answer(503)) == disposition::not_replayable);
+  CHECK(of(r, post, response(503)) == disposition::transient);
+  CHECK(of(r, harmful_get, response(503)) == disposition::not_replayable);
 }
 
 TEST_CASE("a status is a value where it is accepted by name, or 2xx and 3xx that are not to be retried") {

@@ -12,7 +12,7 @@ using namespace again::http;
 
 namespace {
 
-struct answers_at_once {
+struct responds_at_once {
   struct send_type {
     using result_type = send_result;
     bool start(continuation, const context&) noexcept { return true; }
@@ -21,8 +21,8 @@ struct answers_at_once {
   };
   send_type send(std::shared_ptr<const outgoing>, int) { return {}; }
 };
-struct answers_another_type {
-  struct send_type : answers_at_once::send_type {
+struct gives_another_type {
+  struct send_type : responds_at_once::send_type {
     using result_type = expected<response, std::string>;
     result_type take() { return response{200}; }
   };
@@ -32,11 +32,11 @@ struct not_awaitable {
   send_result send(std::shared_ptr<const outgoing>, int) { return response{200}; }
 };
 struct without_number {
-  answers_at_once::send_type send(std::shared_ptr<const outgoing>) { return {}; }
+  responds_at_once::send_type send(std::shared_ptr<const outgoing>) { return {}; }
 };
 
-static_assert(transport<answers_at_once>);
-static_assert(!transport<answers_another_type>);
+static_assert(transport<responds_at_once>);
+static_assert(!transport<gives_another_type>);
 static_assert(!transport<not_awaitable>);
 static_assert(!transport<without_number>);
 static_assert(!transport<int>);

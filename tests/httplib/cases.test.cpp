@@ -4,11 +4,11 @@
 #include <again/http/client.hpp>
 #include <again/http/presets.hpp>
 
-#include <again/retry.hpp>
-#include <again/coro/run_loop.hpp>
 #include <again/core/stop_token.hpp>
+#include <again/coro/run_loop.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/virtual_clock.hpp>
+#include <again/retry.hpp>
 
 #include "support/call.hpp"
 #include "support/json.hpp"

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <again/http/client.hpp>
 
-#include <again/retry.hpp>
 #include <again/coro/run_loop.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/virtual_clock.hpp>
 #include <again/coro/when_all.hpp>
+#include <again/retry.hpp>
 
 #include "support/misbehaving_server.hpp"
 
@@ -27,7 +27,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A transport that answers from a script and remembers what it was given.
+/// A transport that responds from a script and remembers what it was given.
 class scripted {
  public:
   class send_type {
@@ -77,7 +77,7 @@ template <class Op> auto retried(Op op) {
 
 }  // namespace
 
-TEST_CASE("2xx and 3xx are values, every other status is an error that holds the whole answer") {
+TEST_CASE("2xx and 3xx are values, every other status is an error that holds the whole response") {
   for (const int status : {200, 201, 204, 299, 301, 304, 399}) {
     scripted through{{response{status}}};
     client_over api{through, example};
@@ -99,7 +99,7 @@ TEST_CASE("2xx and 3xx are values, every other status is an error that holds the
   }
 }
 
-TEST_CASE("an accepted status is an answer, for that request alone") {
+TEST_CASE("an accepted status is a response, for that request alone") {
   scripted through{{response{404}, response{404}}};
   client_over api{through, example};
   CHECK(sync_wait(api.send(request::get("/").accept(404))));
@@ -196,7 +196,7 @@ TEST_CASE("the rules of a client are those it was given") {
   CHECK(r.error().reason() == stop_reason::permanent);
 }
 
-TEST_CASE("an answer that was cut short is in the error") {
+TEST_CASE("a response that was cut short is in the error") {
   scripted through{{unexpected<send_failure>{
       send_failure{error_kind::truncated, reach::answered, "cut", response{200, {}, "half"}}}}};
   client_over api{through, example};
@@ -340,7 +340,7 @@ client following(const misbehaving_server& server, int n = 5) {
 
 }  // namespace
 
-TEST_CASE("a redirect is an answer unless redirects are wished") {
+TEST_CASE("a redirect is a response unless redirects are wished") {
   misbehaving_server server{[](const seen_request&, int) { return respond(302, {{"Location", "/there"}}); }};
   client api{server.url("")};
   const auto r = sync_wait(api.get("/"));
@@ -387,7 +387,7 @@ TEST_CASE("credentials do not go to another origin") {
   CHECK(seen.header("X-Mine") != nullptr);
 }
 
-TEST_CASE("too many redirects, and one that leads nowhere, are errors that hold the answer") {
+TEST_CASE("too many redirects, and one that leads nowhere, are errors that hold the response") {
   misbehaving_server server{[](const seen_request& r, int) {
     return respond(302, {{"Location", r.target == "/bad" ? "ftp://x/" : "/round"}});
   }};

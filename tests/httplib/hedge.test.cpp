@@ -2,10 +2,10 @@
 // Hedged sends over sockets: who is sent twice, and what becomes of the loser.
 #include <again/protection/hedge.hpp>
 
-#include <again/http/client.hpp>
-#include <again/protection/pipe.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
+#include <again/http/client.hpp>
+#include <again/protection/pipe.hpp>
 
 #include "support/misbehaving_server.hpp"
 
@@ -46,16 +46,16 @@ int client_sockets_to(int port) {
   return count;
 }
 
-step slow_answer() { return delay(300ms, respond(200)); }
+step slow_response() { return delay(300ms, respond(200)); }
 
 }  // namespace
 
 TEST_CASE("a silent server is asked once more; the loser's connection is closed, not kept") {
   misbehaving_server server{{hang(), respond(200).body("second")}};
   client api{server.url()};
-  const auto answer = again::sync_wait(again::hedge(soon, api.get("/quote")));
-  REQUIRE(answer);
-  CHECK(answer->body == "second");
+  const auto response = again::sync_wait(again::hedge(soon, api.get("/quote")));
+  REQUIRE(response);
+  CHECK(response->body == "second");
   CHECK(server.requests_seen() == 2);
   bool closed = false;  // the server notices within its own time
   for (int i = 0; i < 200 && !closed; ++i) {
@@ -77,9 +77,9 @@ TEST_CASE("the loser's socket is closed before the awaiting coroutine goes on") 
   client api{server.url()};
   auto op = again::hedge(soon, api.get("/quote"));
   auto caller = [&]() -> again::task<int> {
-    const auto answer = co_await op;
+    const auto response = co_await op;
     const int still_open = client_sockets_to(port);  // the very first thing that it does
-    CHECK(answer.has_value());
+    CHECK(response.has_value());
     co_return still_open;
   };
   CHECK(again::sync_wait(caller()) == 1);  // the winner's, which is kept for the next request
@@ -87,9 +87,9 @@ TEST_CASE("the loser's socket is closed before the awaiting coroutine goes on") 
   CHECK(server.wait_until([](const tally& t) { return t.open_connections <= 1; }));
 }
 
-TEST_CASE("a POST without a key is never hedged, however slow the answer; with a key it is") {
+TEST_CASE("a POST without a key is never hedged, however slow the response; with a key it is") {
   SUBCASE("without") {
-    misbehaving_server server{{slow_answer(), slow_answer()}};
+    misbehaving_server server{{slow_response(), slow_response()}};
     client api{server.url()};
     auto order = api.post("/orders", again::http::body{"{}"});
     CHECK_FALSE(order.repeatable());
@@ -105,7 +105,7 @@ TEST_CASE("a POST without a key is never hedged, however slow the answer; with a
     CHECK(server.requests_seen() == 2);
   }
   SUBCASE("without, through a pipe of combinators") {
-    misbehaving_server server{{slow_answer(), slow_answer()}};
+    misbehaving_server server{{slow_response(), slow_response()}};
     client api{server.url()};
     again::breaker breaker;
     auto op =

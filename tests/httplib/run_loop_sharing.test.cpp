@@ -2,14 +2,14 @@
 // Sends from a loop that is lent to the client's workers.
 #include <again/coro/run_loop.hpp>
 
-#include <again/http/client.hpp>
-#include <again/retry.hpp>
 #include <again/coro/scope.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
 #include <again/coro/when_all.hpp>
+#include <again/http/client.hpp>
+#include <again/retry.hpp>
 
 #include "support/misbehaving_server.hpp"
 
@@ -58,7 +58,7 @@ TEST_CASE("a coroutine on a lent loop goes on where its send was made, one corou
   }};
   client api{server.url(""), {}, {.workers = 6}};
   again::run_loop loop;
-  loop.lend();
+  loop.share_with_workers();
   tallies t;
   again::sync_wait(loop, [](client& through, tallies& all) -> again::task<> {
     again::scope crowd{co_await again::get_context()};
@@ -75,7 +75,7 @@ TEST_CASE("sends equal attempts on a lent loop as well") {
   misbehaving_server server{[](const seen_request&, int) { return respond(503); }};
   client api{server.url("")};
   again::run_loop loop;
-  loop.lend();
+  loop.share_with_workers();
   tallies t;
   again::sync_wait(loop, sends(api, 0, 20, t));
   CHECK(t.failed == 20);
@@ -87,7 +87,7 @@ TEST_CASE("a bound and a stop reach a send from a lent loop") {
   misbehaving_server server{[](const seen_request&, int) { return hang(); }};
   client api{server.url("")};
   again::run_loop loop;
-  loop.lend();
+  loop.share_with_workers();
   again::inplace_stop_source source;
   std::thread stops{[&] {
     static_cast<void>(server.wait_until([](const tally& seen) { return seen.requests == 4; }));
@@ -109,7 +109,7 @@ TEST_CASE("a coroutine that runs on a worker may destroy the client, with a send
   misbehaving_server server{[](const seen_request&, int) { return respond(200); }};
   for (int round = 0; round < 50; ++round) {
     again::run_loop loop;
-    loop.lend();
+    loop.share_with_workers();
     std::optional<client> api{std::in_place, server.url("")};
     const auto r = again::sync_wait(loop, [](std::optional<client>& through) -> again::task<std::string> {
       const auto first = co_await through->get("/first");

@@ -94,7 +94,7 @@ class stoppable_send {
 
 }  // namespace
 
-TEST_CASE("an answer comes back whole: status, headers in order, body, version and where it came from") {
+TEST_CASE("a response comes back whole: status, headers in order, body, version and where it came from") {
   misbehaving_server server{{respond(200, {{"X-A", "1"}, {"x-a", "2"}}).body("hello")}};
   httplib_transport transport;
   const std::string target = http::detail::httplib_rewrites_queries ? "/a?b=c+d%26e" : "/a?b=c+d%20e";
@@ -244,7 +244,7 @@ TEST_CASE("what a library decodes into control characters is encoded again") {
   CHECK(http::detail::without_controls("a\r\nb\tc\x7f d") == "a%0D%0Ab\tc%7F d");
 }
 
-TEST_CASE("the answer to 421 is not looked for on the same connection") {
+TEST_CASE("the response to 421 is not looked for on the same connection") {
   misbehaving_server server{{respond(421), respond(200)}};
   httplib_transport transport;
   CHECK(kind_of(sync_wait(transport.send(to(server, request::get("/")), 1))) == "response 421");
@@ -252,7 +252,7 @@ TEST_CASE("the answer to 421 is not looked for on the same connection") {
   CHECK(server.connections_seen() == 2);
 }
 
-TEST_CASE("304, 204, HEAD, trailers and interim answers keep their connection; bytes after an answer end it") {
+TEST_CASE("304, 204, HEAD, trailers and interim responses keep their connection; bytes after a response end it") {
   misbehaving_server server{{
       raw("HTTP/1.1 304 Not Modified\r\nContent-Length: 50\r\n\r\n", ending::keep),
       raw("HTTP/1.1 204 No Content\r\n\r\n", ending::keep),
@@ -279,7 +279,7 @@ TEST_CASE("304, 204, HEAD, trailers and interim answers keep their connection; b
   CHECK(next(request::get("/")) == "response 200 e on connection 3");
 }
 
-TEST_CASE("an answer that was cut short comes with the error") {
+TEST_CASE("a response that was cut short comes with the error") {
   misbehaving_server server{{truncated("half", 8), respond(200).body(std::string(300, 'z'))}};
   httplib_transport transport;
   const auto cut = sync_wait(transport.send(to(server, request::get("/")), 1));
@@ -293,7 +293,7 @@ TEST_CASE("an answer that was cut short comes with the error") {
   CHECK(large.error().partial->status == 200);
 }
 
-TEST_CASE("answers that carry no body, or end with the connection, are answers") {
+TEST_CASE("responses that carry no body, or end with the connection, are responses") {
   misbehaving_server server{{
       raw("HTTP/1.1 204 No Content\r\n\r\n", ending::keep),
       raw("HTTP/1.1 304 Not Modified\r\n\r\n", ending::keep),
@@ -371,7 +371,7 @@ TEST_CASE("a connection is not used again after Connection: close in any case or
   CHECK(server.connections_seen() == 3);
 }
 
-TEST_CASE("what a server says on an idle connection is not taken for the answer to the next request") {
+TEST_CASE("what a server says on an idle connection is not taken for the response to the next request") {
   for (const bool tls : {false, true}) {
     for (const afterwards what : {afterwards::close, afterwards::send_408_close, afterwards::send_extra_response}) {
       CAPTURE(tls);
@@ -391,7 +391,7 @@ TEST_CASE("what a server says on an idle connection is not taken for the answer 
   }
 }
 
-TEST_CASE("https: an answer comes over a verified session, again over the same one") {
+TEST_CASE("https: a response comes over a verified session, again over the same one") {
   misbehaving_server server{[](const seen_request&, int) { return respond(200).body("secret"); }, with_tls()};
   httplib_transport transport{trusting()};
   for (int i = 0; i < 3; ++i) {
@@ -665,7 +665,7 @@ TEST_CASE("several addresses: after one that failed, later attempts begin with o
   CHECK(server.requests_seen() == 3);
 }
 
-TEST_CASE("an address that accepts and never answers is left for another one by the next attempt") {
+TEST_CASE("an address that accepts and never responds is left for another one by the next attempt") {
   misbehaving_server good{[](const seen_request&, int) { return respond(200, {{"Connection", "close"}}); }};
   // A second one of the same port: nothing is ever accepted there, the kernel's backlog connects.
   const int silent = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -729,7 +729,7 @@ namespace {
 
 TEST_CASE("what was counted in one attempt is where the next one begins") {
   misbehaving_server server{{respond(200).body("x"), hang()}};
-  http::detail::no_socket nowhere;
+  http::detail::dead_fd nowhere;
   http::detail::socket_watch watch{false, nowhere.fd()};
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   watch.begin(false);
@@ -757,7 +757,7 @@ TEST_CASE("what was counted in one attempt is where the next one begins") {
   ::close(fd);
 }
 
-TEST_CASE("an answer that ends with the connection, before the request could be written, is an answer") {
+TEST_CASE("a response that ends with the connection, before the request could be written, is a response") {
   const int listening = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   auto where = loopback(0);
   REQUIRE(::bind(listening, reinterpret_cast<const ::sockaddr*>(&where), sizeof where) == 0);
@@ -767,8 +767,8 @@ TEST_CASE("an answer that ends with the connection, before the request could be 
   int accepted = -1;
   std::thread server{[&] {  // says what it has to say, and reads nothing
     accepted = ::accept(listening, nullptr, nullptr);
-    const std::string_view answer = "HTTP/1.1 413 Too Large\r\n\r\nto the end";
-    static_cast<void>(::send(accepted, answer.data(), answer.size(), MSG_NOSIGNAL));
+    const std::string_view response = "HTTP/1.1 413 Too Large\r\n\r\nto the end";
+    static_cast<void>(::send(accepted, response.data(), response.size(), MSG_NOSIGNAL));
     ::shutdown(accepted, SHUT_WR);
   }};
   {
@@ -787,7 +787,7 @@ TEST_CASE("an answer that ends with the connection, before the request could be 
 
 TEST_CASE("without a descriptor to watch it by, a socket is refused and nothing is sent") {
   misbehaving_server server{{respond(200)}};
-  http::detail::no_socket nowhere;
+  http::detail::dead_fd nowhere;
   http::detail::socket_watch watch{false, nowhere.fd()};
   ::rlimit before{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
@@ -899,23 +899,23 @@ TEST_CASE("stopped at any moment, over plain and TLS: one result each, no descri
     {
       httplib_transport transport{trusting()};
       random_stream moments{tls ? 1U : 2U};
-      int answers = 0, cancelled = 0;
+      int responses = 0, cancelled = 0;
       for (int i = 0; i < 60; ++i) {
         stoppable_send send{transport, to(server, request::get("/"))};
         std::this_thread::sleep_for(std::chrono::microseconds{moments.bits() % 3000});
         const auto r = send.stop();
-        answers += r ? 1 : 0;
+        responses += r ? 1 : 0;
         cancelled += !r && r.error().kind == error_kind::cancelled ? 1 : 0;
         if (r) CHECK((r->body == "whole" || r->body.size() == 50));
       }
-      CHECK(answers + cancelled == 60);
+      CHECK(responses + cancelled == 60);
     }
     CHECK(server.wait_until_no_connection());
   }
   CHECK(descriptors() <= before);
 }
 
-TEST_CASE("a bound that meets the answer: what is called not_sent was never seen by the server") {
+TEST_CASE("a bound that meets the response: what is called not_sent was never seen by the server") {
   constexpr int threads = 4, each = 150;
   std::mutex mutex;
   std::vector<int> seen(threads * each, 0);

@@ -2,13 +2,13 @@
 // nginx, which nobody wrote to suit us, as a real peer: what it refuses, what it hangs up on, what it forgets, and its restart.
 #include <again/http/client.hpp>
 
-#include <again/retry.hpp>
 #include <again/coro/run_loop.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/virtual_clock.hpp>
 #include <again/coro/when_all.hpp>
+#include <again/retry.hpp>
 
 #include "support/misbehaving_server.hpp"
 #include "support/nginx.hpp"
@@ -54,7 +54,7 @@ struct watched {
 
 constexpr policy three{.attempts = 3, .backoff = exponential(10ms, 100ms), .jitter = jitter::none};
 
-/// Waits cost nothing: nginx answers at once, and does not know what time it is here.
+/// Waits cost nothing: nginx responses at once, and does not know what time it is here.
 result quickly(client& api, request r, watched& seen) {
   virtual_clock time{system_clocks().wall_now()};
   run_loop loop{time, 1};
@@ -98,8 +98,8 @@ TEST_CASE("limit_req: a 429 with Retry-After is waited for and then answered; a 
   CHECK(application.requests_seen("/post") == 1);
 }
 
-TEST_CASE(
-    "502 from a dead upstream, 503, and a connection closed without an answer: as many sends as nginx has in its log") {
+TEST_CASE("502 from a dead upstream, 503, and a connection closed without a response: as many sends as nginx has in "
+          "its log") {
   nginx peer{program(), "",
              "location /dead { proxy_pass http://127.0.0.1:1; }\nlocation /busy { return 503; }\nlocation /rude { "
              "return 444; }\n"};

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Promise 10: the same code in pretend time; and promise 3: what explain and worst_case say is what happens.
-#include <again/policy/explain.hpp>
 #include <again/core/random.hpp>
-#include <again/retry.hpp>
 #include <again/coro/scope.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
+#include <again/policy/explain.hpp>
+#include <again/retry.hpp>
 
 #include "support/trouble.hpp"
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <again/metrics.hpp>
 
-#include <again/retry.hpp>
 #include <again/coro/run_loop.hpp>
 #include <again/coro/sync_wait.hpp>
-#include <again/testing.hpp>
 #include <again/coro/virtual_clock.hpp>
+#include <again/retry.hpp>
+#include <again/testing.hpp>
 
 #include <doctest/doctest.h>
 

@@ -4,9 +4,9 @@
 
 #include "all_headers.hpp"
 
-#include <again/retry.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
+#include <again/retry.hpp>
 
 using validate_function = std::optional<again::policy_rule>(const again::policy&) noexcept;
 validate_function* the_other_validate();

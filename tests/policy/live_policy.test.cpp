@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <again/policy/live_policy.hpp>
 
-#include <again/retry.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/when_all.hpp>
+#include <again/retry.hpp>
 
 #include "support/trouble.hpp"
 

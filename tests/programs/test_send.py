@@ -191,7 +191,7 @@ class Requests(unittest.TestCase):
             run = Run("send", "GET", server.url(), "--attempts", 1)
         self.assertEqual((run.code, run.json["error"]), (1, "tls_verify"))
 
-    def test_an_answer_larger_than_allowed_is_an_error(self):
+    def test_a_response_larger_than_allowed_is_an_error(self):
         with Server([{"do": "respond", "status": 200, "body": "x" * 2000}]) as server:
             run = Run("send", "GET", server.url(), "--max-body", "1KiB")
         self.assertEqual((run.code, run.json["error"], run.json["reason"]), (1, "too_large", "permanent"))
@@ -221,7 +221,7 @@ class Verbose(unittest.TestCase):
 
 
 class Redirects(unittest.TestCase):
-    def test_a_redirect_is_the_answer_unless_it_is_to_be_followed(self):
+    def test_a_redirect_is_the_response_unless_it_is_to_be_followed(self):
         with Server([status(302, Location="/there"), OK]) as server:
             run = Run("send", "GET", server.url("/here"))
             self.assertEqual((run.code, run.json["status"]), (0, 302))

@@ -292,7 +292,7 @@ class Watched(unittest.TestCase):
         self.assertEqual(numbers["again_sink_events_in_flight"], 0)
         self.assertNotIn("hidden", text)
 
-    def test_export_shows_and_takes_the_last_answers_and_says_what_is_wrong(self):
+    def test_export_shows_and_takes_the_last_responses_and_says_what_is_wrong(self):
         with Server({"*": [{"do": "respond", "status": 200, "body": "thanks"}]}) as server:
             with Service(server.url(), "--export", 0, "--export-keep", 25, "--parallel", 1, "--queue", 0) as service:
                 at = service.ports["export"]
@@ -318,7 +318,7 @@ class Watched(unittest.TestCase):
                 self.assertEqual(curl(at + "?pageNum=18446744073709551615&pageSize=1000")[0], 204)
                 self.assertEqual(service.end(), 0)
 
-    def test_the_last_answers_are_bounded_in_bytes_too(self):
+    def test_the_last_responses_are_bounded_in_bytes_too(self):
         with Server({"*": [{"do": "respond", "status": 200, "body": "x" * 16384}]}, "--keep", "0") as server:
             with Service(server.url(), "--export", 0, "--export-keep", 100000) as service:
                 service.give(*map(event, range(1200)))

@@ -50,7 +50,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("it is idle until the first throttled answer") {
+TEST_CASE("it is idle until the first throttled response") {
   again::adaptive_rate r;
   for (int i = 0; i < 1000; ++i) {
     CHECK(r.turn(zero) == zero);
@@ -59,7 +59,7 @@ TEST_CASE("it is idle until the first throttled answer") {
   CHECK(r.rate() == std::numeric_limits<double>::infinity());
 }
 
-TEST_CASE("a throttled answer sets the rate to 0.7 of what was measured, never below one in two seconds") {
+TEST_CASE("a throttled response sets the rate to 0.7 of what was measured, never below one in two seconds") {
   again::adaptive_rate r;
   again::time_point now = zero;
   for (int i = 0; i < 100; ++i) {  // 20 a second

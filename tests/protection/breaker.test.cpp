@@ -327,7 +327,7 @@ TEST_CASE("8 threads that do everything to a breaker: every change is seen once,
         if ((i + t) % 4 == 0) {
           p.failed(now);
         } else if ((i + t) % 4 == 1) {
-          if (p && !p.succeeded_calmly()) p.succeeded(now);
+          if (p && !p.succeeded_if_quiet()) p.succeeded(now);
         } else {
           p.succeeded(now);
         }

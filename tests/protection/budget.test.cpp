@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <again/protection/budget.hpp>
 
-#include <again/retry/detail/guards.hpp>
 #include <again/core/random.hpp>
+#include <again/retry/detail/guards.hpp>
 
 #include <doctest/doctest.h>
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <again/protection/fallback.hpp>
 
+#include <again/coro/task.hpp>
 #include <again/protection/pipe.hpp>
 #include <again/retry.hpp>
-#include <again/coro/task.hpp>
-#include <again/testing.hpp>
 #include <again/retry/timeout.hpp>
+#include <again/testing.hpp>
 
 #include "support/trouble.hpp"
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <again/protection/guard.hpp>
 
-#include <again/retry.hpp>
 #include <again/coro/scope.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
-#include <again/testing.hpp>
 #include <again/coro/this_context.hpp>
+#include <again/retry.hpp>
 #include <again/retry/timeout.hpp>
+#include <again/testing.hpp>
 
 #include "support/counting_clock.hpp"
 #include "support/trouble.hpp"
@@ -128,7 +128,7 @@ TEST_CASE("a peer that hangs opens the breaker, whether the attempt's bound is t
   }
 }
 
-TEST_CASE("a success costs one reading of the clock while all is calm, and two after recent failures") {
+TEST_CASE("a success costs one reading of the clock while all is quiet, and two after recent failures") {
   counting_clock time;
   again::run_loop loop{time, 1};
   again::breaker b{{.consecutive = 5}};

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <again/protection/hedge.hpp>
 
-#include <again/retry.hpp>
 #include <again/coro/scope.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
-#include <again/testing.hpp>
 #include <again/coro/this_context.hpp>
+#include <again/retry.hpp>
 #include <again/retry/timeout.hpp>
+#include <again/testing.hpp>
 
 #include "support/trouble.hpp"
 
@@ -286,7 +286,7 @@ struct tail {
   double extra = 0;
 };
 
-// A server that answers in 10 ms, but one answer in twenty takes a second.
+// A server that responds in 10 ms, but one response in twenty takes a second.
 tail slow_server(bool hedged, const again::hedging& how, again::budget* shared) {
   world w;
   again::random_stream random{11};
@@ -322,11 +322,11 @@ tail slow_server(bool hedged, const again::hedging& how, again::budget* shared) 
 
 }  // namespace
 
-TEST_CASE("with a server slow one time in twenty, p99 falls to the delay plus a quick answer, for 5 % more load") {
+TEST_CASE("with a server slow one time in twenty, p99 falls to the delay plus a quick response, for 5 % more load") {
   const tail alone = slow_server(false, {}, nullptr);
   CHECK(alone.p99 == 1s);
   const tail hedged = slow_server(true, {.delay = 20ms}, nullptr);
-  CHECK(hedged.p99 == 30ms);  // both slow: 1 in 400, so one in a hundred is delay + quick answer; a factor of 33
+  CHECK(hedged.p99 == 30ms);  // both slow: 1 in 400, so one in a hundred is delay + quick response; a factor of 33
   CHECK(hedged.extra == doctest::Approx(0.05).epsilon(0.1));
 }
 

@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 static_assert(!std::is_copy_constructible_v<latency>);
 
-TEST_CASE("until enough calls were seen the answer is the one given") {
+TEST_CASE("until enough calls were seen the response is the one given") {
   latency l{{.at_first = 123ms, .enough = 3}};
   l.record(1s);
   l.record(1s);
@@ -25,7 +25,7 @@ TEST_CASE("until enough calls were seen the answer is the one given") {
   CHECK(l.value() >= 1s);
 }
 
-TEST_CASE("the answer is the quantile, at most an eighth too long") {
+TEST_CASE("the response is the quantile, at most an eighth too long") {
   for (const double q : {0.5, 0.9, 0.95, 0.99}) {
     latency l{{.quantile = q, .least = 0s}};
     random_stream random{3};
@@ -43,7 +43,7 @@ TEST_CASE("what was long ago weighs little") {
   CHECK(l.value() <= 12ms);
 }
 
-TEST_CASE("the answer stays between its bounds, also for the shortest and the longest calls") {
+TEST_CASE("the response stays between its bounds, also for the shortest and the longest calls") {
   latency quick{{.least = 5ms, .enough = 1}};
   quick.record(0s);
   CHECK(quick.value() == 5ms);
@@ -52,7 +52,7 @@ TEST_CASE("the answer stays between its bounds, also for the shortest and the lo
   CHECK(slow.value() == 2s);
 }
 
-TEST_CASE("the first answer keeps the bounds as well") {
+TEST_CASE("the first response keeps the bounds as well") {
   CHECK(latency{{.least = 200ms, .at_first = 100ms}}.value() == 200ms);
   CHECK(latency{{.most = 50ms, .at_first = 100ms}}.value() == 50ms);
 }

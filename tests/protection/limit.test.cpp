@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <again/protection/limit.hpp>
 
-#include <again/retry.hpp>
 #include <again/coro/scope.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
+#include <again/retry.hpp>
 #include <again/retry/timeout.hpp>
 
 #include "support/counting_clock.hpp"

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <again/protection/rate.hpp>
 
-#include <again/retry.hpp>
 #include <again/coro/scope.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
-#include <again/testing.hpp>
 #include <again/coro/this_context.hpp>
+#include <again/retry.hpp>
 #include <again/retry/timeout.hpp>
+#include <again/testing.hpp>
 
 #include "support/counting_clock.hpp"
 #include "support/trouble.hpp"

@@ -4,8 +4,8 @@
 #include <again/coro/scope.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
-#include <again/testing.hpp>
 #include <again/coro/this_context.hpp>
+#include <again/testing.hpp>
 
 #include "support/trouble.hpp"
 

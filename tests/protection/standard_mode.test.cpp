@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The AWS SDKs' standard mode, beyond what a status says (that is in retry_guards.test.cpp): the server's wish, and causes of
 // different weight. What an AWS error says to a retry is classified in docs/examples/aws.cpp; here is what a retry does with it.
+#include <again/coro/task.hpp>
 #include <again/protection/budget.hpp>
 #include <again/retry.hpp>
-#include <again/coro/task.hpp>
 #include <again/testing.hpp>
 
 #include "support/trouble.hpp"
@@ -44,11 +44,11 @@ struct course {
   std::vector<again::duration> waits;
   std::vector<int> quota;
 };
-course run(const again::policy& p, const std::vector<answered>& answers, again::budgets::tokens kind) {
+course run(const again::policy& p, const std::vector<answered>& responses, again::budgets::tokens kind) {
   world w;
   again::budget shared{kind};
   again::testing::script<int, answered> service{answered{}};
-  for (const answered& a : answers) a.status == 200 ? service.gives(1) : service.fails(a);
+  for (const answered& a : responses) a.status == 200 ? service.gives(1) : service.fails(a);
   course seen;
   auto op = again::retry(p, std::ref(service)).budget(shared).observe([&](const again::attempt_record&) {
     seen.quota.push_back(static_cast<int>(shared.balance(w.time.now())));
@@ -57,7 +57,7 @@ course run(const again::policy& p, const std::vector<answered>& answers, again::
   seen.waits = service.waits();
   return seen;
 }
-course run_v2_1(const std::vector<answered>& answers) { return run(v2_1, answers, again::budgets::aws_v2_1); }
+course run_v2_1(const std::vector<answered>& responses) { return run(v2_1, responses, again::budgets::aws_v2_1); }
 constexpr again::duration unsaid{-1};
 using waits = std::vector<again::duration>;
 

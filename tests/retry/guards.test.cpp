@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // A retry with a shared budget, a shared breaker, or both.
-#include <again/protection/breaker.hpp>
-#include <again/protection/budget.hpp>
-#include <again/retry.hpp>
 #include <again/coro/scope.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
-#include <again/testing.hpp>
 #include <again/coro/this_context.hpp>
 #include <again/coro/when_all.hpp>
+#include <again/protection/breaker.hpp>
+#include <again/protection/budget.hpp>
+#include <again/retry.hpp>
+#include <again/testing.hpp>
 
 #include "support/trouble.hpp"
 
@@ -181,10 +181,10 @@ namespace {
 struct aws_case {
   again::budgets::tokens rules;
   again::policy policy;
-  std::vector<int> answers;  // 200, or a failing status; 0: a connection that timed out
+  std::vector<int> responses;  // 200, or a failing status; 0: a connection that timed out
   std::vector<again::duration> delays;
   std::vector<int> quota;
-  stop_reason ends = stop_reason::attempts_exhausted;  // unless the last answer is 200
+  stop_reason ends = stop_reason::attempts_exhausted;  // unless the last response is 200
 };
 
 // A status as an error type would have it.
@@ -196,7 +196,7 @@ struct status_error {
 void check(again::budget& shared, const aws_case& c) {
   world w;
   again::testing::script<int, status_error> p{status_error{}};
-  for (const int status : c.answers) status == 200 ? p.gives(200) : p.fails(status_error{status});
+  for (const int status : c.responses) status == 200 ? p.gives(200) : p.fails(status_error{status});
   std::vector<int> quota;
   std::vector<again::duration> delays;
   auto op = again::retry(c.policy, std::ref(p)).budget(shared).observe([&](const again::attempt_record& r) {
@@ -207,8 +207,8 @@ void check(again::budget& shared, const aws_case& c) {
   CHECK(quota == c.quota);
   CHECK(delays == c.delays);
   CHECK(p.waits() == c.delays);
-  CHECK(p.calls().size() == c.answers.size());
-  if (c.answers.back() == 200) {
+  CHECK(p.calls().size() == c.responses.size());
+  if (c.responses.back() == 200) {
     CHECK(r.has_value());
   } else {
     CHECK(r.error().reason() == c.ends);

@@ -9,9 +9,9 @@
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
-#include <again/retry/timeout.hpp>
 #include <again/coro/when_all.hpp>
 #include <again/coro/when_any.hpp>
+#include <again/retry/timeout.hpp>
 
 #include "support/call.hpp"
 #include "support/minimal_coroutine.hpp"

@@ -4,8 +4,8 @@
 #include <again/coro/sleep.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
-#include <again/retry/timeout.hpp>
 #include <again/coro/when_all.hpp>
+#include <again/retry/timeout.hpp>
 
 #include "support/trouble.hpp"
 

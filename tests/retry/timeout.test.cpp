@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <again/retry/timeout.hpp>
 
-#include <again/protection/hedge.hpp>
-#include <again/protection/rate.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
+#include <again/protection/hedge.hpp>
+#include <again/protection/rate.hpp>
 
 #include "support/trouble.hpp"
 

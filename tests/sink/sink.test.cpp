@@ -107,8 +107,8 @@ class temporary_file {
 
 }  // namespace
 
-TEST_CASE("an event is posted with its headers, its body and a key, and its caller gets the answer") {
-  bench b{[](const auto&) { return answer(202); }, {at("a")}};
+TEST_CASE("an event is posted with its headers, its body and a key, and its caller gets the response") {
+  bench b{[](const auto&) { return response(202); }, {at("a")}};
   b.deliver({event{"7", "{\"n\":7}", {{"Content-Type", "application/json"}}}});
   const delivery& d = b.only();
   REQUIRE(d);
@@ -129,7 +129,7 @@ TEST_CASE("an event is posted with its headers, its body and a key, and its call
 
 TEST_CASE("a key is the same on every attempt and at every endpoint, given or made, and can be left out") {
   const auto down = [](const pretend_transport::request& r) {
-    return r.origin == "c" ? answer(200) : breaks(error_kind::closed, reach::maybe_sent);
+    return r.origin == "c" ? response(200) : breaks(error_kind::closed, reach::maybe_sent);
   };
   bench b{down, {at("a"), at("b"), at("c")}};
   b.deliver({event{"1"}});
@@ -137,7 +137,7 @@ TEST_CASE("a key is the same on every attempt and at every endpoint, given or ma
   CHECK(std::set<std::string>{b.through.seen[0].key, b.through.seen[1].key, b.through.seen[2].key}.size() == 1);
   event given{"2"};
   given.key = "mine";
-  bench g{[](const auto&) { return answer(200); }, {at("a")}};
+  bench g{[](const auto&) { return response(200); }, {at("a")}};
   g.deliver({given});
   CHECK(g.through.seen[0].key == "mine");
   bench none{[](const auto&) { return breaks(error_kind::closed, reach::maybe_sent); },
@@ -149,9 +149,9 @@ TEST_CASE("a key is the same on every attempt and at every endpoint, given or ma
   CHECK(none.only().reason() == stop_reason::not_replayable);
 }
 
-TEST_CASE("round robin: events take turns, and a retry goes past an endpoint that does not answer") {
+TEST_CASE("round robin: events take turns, and a retry goes past an endpoint that does not respond") {
   const auto dead = [](const pretend_transport::request& r) {
-    return r.origin == "dead" ? breaks(error_kind::refused, reach::not_sent) : answer(200);
+    return r.origin == "dead" ? breaks(error_kind::refused, reach::not_sent) : response(200);
   };
   bench b{dead, {at("dead"), at("x"), at("y")}};
   b.deliver(events(30));
@@ -166,8 +166,8 @@ TEST_CASE("round robin: events take turns, and a retry goes past an endpoint tha
   CHECK(b.balanced());
 }
 
-TEST_CASE("an endpoint that answers no is asked again itself, unless any failure moves on") {
-  const auto busy = [](const pretend_transport::request& r) { return answer(r.origin == "busy" ? 503 : 200); };
+TEST_CASE("an endpoint that responds no is asked again itself, unless any failure moves on") {
+  const auto busy = [](const pretend_transport::request& r) { return response(r.origin == "busy" ? 503 : 200); };
   bench stay{busy, {at("busy"), at("x")}};
   stay.deliver({event{"1"}});
   CHECK(stay.through.seen.size() == 3);
@@ -183,7 +183,9 @@ TEST_CASE("an endpoint that answers no is asked again itself, unless any failure
 TEST_CASE("broadcast: one endpoint fails for good, one for a while, one takes it; the result has three outcomes") {
   int flaky = 0;
   bench b{[&](const pretend_transport::request& r) {
-            return r.origin == "no" ? answer(422) : r.origin == "flaky" ? answer(++flaky < 3 ? 503 : 200) : answer(201);
+            return r.origin == "no"      ? response(422)
+                   : r.origin == "flaky" ? response(++flaky < 3 ? 503 : 200)
+                                         : response(201);
           },
           {at("no"), at("flaky"), at("yes")},
           {.routing = routing::broadcast}};
@@ -208,7 +210,7 @@ TEST_CASE("broadcast: one endpoint fails for good, one for a while, one takes it
 }
 
 TEST_CASE("a choice of one's own: one endpoint, several, or a mistake that its caller is told") {
-  bench b{[](const auto&) { return answer(200); },
+  bench b{[](const auto&) { return response(200); },
           {at("a"), at("b"), at("c")},
           {.choose = [](const event& e) -> std::vector<std::size_t> {
             if (e.id == "all") return {0, 1, 2};
@@ -230,7 +232,7 @@ TEST_CASE("policy, headers and rules are each endpoint's own") {
   patient.policy.attempts = 5;
   patient.headers.add("Authorization", "Bearer p");
   strict.rules.statuses = {};
-  bench b{[](const auto&) { return answer(503); }, {patient, strict}, {.routing = routing::broadcast}};
+  bench b{[](const auto&) { return response(503); }, {patient, strict}, {.routing = routing::broadcast}};
   b.deliver({event{"1"}});
   CHECK(b.only().outcomes[0].attempts == 5);
   CHECK(b.only().outcomes[1].attempts == 1);
@@ -239,7 +241,7 @@ TEST_CASE("policy, headers and rules are each endpoint's own") {
 
 TEST_CASE("no more are under way than allowed, in all and at each endpoint, and none is forgotten") {
   int most_a = 0, now_a = 0;
-  bench b{[](const pretend_transport::request& r) { return answer(200, r.origin == "a" ? 70ms : 10ms); },
+  bench b{[](const pretend_transport::request& r) { return response(200, r.origin == "a" ? 70ms : 10ms); },
           {at("a", 2), at("b", 3)},
           {.in_flight = 4, .queue = 3}};
   b.deliver(events(100));
@@ -259,7 +261,7 @@ TEST_CASE("no more are under way than allowed, in all and at each endpoint, and 
 }
 
 TEST_CASE("a full sink makes deliver wait and try_deliver say overloaded, with the event given back") {
-  bench b{[](const auto&) { return answer(200, 1s); }, {at("a")}, {.in_flight = 1, .queue = 2}};
+  bench b{[](const auto&) { return response(200, 1s); }, {at("a")}, {.in_flight = 1, .queue = 2}};
   std::optional<delivery> refused;
   const auto scenario = [&]() -> task<> {
     const context& here = co_await get_context();
@@ -285,7 +287,7 @@ TEST_CASE("a full sink makes deliver wait and try_deliver say overloaded, with t
 TEST_CASE("order per key: the next event of a key waits for the final result of the one before; other keys go on") {
   int failures = 0;
   bench b{[&](const pretend_transport::request& r) {
-            return r.body == "slow" && ++failures < 3 ? answer(503) : answer(200);
+            return r.body == "slow" && ++failures < 3 ? response(503) : response(200);
           },
           {at("a"), at("b")},
           {.order = ordering::per_key}};
@@ -304,7 +306,7 @@ TEST_CASE("order per endpoint: one at a time, in the order of acceptance") {
   int n = 0;
   const auto uneven = [&n](const auto&) {
     ++n;
-    return answer(n % 3 == 0 ? 200 : 503, n % 2 == 0 ? 9ms : 1ms);
+    return response(n % 3 == 0 ? 200 : 503, n % 2 == 0 ? 9ms : 1ms);
   };
   bench b{uneven, {at("a")}, {.order = ordering::per_endpoint}};
   b.deliver(events(20));
@@ -316,7 +318,7 @@ TEST_CASE("order per endpoint: one at a time, in the order of acceptance") {
 
 TEST_CASE("order per endpoint: a retry stays, so that nothing overtakes it there and nothing takes its place here") {
   bench b{[](const pretend_transport::request& r) {
-            return r.origin == "dead" ? breaks(error_kind::refused, reach::not_sent) : answer(200);
+            return r.origin == "dead" ? breaks(error_kind::refused, reach::not_sent) : response(200);
           },
           {at("dead"), at("fine")},
           {.order = ordering::per_endpoint}};
@@ -331,7 +333,7 @@ TEST_CASE("order per endpoint: a retry stays, so that nothing overtakes it there
 
 TEST_CASE("close refuses what is new, lets what was accepted finish, and cancels what does not in time") {
   for (const duration takes : {duration{2s}, duration{1h}}) {
-    bench b{[=](const auto&) { return answer(200, takes); }, {at("a", 2)}, {.in_flight = 2, .queue = 2}};
+    bench b{[=](const auto&) { return response(200, takes); }, {at("a", 2)}, {.in_flight = 2, .queue = 2}};
     const auto scenario = [&]() -> task<> {
       const context& here = co_await get_context();
       scope s{here};
@@ -356,7 +358,7 @@ TEST_CASE("close refuses what is new, lets what was accepted finish, and cancels
     CHECK(!b.results[5]->accepted);
     CHECK(b.balanced());
   }
-  bench quick{[](const auto&) { return answer(200, 300ms); }, {at("a", 2)}, {.in_flight = 2, .queue = 2}};
+  bench quick{[](const auto&) { return response(200, 300ms); }, {at("a", 2)}, {.in_flight = 2, .queue = 2}};
   const auto scenario = [&]() -> task<> {
     const context& here = co_await get_context();
     scope s{here};
@@ -373,7 +375,7 @@ TEST_CASE("close refuses what is new, lets what was accepted finish, and cancels
 TEST_CASE("a caller that is stopped or destroyed ends its own event and no other, counted and written down") {
   temporary_file file;
   dead_letter_file dead{file.path};
-  bench b{[](const auto&) { return answer(200, 500ms); }, {at("a")}, {.dead_letters = &dead}};
+  bench b{[](const auto&) { return response(200, 500ms); }, {at("a")}, {.dead_letters = &dead}};
   const auto scenario = [&]() -> task<> {
     const context& here = co_await get_context();
     scope good{here};
@@ -413,7 +415,7 @@ TEST_CASE("a caller that is destroyed while it waits for room was refused, and i
   temporary_file file;
   dead_letter_file dead{file.path};
   bench b{
-      [](const auto&) { return answer(200, 500ms); }, {at("a")}, {.in_flight = 1, .queue = 0, .dead_letters = &dead}};
+      [](const auto&) { return response(200, 500ms); }, {at("a")}, {.in_flight = 1, .queue = 0, .dead_letters = &dead}};
   const auto scenario = [&]() -> task<> {
     const context& here = co_await get_context();
     scope good{here};
@@ -438,7 +440,7 @@ TEST_CASE("a caller that is destroyed while it waits for room was refused, and i
 }
 
 TEST_CASE("an event that names its endpoints goes to each of them, whatever the routing") {
-  bench b{[](const pretend_transport::request& r) { return answer(r.origin == "b" ? 400 : 200); },
+  bench b{[](const pretend_transport::request& r) { return response(r.origin == "b" ? 400 : 200); },
           {at("a"), at("b"), at("c")}};
   event e{"1"};
   e.only = {"a", "b"};
@@ -455,7 +457,7 @@ TEST_CASE("an event that names its endpoints goes to each of them, whatever the 
 TEST_CASE("the letter of an event that was never begun, or was meant for one of several, says for whom it is") {
   temporary_file file;
   dead_letter_file dead{file.path};
-  bench b{[](const auto&) { return answer(400); },
+  bench b{[](const auto&) { return response(400); },
           {at("a"), at("b"), at("c")},
           {.choose = [](const event& e) -> std::vector<std::size_t> {
              return e.id == "one" ? std::vector<std::size_t>{2} : std::vector<std::size_t>{0, 1};
@@ -475,7 +477,7 @@ TEST_CASE("what is not delivered is a dead letter before its caller knows; a bro
           "take it") {
   temporary_file file;
   dead_letter_file dead{file.path};
-  bench b{[](const pretend_transport::request& r) { return answer(r.origin == "no" ? 400 : 200); },
+  bench b{[](const pretend_transport::request& r) { return response(r.origin == "no" ? 400 : 200); },
           {at("no"), at("yes")},
           {.routing = routing::broadcast, .dead_letters = &dead}};
   b.deliver({event{"1", "{\"a\":1}", {{"X", "y"}}}});
@@ -498,7 +500,7 @@ TEST_CASE("what is not delivered is a dead letter before its caller knows; a bro
 
 TEST_CASE("a dead letter that cannot be written is counted, and its result says that it is lost") {
   dead_letter_file full{"/dev/full"};
-  bench b{[](const auto&) { return answer(400); }, {at("a")}, {.dead_letters = &full}};
+  bench b{[](const auto&) { return response(400); }, {at("a")}, {.dead_letters = &full}};
   b.deliver(events(3));
   CHECK(b.only().dead_letter == dead_letter::lost);
   CHECK(b.to.dead_letters_lost() == 3);
@@ -515,7 +517,7 @@ TEST_CASE("the observer hears every attempt with its endpoint, and every result 
     void finished(const delivery& d) override { heard.push_back(d.event.id + (d ? " ok" : " failed")); }
   } ears;
   bench b{[](const pretend_transport::request& r) {
-            return r.origin == "a" ? breaks(error_kind::reset, reach::maybe_sent) : answer(200);
+            return r.origin == "a" ? breaks(error_kind::reset, reach::maybe_sent) : response(200);
           },
           {at("a"), at("b")},
           {.observer = &ears}};
@@ -524,7 +526,7 @@ TEST_CASE("the observer hears every attempt with its endpoint, and every result 
 }
 
 TEST_CASE("the numbers are on a page for Prometheus, by endpoint and reason") {
-  bench b{[](const pretend_transport::request& r) { return r.body == "bad" ? answer(400) : answer(200, 40ms); },
+  bench b{[](const pretend_transport::request& r) { return r.body == "bad" ? response(400) : response(200, 40ms); },
           {at("a")}};
   b.deliver({event{"1", "bad"}, event{"2", "good"}});
   const std::string page = metrics_page{}.add(b.to).text();
@@ -540,8 +542,8 @@ TEST_CASE("the numbers are on a page for Prometheus, by endpoint and reason") {
 }
 
 TEST_CASE("two sinks on one page differ in a label, and every sample is there once") {
-  bench a{[](const auto&) { return answer(200); }, {at("x")}, {.name = "orders"}},
-      b{[](const auto&) { return answer(200); }, {at("x")}, {.name = "audit"}};
+  bench a{[](const auto&) { return response(200); }, {at("x")}, {.name = "orders"}},
+      b{[](const auto&) { return response(200); }, {at("x")}, {.name = "audit"}};
   a.deliver({event{"1"}});
   const std::string page = metrics_page{}.add(a.to).add(b.to).text();
   std::set<std::string> seen;
@@ -560,14 +562,14 @@ TEST_CASE("ten thousand events with faults of every kind: one result each, and n
   std::uint64_t state = 7;
   const auto roll = [&state] { return (state = state * 6364136223846793005U + 1442695040888963407U) >> 40U; };
   bench b{[&](const auto&) {
-            if (roll() % 5 != 0) return answer(200, 3ms);
+            if (roll() % 5 != 0) return response(200, 3ms);
             switch (roll() % 6) {
               case 0: return breaks(error_kind::refused, reach::not_sent);
               case 1: return breaks(error_kind::reset, reach::maybe_sent);
               case 2: return breaks(error_kind::truncated, reach::answered);
-              case 3: return answer(503);
-              case 4: return answer(400);
-              default: return answer(200, 2s);  // past the attempt's timeout
+              case 3: return response(503);
+              case 4: return response(400);
+              default: return response(200, 2s);  // past the attempt's timeout
             }
           },
           {at("a"), at("b"), at("c")}};
@@ -585,7 +587,7 @@ TEST_CASE("ten thousand events with faults of every kind: one result each, and n
 }
 
 TEST_CASE("a sink that contradicts itself is refused with a sentence") {
-  pretend_transport t{[](const auto&) { return answer(200); }};
+  pretend_transport t{[](const auto&) { return response(200); }};
   CHECK_THROWS_WITH_AS((sink_over<pretend_transport>{t, {}}), "again::sink: a sink needs an endpoint",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS((sink_over<pretend_transport>{t, {at("a"), at("a")}}),
@@ -605,7 +607,7 @@ TEST_CASE("a sink that is destroyed under its deliveries says so and ends the pr
     ::close(STDERR_FILENO);
     virtual_clock time;
     run_loop loop{time, 1};
-    pretend_transport through{[](const auto&) { return answer(200, 1s); }};
+    pretend_transport through{[](const auto&) { return response(200, 1s); }};
     auto to = std::make_unique<sink_over<pretend_transport>>(through, std::vector<endpoint>{at("a")});
     const auto one = [&]() -> task<> { const delivery d = co_await to->deliver(event{"1"}); };
     const auto scenario = [&]() -> task<> {

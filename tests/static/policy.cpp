@@ -22,7 +22,7 @@ static_assert(std::is_convertible_v<again::checked_policy, const again::policy&>
 static_assert(!std::is_constructible_v<again::checked_policy, int>);
 static_assert(!std::is_default_constructible_v<again::checked_policy>);
 
-// Both answers of `validate`, in a constant expression.
+// Both responses of `validate`, in a constant expression.
 static_assert(!again::validate({.attempts = 1, .backoff = again::constant(0ms)}));
 static_assert(again::validate({.attempts = 0}) == again::policy_rule::attempts_must_be_at_least_1);
 static_assert(again::validate({.attempts = again::unlimited, .deadline = 1s}) == std::nullopt);

@@ -18,10 +18,10 @@ constexpr again::verdict again_verdict(const by_both&) { return {.code = 4}; }
 struct wrong_type {
   constexpr int verdict() const { return 5; }
 };
-struct answer {
+struct response {
   int status;
 };
-constexpr int again_code(const answer& a) { return a.status; }
+constexpr int again_code(const response& a) { return a.status; }
 
 }  // namespace theirs
 
@@ -32,7 +32,7 @@ static_assert(again::verdict_of(theirs::by_both{}).code == 3, "the member comes 
 static_assert(again::verdict_of(theirs::wrong_type{}) == again::verdict{}, "a member of another meaning is left alone");
 static_assert(again::verdict{}.reach == again::reach::maybe_sent, "an error that says nothing may have been sent");
 
-static_assert(again::code_of(theirs::answer{204}) == 204);
+static_assert(again::code_of(theirs::response{204}) == 204);
 static_assert(again::code_of(theirs::silent{}) == 0);
 
 static_assert(again::reach::not_sent < again::reach::maybe_sent && again::reach::maybe_sent < again::reach::answered);

@@ -35,7 +35,7 @@ class gate {
   int watch() const noexcept { return watch_; }  ///< to poll; -1: has to be asked every few milliseconds
   std::size_t refused();                         ///< since the last call
 
-  /// Local ports of clients whose SYN to this gate is unanswered now.
+  /// Local ports of clients whose SYN to this gate is without a response now.
   std::vector<std::uint16_t> waiting_clients() const;
   /// These clients' SYNs go on being dropped in the state open, however often they are sent again. Without a packet filter
   /// a client that tries for more than a second gets in and is reset.

@@ -684,7 +684,7 @@ class misbehaving_server::engine {
       }
       left = std::stoull(*length);
     }
-    if (has_token(r.headers, "Expect", "100-continue") && options_.answer_expect_continue &&
+    if (has_token(r.headers, "Expect", "100-continue") && options_.respond_to_expect_continue &&
         (chunked || left > buffer.size())) {
       {
         const std::lock_guard lock(mutex_);
@@ -740,7 +740,7 @@ class misbehaving_server::engine {
         check(s, options_, "step of the table");
         return s;
       }
-      trouble = "a table cannot answer with " + std::string(name(s.what)) + ": the connection is there already";
+      trouble = "a table cannot respond with " + std::string(name(s.what)) + ": the connection is there already";
     } catch (const std::exception& thrown) { trouble = std::string("the table threw: ") + thrown.what(); }
     const std::lock_guard lock(mutex_);
     complain(trouble);
@@ -751,7 +751,7 @@ class misbehaving_server::engine {
 
   then_what perform(wire& w, const seen_request& r, const step& s, std::optional<step>& idle) {
     switch (s.what) {
-      case action::respond: return answer(w, r, s, idle);
+      case action::respond: return response(w, r, s, idle);
       case action::close:
       case action::close_on_accept:  // met on a connection that was open already
         finish(w);
@@ -828,7 +828,7 @@ class misbehaving_server::engine {
     return r.version == "HTTP/1.0" && !has_token(r.headers, "Connection", "keep-alive");
   }
 
-  then_what answer(wire& w, const seen_request& r, const step& s, std::optional<step>& idle) {
+  then_what response(wire& w, const seen_request& r, const step& s, std::optional<step>& idle) {
     std::string text = response_head(s, wants_close(r));
     if (!bodyless(s.status, r.method)) {
       if (s.chunked && !s.content.empty()) {

@@ -34,7 +34,7 @@ enum class action {
   truncated,              // Content-Length says more than comes before the end
   stall_body,             // headers, the body bytes there are, silence, close
   raw,                    // content as it is, then the end
-  early_response,         // answer after the headers only, half-close, drain, close
+  early_response,         // response after the headers only, half-close, drain, close
   stop_reading,           // read the headers, then never again
   garbage,                // bytes that are no HTTP, then the end
   tls_handshake_stall,    // connection: accept, never speak
@@ -42,7 +42,7 @@ enum class action {
   tls_wrong_host,         // connection: TLS with a certificate for another host
   tls_expired,            // connection: TLS with a certificate of the past
   tls_close_after_write,  // read the request, close_notify and FIN without a byte
-  plain_http,             // connection: answer a TLS hello with a plain HTTP 400
+  plain_http,             // connection: response a TLS hello with a plain HTTP 400
 };
 std::string_view name(action what) noexcept;  ///< as spelled above
 std::optional<action> action_named(std::string_view text) noexcept;
@@ -140,7 +140,7 @@ struct server_options {
   std::function<std::string(const seen_request&)> key{};  // unset: the target
   bool decide_before_body =
       false;  // a table is asked as soon as the headers are there (for early_response, stop_reading)
-  bool answer_expect_continue = true;
+  bool respond_to_expect_continue = true;
   again_test::refusals refusals = again_test::refusals::counted;
   std::size_t kept_body = 65'536;      // bytes of each request body
   std::size_t kept_requests = 10'000;  // recorded whole; all are counted

@@ -35,7 +35,7 @@ class peer {
   peer(const peer&) = delete;
   peer& operator=(const peer&) = delete;
 
-  /// 0, or the errno; ETIMEDOUT when there was no answer within `patience`.
+  /// 0, or the errno; ETIMEDOUT when there was no response within `patience`.
   int connect(int port, std::chrono::milliseconds patience = 10s) {
     sockaddr_in to{};
     to.sin_family = AF_INET;
@@ -225,7 +225,7 @@ class tls_peer {
 
 }  // namespace
 
-TEST_CASE("step i answers the i-th request, over all connections") {
+TEST_CASE("step i responses the i-th request, over all connections") {
   misbehaving_server server{{respond(503, {{"Retry-After", "1"}}), respond(200).body("ok"), respond(404)}};
   peer first(server);
   const auto refusal = first.ask(get("/a"));
@@ -263,21 +263,21 @@ TEST_CASE("a request past the script gets a 500 that says so and is counted as o
   misbehaving_server server{{respond(200)}};
   peer client(server);
   client.ask(get("/"));
-  const auto answer = client.ask(get("/"));
-  CHECK(status(answer) == 500);
-  CHECK(contains(answer, "the script has run out: request 2 met a script of 1 steps"));
+  const auto response = client.ask(get("/"));
+  CHECK(status(response) == 500);
+  CHECK(contains(response, "the script has run out: request 2 met a script of 1 steps"));
   CHECK(server.overruns() == 1);
   server.add(respond(201));
   CHECK(status(client.ask(get("/"))) == 201);
 }
 
-TEST_CASE("options.otherwise answers what the script does not, and that is no overrun") {
+TEST_CASE("options.otherwise responses what the script does not, and that is no overrun") {
   misbehaving_server server{{respond(503)}, {.otherwise = respond(204)}};
   peer client(server);
   CHECK(status(client.ask(get("/"))) == 503);
-  const auto answer = client.ask(get("/"));
-  CHECK(status(answer) == 204);
-  CHECK_FALSE(contains(answer, "Content-Length"));
+  const auto response = client.ask(get("/"));
+  CHECK(status(response) == 204);
+  CHECK_FALSE(contains(response, "Content-Length"));
   CHECK(status(client.ask(get("/"))) == 204);
   CHECK(server.overruns() == 0);
 }
@@ -306,7 +306,7 @@ TEST_CASE("a table that throws or asks for the impossible is a 500 with the reas
   }};
   peer client(server);
   CHECK(contains(client.ask(get("/")), "the table threw: no such event"));
-  CHECK(contains(client.ask(get("/")), "a table cannot answer with refuse"));
+  CHECK(contains(client.ask(get("/")), "a table cannot respond with refuse"));
   CHECK(server.complaints().size() == 2);
 }
 
@@ -370,7 +370,7 @@ TEST_CASE("refused attempts are counted without the client's help") {
   CHECK(status(client.ask(get("/"))) == 200);
 }
 
-TEST_CASE("the port is closed before the answer that precedes a refusal can be read") {
+TEST_CASE("the port is closed before the response that precedes a refusal can be read") {
   misbehaving_server server{{respond(200), refuse(), respond(201), respond(202)}, {.refusals = refusals::told}};
   peer client(server);
   CHECK(status(client.ask(get("/"))) == 200);
@@ -513,7 +513,7 @@ TEST_CASE("raw sends its bytes verbatim and then closes, resets or stays") {
 }
 
 TEST_CASE(
-    "early_response answers before the body, ends its side and reads on, so that the client can read the answer") {
+    "early_response responses before the body, ends its side and reads on, so that the client can read the response") {
   misbehaving_server server{{early_response(413)}};
   peer client(server);
   client.send("PUT /big HTTP/1.1\r\nHost: test\r\nContent-Length: 8388608\r\n\r\n");
@@ -599,11 +599,11 @@ TEST_CASE("date placeholders become dates when they are sent") {
                                            {"F", "a@now+1"}})}};
   peer client(server);
   const auto before = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  const auto answer = client.ask(get("/"));
+  const auto response = client.ask(get("/"));
   const auto after = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   const auto value = [&](const std::string& field) {
-    const auto at = answer.find("\r\n" + field + ": ") + field.size() + 4;
-    return answer.substr(at, answer.find("\r\n", at) - at);
+    const auto at = response.find("\r\n" + field + ": ") + field.size() + 4;
+    return response.substr(at, response.find("\r\n", at) - at);
   };
   const auto parsed = [&](const std::string& field, const char* format) {
     std::tm t{};
@@ -642,22 +642,22 @@ TEST_CASE("request bodies come by Content-Length or in chunks, in any pieces, an
 }
 
 TEST_CASE("Expect: 100-continue is answered, or ignored on wish") {
-  bool answers = true;
+  bool responses = true;
   SUBCASE("answered") {}
-  SUBCASE("ignored") { answers = false; }
-  misbehaving_server server{{respond(200)}, {.answer_expect_continue = answers}};
+  SUBCASE("ignored") { responses = false; }
+  misbehaving_server server{{respond(200)}, {.respond_to_expect_continue = responses}};
   peer client(server);
   client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
-  if (answers) {
+  if (responses) {
     CHECK(client.some() == "HTTP/1.1 100 Continue\r\n\r\n");
   } else {
     CHECK_FALSE(client.ready(POLLIN, 30ms));
   }
   CHECK(status(client.ask("ok")) == 200);
-  CHECK(server.counts().continues == (answers ? 1 : 0));
+  CHECK(server.counts().continues == (responses ? 1 : 0));
 }
 
-TEST_CASE("HEAD and 304 have no body, chunked answers are well-formed") {
+TEST_CASE("HEAD and 304 have no body, chunked responses are well-formed") {
   misbehaving_server server{
       {respond(200).body("four"), respond(200).body("chunk").in_chunks(), respond(304), respond(200)}};
   peer client(server);

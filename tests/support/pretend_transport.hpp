@@ -3,9 +3,9 @@
 /// A transport for pretend time: what becomes of a request, and how long it takes, is decided by a function. Remembers what it was given.
 #pragma once
 
-#include <again/http/transport.hpp>
-#include <again/coro/scheduler.hpp>
 #include <again/core/stop_token.hpp>
+#include <again/coro/scheduler.hpp>
+#include <again/http/transport.hpp>
 
 #include <exception>
 #include <functional>
@@ -23,7 +23,7 @@ struct pretended {
   again::http::send_result result;
   again::duration takes = std::chrono::milliseconds{1};
 };
-inline pretended answer(int status, again::duration takes = std::chrono::milliseconds{1}) {
+inline pretended response(int status, again::duration takes = std::chrono::milliseconds{1}) {
   return {again::http::response{status}, takes};
 }
 inline pretended breaks(again::http::error_kind kind, again::reach far,

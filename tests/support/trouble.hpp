@@ -6,8 +6,8 @@
 #include <again/core/expected.hpp>
 #include <again/coro/run_loop.hpp>
 #include <again/coro/sync_wait.hpp>
-#include <again/policy/verdict.hpp>
 #include <again/coro/virtual_clock.hpp>
+#include <again/policy/verdict.hpp>
 
 #include <utility>
 

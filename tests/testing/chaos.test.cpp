@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <again/testing/chaos.hpp>
 
-#include <again/retry.hpp>
 #include <again/coro/task.hpp>
+#include <again/retry.hpp>
 #include <again/retry/timeout.hpp>
 
 #include "support/trouble.hpp"

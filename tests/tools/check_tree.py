@@ -28,6 +28,7 @@ LIGHT = set(LINE) | {"testing", "metrics"}  # what again.hpp brings is kept ligh
 # X/detail/ is used by X alone. The exceptions, each with its reason:
 SHARED_DETAIL = {
     "core/detail/": "the replacements of the standard library's parts are for every folder",
+    "coro/detail/awaiters": "the operator co_await of every startable returns one of them",
     "coro/detail/attempt": "every combinator holds one start of its operation in it",
     "coro/detail/run_on": "what `.on(scheduler)` of a combinator returns",
     "http/detail/chars": "a transport reads bytes by the grammar that http/ has",

@@ -4,12 +4,14 @@
 #pragma once
 
 #include <again/coro/context.hpp>
-#include <again/policy/reason_for.hpp>
 #include <again/policy/failure.hpp>
+#include <again/policy/reason_for.hpp>
 
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 /// A stop request seen at `now` is a cancellation, unless it came because the inherited deadline has passed.
 inline stop_reason stopped_at(time_point now, const context& ctx, stop_reason cancelled) noexcept {
@@ -56,4 +58,6 @@ template <class E> failure<merged_error_t<E>> sent_once(E&& e, const verdict& v,
   }
 }
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -9,7 +9,9 @@
 #include <cstddef>
 #include <type_traits>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 template <class Wrong, std::size_t Args> consteval void explain_misuse() {
   if constexpr (Args > 0) {
@@ -52,4 +54,6 @@ struct misused {
   template <class... T> misused seed(T&&...) const { return {}; }
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -10,7 +10,9 @@
 #include <optional>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 template <class E> int sends_of(const E& e) noexcept {
   if constexpr (merged_error<E>::nested) {
@@ -88,4 +90,6 @@ inline void take_over(attempt_trace& trace, const attempt_trace& inner, int send
   }
 }
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -5,7 +5,8 @@
 
 #include <again/coro/operation.hpp>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 template <fallible_operation Op, class Hooks, bool Elsewhere> class retry_operation;
 
@@ -26,4 +27,5 @@ inline constexpr bool repeats<retry_operation<Op, Hooks, Elsewhere>> = !Hooks::o
 
 }  // namespace detail
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

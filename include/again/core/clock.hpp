@@ -16,7 +16,8 @@
 #include <chrono>
 #endif
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 using duration = std::chrono::nanoseconds;
 using time_point = std::chrono::time_point<std::chrono::steady_clock, duration>;
@@ -80,4 +81,5 @@ inline clock& system_clocks() noexcept {
   return instance;
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

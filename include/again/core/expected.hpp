@@ -22,7 +22,8 @@
     "again needs std::expected (compile with -std=c++23) or tl::expected (install libexpected-dev, or put tl/expected.hpp on the include path)"
 #endif
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 #if defined(__cpp_lib_expected)
 template <class T, class E> using expected = std::expected<T, E>;
@@ -50,4 +51,5 @@ template <class T, class E> struct expected_parts<expected<T, E>> {
 template <class R>
 concept expected_result = expected_parts<R>::is_expected;
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

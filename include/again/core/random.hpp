@@ -19,7 +19,8 @@
 #include <chrono>
 #endif
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// SplitMix64's finalizer: a bijection of 64 bits in which near inputs have unrelated outputs.
 constexpr std::uint64_t mix(std::uint64_t z) noexcept {
@@ -88,6 +89,7 @@ inline std::uint64_t fresh_seed() noexcept {
   return mine.seeds.bits();
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again
 
 #undef AGAIN_HAS_GETENTROPY

@@ -11,7 +11,8 @@
 #include <cstdint>
 #include <string_view>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 enum class stop_reason : std::uint8_t {
   attempts_exhausted,      ///< the last attempt that the policy allows has failed
@@ -57,4 +58,5 @@ constexpr bool cancelled(stop_reason reason) noexcept {
          reason == stop_reason::cancelled_in_delay;
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

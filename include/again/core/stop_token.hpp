@@ -9,15 +9,16 @@
 /// To follow a `std::stop_token`, write `std::stop_callback follow{token, [&] { source.request_stop(); }};`.
 #pragma once
 
-#include <again/core/detail/atomic.hpp>
 #include <again/core/detail/work.hpp>
 #include <again/core/expected.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 class inplace_stop_source;
 class inplace_stop_token;
@@ -35,8 +36,8 @@ inline const void* this_thread_mark() noexcept {
 /// What listens: `run` is called once, on the thread that requests the stop. From then on the source has no more use of the
 /// node's links, so that `run` may post the node itself to a scheduler.
 struct stop_node : work {
-  bool listed = false;                   // guarded by the source's lock bit
-  detail::atomic<bool> finished{false};  // `run` has returned
+  bool listed = false;                // guarded by the source's lock bit
+  std::atomic<bool> finished{false};  // `run` has returned
 };
 
 }  // namespace detail
@@ -65,7 +66,9 @@ class inplace_stop_source {
   ~inplace_stop_source() = default;
 
   [[nodiscard]] inplace_stop_token get_token() const noexcept { return inplace_stop_token{this}; }
-  [[nodiscard]] bool stop_requested() const noexcept { return (state_.load(detail::order::acquire) & requested) != 0; }
+  [[nodiscard]] bool stop_requested() const noexcept {
+    return (state_.load(std::memory_order_acquire) & requested) != 0;
+  }
 
   /// Runs the callbacks; true if this was the first request. Cost: two atomic operations when nobody listens.
   bool request_stop() noexcept {
@@ -77,7 +80,7 @@ class inplace_stop_source {
       gone_ = false;
       unlock();
       node->run(*node);
-      if (!gone_) node->finished.store(true, detail::order::release);  // last touch: its owner may be waiting to go
+      if (!gone_) node->finished.store(true, std::memory_order_release);  // last touch: its owner may be waiting to go
       lock(0);
     }
     unlock();
@@ -91,19 +94,20 @@ class inplace_stop_source {
 
   // Locks and sets `also`; with `also == requested` fails, unlocked, when that was set already.
   bool lock(std::uint8_t also) const noexcept {
-    std::uint8_t seen = state_.load(detail::order::relaxed);
+    std::uint8_t seen = state_.load(std::memory_order_relaxed);
     for (;;) {
       if (also == requested && (seen & requested) != 0) return false;
       if ((seen & locked) != 0) {
-        seen = state_.load(detail::order::relaxed);
+        seen = state_.load(std::memory_order_relaxed);
         continue;
       }
-      if (state_.compare_exchange_weak(seen, static_cast<std::uint8_t>(seen | locked | also), detail::order::acq_rel)) {
+      if (state_.compare_exchange_weak(seen, static_cast<std::uint8_t>(seen | locked | also),
+                                       std::memory_order_acq_rel)) {
         return true;
       }
     }
   }
-  void unlock() const noexcept { state_.fetch_and(static_cast<std::uint8_t>(~locked), detail::order::release); }
+  void unlock() const noexcept { state_.fetch_and(static_cast<std::uint8_t>(~locked), std::memory_order_release); }
 
   void hook(detail::stop_node* node) const noexcept {
     node->listed = true;
@@ -141,13 +145,13 @@ class inplace_stop_source {
     const bool mine = notifier_ == detail::this_thread_mark();
     unlock();
     if (mine) {  // destroyed from inside its own (or an enclosing) callback: nobody to wait for
-      if (!node->finished.load(detail::order::relaxed)) gone_ = true;
+      if (!node->finished.load(std::memory_order_relaxed)) gone_ = true;
       return;
     }
-    while (!node->finished.load(detail::order::acquire)) {}
+    while (!node->finished.load(std::memory_order_acquire)) {}
   }
 
-  mutable detail::atomic<std::uint8_t> state_{0};
+  mutable std::atomic<std::uint8_t> state_{0};
   mutable bool gone_ = false;                       // the notifier's: the callback that runs has destroyed itself
   mutable detail::stop_node* callbacks_ = nullptr;  // guarded by the lock bit
   const void* notifier_ = nullptr;                  // guarded by the lock bit
@@ -195,4 +199,5 @@ template <class Callback> class [[nodiscard]] inplace_stop_callback : detail::st
 };
 template <class F> inplace_stop_callback(inplace_stop_token, F) -> inplace_stop_callback<F>;
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -17,7 +17,8 @@
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// Whom to tell that a startable has finished.
 struct continuation {
@@ -85,6 +86,5 @@ struct await_result<T> {
 };
 template <awaitable T> using await_result_t = typename await_result<T>::type;
 
-}  // namespace again::inline AGAIN_ABI
-
-#include <again/coro/detail/awaiters.hpp>
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -10,7 +10,8 @@
 #include <concepts>
 #include <cstdint>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 class scheduler;
 
@@ -37,4 +38,5 @@ concept context_provider = requires(const Promise& promise) {
   { promise.context() } -> std::same_as<const again::context*>;
 };
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

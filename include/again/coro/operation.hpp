@@ -11,9 +11,10 @@
 /// ```
 #pragma once
 
+#include <again/core/expected.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/attempt.hpp>
-#include <again/core/expected.hpp>
+#include <again/coro/detail/awaiters.hpp>
 
 #include <concepts>
 #include <exception>
@@ -21,7 +22,8 @@
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 template <class Op>
 concept operation = std::invocable<Op&> && awaitable<std::invoke_result_t<Op&>>;
@@ -145,4 +147,5 @@ auto catching(F&& f, Args&&... args) {
   return catching_operation<bound>{bound{std::in_place, std::forward<F>(f), std::forward<Args>(args)...}};
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -2,8 +2,8 @@
 /// \file
 /// `is_repeatable(op)` (in `<again/coro/operation.hpp>`): may the operation be sent a second time while the first may still be acted upon? What `hedge` asks.
 ///
-/// An operation answers by a member `bool repeatable() const`: HTTP sends do (idempotent method or Idempotency-Key, and a body
-/// that can be had again), and the combinators, `std::ref` and `catching` pass the answer on. One that says nothing may be repeated, as an error type
+/// An operation responses by a member `bool repeatable() const`: HTTP sends do (idempotent method or Idempotency-Key, and a body
+/// that can be had again), and the combinators, `std::ref` and `catching` pass the response on. One that says nothing may be repeated, as an error type
 /// that says nothing may be: what must not be sent twice has to say so.
 ///
 /// ```cpp
@@ -15,7 +15,8 @@
 
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// An operation that says that it must not be sent twice.
 template <operation Op> class [[nodiscard]] once_only {
@@ -28,4 +29,5 @@ template <operation Op> class [[nodiscard]] once_only {
   Op op_;
 };
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -4,28 +4,29 @@
 ///
 /// ```cpp
 /// again::run_loop loop;                       // or loop{clock, seed}: pretend time, and a run that can be repeated
-/// int n = again::sync_wait(loop, answer());   // runs it until the awaited thing is finished
+/// int n = again::sync_wait(loop, response());   // runs it until the awaited thing is finished
 ///
-/// loop.lend();                                // before it runs: let the workers of a transport run it too, see there
+/// loop.share_with_workers();                                // before it runs: let the workers of a transport run it too, see there
 /// ```
 ///
 /// Thread: `post`, `finish`, `now`, `work_started` and `work_finished` from any thread; everything else from the thread that
 /// runs the loop. One thread runs a loop at a time; a loop may be run again. Destroy it only after what was posted to it.
 #pragma once
 
-#include <again/core/detail/atomic.hpp>
 #include <again/core/detail/manual_optional.hpp>
 #include <again/core/detail/threads.hpp>
+#include <again/core/random.hpp>
 #include <again/coro/detail/timer_wheel.hpp>
 #include <again/coro/detail/work_queue.hpp>
-#include <again/core/random.hpp>
 #include <again/coro/scheduler.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 class run_loop final : public scheduler {
  public:
@@ -39,8 +40,8 @@ class run_loop final : public scheduler {
   /// Runs work and timers until `finish`. Returns false if it ended because nothing was left that could ever happen: only
   /// under a pretend clock, and with no work outside; a real loop sleeps instead.
   bool run() {
-    const bool ended = run_until([this] { return finished_.load(detail::order::acquire); });
-    if (ended) finished_.store(false, detail::order::release);  // only now: `run_until` asks more than once
+    const bool ended = run_until([this] { return finished_.load(std::memory_order_acquire); });
+    if (ended) finished_.store(false, std::memory_order_release);  // only now: `run_until` asks more than once
     return ended;
   }
 
@@ -58,12 +59,12 @@ class run_loop final : public scheduler {
   /// time for a small request. Still one thread at a time runs it, so that coroutines need no locks; but which one changes
   /// at every await, so do not count on thread-local state, and a coroutine that computes for long keeps a worker from sending.
   /// Set it before the loop runs. No effect under a pretend clock.
-  void lend(bool lent = true) noexcept { lent_ = lent; }
+  void share_with_workers(bool shared = true) noexcept { shared_ = shared; }
 
   /// Makes `run` return; sticky until it does. Any thread.
   void finish() noexcept {
     const std::lock_guard lock{mutex_};
-    finished_.store(true, detail::order::release);
+    finished_.store(true, std::memory_order_release);
     tell();
   }
 
@@ -76,29 +77,29 @@ class run_loop final : public scheduler {
   bool here() const noexcept override { return detail::running_context == &root(); }
   void post(work& w) noexcept override {
     if (here()) {
-      local_.push(w, work::places::local);
+      local_.push(w, work::state::local);
       return;
     }
     const std::lock_guard lock{mutex_};
-    remote_.push(w, work::places::remote);
+    remote_.push(w, work::state::remote);
     tell();
   }
-  bool post_or_borrow(work& w) noexcept override {
-    if (!lent_ || here()) {
+  bool post_or_run(work& w) noexcept override {
+    if (!shared_ || here()) {
       post(w);
       return false;
     }
     const std::lock_guard lock{mutex_};
-    remote_.push(w, work::places::remote);
-    woken_.store(true, detail::order::release);
-    if (sleepers_ > 0 && !nap_.borrowed && may_be_borrowed()) return nap_.borrowed = true;
+    remote_.push(w, work::state::remote);
+    woken_.store(true, std::memory_order_release);
+    if (sleepers_ > 0 && !idle_wait_.borrowed && may_be_borrowed()) return idle_wait_.borrowed = true;
     tell();
     return false;
   }
-  void run_borrowed(const detail::atomic<bool>& called_away) noexcept override {
+  void run_shared(const std::atomic<bool>& reclaimed) noexcept override {
     int late = 0;
     const auto enough = [&] {
-      return nap_.until() || (called_away.load(detail::order::relaxed) && ++late > last_share);
+      return idle_wait_.until() || (reclaimed.load(std::memory_order_relaxed) && ++late > last_share);
     };
     for (;;) {
       bool broke_off = false;
@@ -107,29 +108,29 @@ class run_loop final : public scheduler {
         broke_off = work_off(enough);
       }
       const std::lock_guard lock{mutex_};
-      if (!broke_off && woken_.load(detail::order::relaxed)) continue;
-      nap_.borrowed = false;
+      if (!broke_off && woken_.load(std::memory_order_relaxed)) continue;
+      idle_wait_.borrowed = false;
       // Its own thread goes on only where there is a reason: to return, to take over, or to sleep less long than it meant to.
-      if (broke_off || nap_.over || timers_.next() < nap_.next) {
-        nap_.over = true;
+      if (broke_off || idle_wait_.over || timers_.next() < idle_wait_.next) {
+        idle_wait_.over = true;
         wake_.notify_all();
       }
       return;
     }
   }
   void forget(work& w) noexcept override {
-    if (w.place == work::places::local) {
+    if (w.queued == work::state::local) {
       local_.remove(w);
       return;
     }
     const std::lock_guard lock{mutex_};
-    if (w.place == work::places::remote) remote_.remove(w);
+    if (w.queued == work::state::remote) remote_.remove(w);
   }
   void arm(timer& t, time_point when) noexcept override { timers_.insert(t, when, last_wake_); }
   void disarm(timer& t) noexcept override { timers_.remove(t); }
   std::uint64_t seed() noexcept override { return seeds_ ? seeds_->bits() : fresh_seed(); }
-  void work_started() noexcept override { outside_.fetch_add(1, detail::order::relaxed); }
-  void work_finished() noexcept override { outside_.fetch_sub(1, detail::order::relaxed); }
+  void work_started() noexcept override { outside_.fetch_add(1, std::memory_order_relaxed); }
+  void work_finished() noexcept override { outside_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
   static constexpr int yields = 2;
@@ -148,7 +149,7 @@ class run_loop final : public scheduler {
     bool operator()() const { return ask(done); }
   };
   // The sleep of the thread that runs the loop. They nest: whoever has borrowed a loop may wait on it in a coroutine.
-  struct nap {
+  struct idle_wait {
     question until;
     time_point next{};      // when it means to wake up
     bool borrowed = false;  // another thread runs the loop
@@ -194,15 +195,16 @@ class run_loop final : public scheduler {
 
   // Under the lock to the end: what was posted may end the loop, which must not be touched once it was let go of.
   void tell() noexcept {
-    woken_.store(true, detail::order::release);
-    if (sleepers_ > 0 && !nap_.borrowed) wake_.notify_all();  // whoever has borrowed it looks before giving it back
+    woken_.store(true, std::memory_order_release);
+    if (sleepers_ > 0 && !idle_wait_.borrowed)
+      wake_.notify_all();  // whoever has borrowed it looks before giving it back
   }
 
   void collect() noexcept {
-    if (!woken_.load(detail::order::acquire)) return;
+    if (!woken_.load(std::memory_order_acquire)) return;
     const std::lock_guard lock{mutex_};
-    woken_.store(false, detail::order::relaxed);
-    local_.take(remote_, work::places::local);
+    woken_.store(false, std::memory_order_relaxed);
+    local_.take(remote_, work::state::local);
   }
 
   bool may_be_borrowed() const noexcept { return &clock_ == &system_clocks(); }
@@ -210,31 +212,31 @@ class run_loop final : public scheduler {
   // Nothing to run now. False: nothing ever will.
   bool idle(question done) {
     const time_point next = timers_.next();
-    if (!lent_ &&
-        outside_.load(detail::order::relaxed) != 0) {  // often about to come back: cheaper than to sleep and be woken
+    if (!shared_ && outside_.load(std::memory_order_relaxed) !=
+                        0) {  // often about to come back: cheaper than to sleep and be woken
       for (int turn = 0; turn < yields; ++turn) {
         detail::yield_thread();
-        if (woken_.load(detail::order::acquire)) return true;
+        if (woken_.load(std::memory_order_acquire)) return true;
       }
     }
     std::unique_lock lock{mutex_};
-    if (woken_.load(detail::order::relaxed)) return true;
-    if (outside_.load(detail::order::relaxed) == 0) {
+    if (woken_.load(std::memory_order_relaxed)) return true;
+    if (outside_.load(std::memory_order_relaxed) == 0) {
       if (clock_.jump(next)) return next != never;
     }
     const time_point real_start = system_clocks().now();
     const duration left = next == never ? forever : next - clock_.now();
     constexpr duration longest = std::chrono::hours{24};  // a condition variable given a far time overflows
-    const nap outer = std::exchange(nap_, nap{done, next});
+    const idle_wait outer = std::exchange(idle_wait_, idle_wait{done, next});
     const int mine = ++sleepers_;
     wake_.wait_for(lock, left < longest ? left : longest, [this, mine] {
-      return sleepers_ == mine && !nap_.borrowed && (nap_.over || woken_.load(detail::order::relaxed));
+      return sleepers_ == mine && !idle_wait_.borrowed && (idle_wait_.over || woken_.load(std::memory_order_relaxed));
     });
-    while (sleepers_ != mine || nap_.borrowed) {
-      if (sleepers_ == mine) nap_.over = true;
+    while (sleepers_ != mine || idle_wait_.borrowed) {
+      if (sleepers_ == mine) idle_wait_.over = true;
       wake_.wait(lock);
     }
-    nap_ = outer;
+    idle_wait_ = outer;
     if (--sleepers_ > 0) wake_.notify_all();  // the one outside may have wanted the loop back meanwhile
     clock_.elapse(system_clocks().now() - real_start);
     last_wake_ = clock_.now();
@@ -242,20 +244,19 @@ class run_loop final : public scheduler {
   }
 
   clock& clock_;
-  detail::maybe<random_stream> seeds_;
-  bool lent_ = false;           // constant while it runs
+  detail::manual_optional<random_stream> seeds_;
+  bool shared_ = false;         // constant while it runs
   detail::work_queue local_;    // whoever runs the loop
   detail::timer_wheel timers_;  // whoever runs the loop
   std::mutex mutex_;            // guards what follows, and the writing of woken_; hands over who runs the loop
   int sleepers_ = 0;
-  nap nap_;  // of the innermost sleeper; what is not `borrowed` or `over`: whoever runs the loop
+  idle_wait idle_wait_;  // of the innermost sleeper; what is not `borrowed` or `over`: whoever runs the loop
   detail::condition_variable wake_;
   detail::work_queue remote_;
-  detail::atomic<bool> woken_{false};
-  detail::atomic<bool> finished_{false};
-  detail::atomic<int> outside_{0};
+  std::atomic<bool> woken_{false};
+  std::atomic<bool> finished_{false};
+  std::atomic<int> outside_{0};
 };
 
-}  // namespace again::inline AGAIN_ABI
-
-#include <again/coro/detail/default_loop.hpp>
+}  // namespace AGAIN_ABI
+}  // namespace again

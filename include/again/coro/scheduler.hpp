@@ -8,13 +8,14 @@
 #pragma once
 
 #include <again/core/clock.hpp>
-#include <again/coro/context.hpp>
-#include <again/core/detail/atomic.hpp>
 #include <again/core/detail/work.hpp>
+#include <again/coro/context.hpp>
 
+#include <atomic>
 #include <cstdint>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// Something that happens at a time on a scheduler's thread. The owner disarms it before it goes away.
 struct timer {
@@ -55,13 +56,13 @@ class scheduler {
   /// Takes `t` back; harmless if it is not armed. The scheduler's thread.
   virtual void disarm(timer& t) noexcept = 0;
 
-  /// Like `post`, from a thread that has time to spare. True: that thread runs this scheduler now, by calling `run_borrowed` at
-  /// once, which comes back when there is nothing to run or soon after `called_away` became true. Any thread.
-  virtual bool post_or_borrow(work& w) noexcept {
+  /// Like `post`, from a thread that has time to spare. True: that thread runs this scheduler now, by calling `run_shared` at
+  /// once, which comes back when there is nothing to run or soon after `reclaimed` became true. Any thread.
+  virtual bool post_or_run(work& w) noexcept {
     post(w);
     return false;
   }
-  virtual void run_borrowed(const detail::atomic<bool>& /*called_away*/) noexcept {}
+  virtual void run_shared(const std::atomic<bool>& /*reclaimed*/) noexcept {}
 
   /// Is the calling thread this scheduler's, and the scheduler running on it?
   virtual bool here() const noexcept = 0;
@@ -87,4 +88,5 @@ class scheduler {
   context root_{};
 };
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

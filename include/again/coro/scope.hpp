@@ -18,11 +18,12 @@
 /// - Cost: one recycled block for sixteen spawned tasks, freed when all of them have finished; sixteen bytes each.
 #pragma once
 
-#include <again/coro/awaitable.hpp>
-#include <again/coro/detail/child.hpp>
-#include <again/coro/detail/child_pool.hpp>
 #include <again/core/detail/manual_optional.hpp>
 #include <again/core/stop_token.hpp>
+#include <again/coro/awaitable.hpp>
+#include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/child.hpp>
+#include <again/coro/detail/child_pool.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -30,7 +31,8 @@
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 class scope : detail::child_blocks {
  public:
@@ -94,7 +96,7 @@ class scope : detail::child_blocks {
   void one_less() noexcept;
 
   inplace_stop_source stop_;
-  detail::maybe<inplace_stop_callback<forward_stop>> follow_;
+  detail::manual_optional<inplace_stop_callback<forward_stop>> follow_;
   context inner_;
   std::exception_ptr thrown_;
   join_all* joining_ = nullptr;
@@ -127,7 +129,7 @@ class scope::join_all {
   friend class scope;
   scope& scope_;
   continuation k_;
-  detail::maybe<inplace_stop_callback<forward_stop>> follow_;
+  detail::manual_optional<inplace_stop_callback<forward_stop>> follow_;
 };
 
 inline scope::join_all scope::join() noexcept { return join_all{*this}; }
@@ -139,4 +141,5 @@ inline void scope::one_less() noexcept {
   waiting.k_();
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

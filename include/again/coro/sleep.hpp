@@ -9,14 +9,16 @@
 /// A stop request wakes the sleeper at once. No allocation. Under `virtual_clock` nobody really sleeps.
 #pragma once
 
-#include <again/coro/awaitable.hpp>
 #include <again/core/clock.hpp>
 #include <again/core/stop_token.hpp>
+#include <again/coro/awaitable.hpp>
+#include <again/coro/detail/awaiters.hpp>
 
 #include <exception>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// True when the time has passed, false when stop was requested first.
 class [[nodiscard]] sleep : timer, detail::stop_node {
@@ -121,4 +123,5 @@ class [[nodiscard]] yield : work {
   const context* context_ = nullptr;
 };
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

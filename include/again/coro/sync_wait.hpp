@@ -3,9 +3,9 @@
 /// `sync_wait`: from `main` into coroutines. Runs a loop on the calling thread until the awaited thing is finished.
 ///
 /// ```cpp
-/// int n = again::sync_wait(answer());              // a loop of its own, real time
-/// int n = again::sync_wait(loop, answer());        // your loop: pretend time, seeds, several waits after another
-/// int n = again::sync_wait(loop, answer(), token); // a stop request reaches whatever is running
+/// int n = again::sync_wait(response());              // a loop of its own, real time
+/// int n = again::sync_wait(loop, response());        // your loop: pretend time, seeds, several waits after another
+/// int n = again::sync_wait(loop, response(), token); // a stop request reaches whatever is running
 /// ```
 ///
 /// - Gives the result, or rethrows the exception, of the awaited thing. Any awaitable will do.
@@ -14,16 +14,18 @@
 /// - Blocks the calling thread. May be nested, though a coroutine that blocks its loop's thread stops the loop's others.
 #pragma once
 
+#include <again/core/stop_token.hpp>
 #include <again/coro/awaitable.hpp>
+#include <again/coro/default_loop.hpp>
 #include <again/coro/detail/foreign_awaitable.hpp>
 #include <again/coro/run_loop.hpp>
-#include <again/core/stop_token.hpp>
 
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 namespace detail {
 
@@ -32,7 +34,7 @@ template <class A> decltype(auto) as_startable(A& awaitable) noexcept {
   if constexpr (startable<std::remove_cv_t<A>>) {
     return (awaitable);
   } else {
-    return foreign<A&&>{static_cast<A&&>(awaitable)};
+    return foreign_awaitable<A&&>{static_cast<A&&>(awaitable)};
   }
 }
 
@@ -73,4 +75,5 @@ template <awaitable A> [[nodiscard]] await_result_t<A> sync_wait(A&& awaited, in
   return sync_wait(loop, std::forward<A>(awaited), stop);
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

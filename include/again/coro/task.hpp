@@ -3,8 +3,8 @@
 /// `task<T>`: a lazy coroutine that is awaited once. It inherits scheduler, stop token and deadline from whoever awaits it.
 ///
 /// ```cpp
-/// again::task<int> answer() { co_return 42; }
-/// again::task<> ask() { fmt::print("{}\n", co_await answer()); }
+/// again::task<int> response() { co_return 42; }
+/// again::task<> ask() { fmt::print("{}\n", co_await response()); }
 /// ```
 ///
 /// - Errors: an exception that leaves the coroutine is rethrown where the task is awaited.
@@ -17,6 +17,7 @@
 #pragma once
 
 #include <again/coro/awaitable.hpp>
+#include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/gcc_frame_check.hpp>
 #include <again/coro/detail/task_promise.hpp>
 
@@ -25,7 +26,8 @@
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 template <class T = void> class [[nodiscard]] task {
  public:
@@ -77,4 +79,5 @@ inline task<void> task_promise<void>::get_return_object() noexcept {
 }
 }  // namespace detail
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -4,10 +4,12 @@
 #pragma once
 
 #include <again/coro/awaitable.hpp>
+#include <again/coro/detail/awaiters.hpp>
 
 #include <coroutine>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 namespace detail {
 template <class Get> struct context_reader {
@@ -45,4 +47,5 @@ inline detail::context_reader<detail::stop_of> get_stop_token() noexcept { retur
 /// The scheduler it runs on.
 inline detail::context_reader<detail::scheduler_of> get_scheduler() noexcept { return {}; }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -15,9 +15,11 @@
 #pragma once
 
 #include <again/core/clock.hpp>
-#include <again/core/detail/atomic.hpp>
 
-namespace again::inline AGAIN_ABI {
+#include <atomic>
+
+namespace again {
+inline namespace AGAIN_ABI {
 
 class virtual_clock final : public clock {
  public:
@@ -29,7 +31,7 @@ class virtual_clock final : public clock {
   virtual_clock() noexcept = default;
   explicit virtual_clock(wall_time wall_start) noexcept : wall_start_{wall_start} {}
 
-  time_point now() const noexcept override { return time_point{duration{now_.load(detail::order::relaxed)}}; }
+  time_point now() const noexcept override { return time_point{duration{now_.load(std::memory_order_relaxed)}}; }
   wall_time wall_now() const noexcept override { return wall_start_ + (now() - start); }
 
   /// Moves on by hand; for tests that drive time themselves.
@@ -43,10 +45,11 @@ class virtual_clock final : public clock {
 
  private:
   void move_to(time_point to) noexcept {
-    if (to > now()) now_.store(to.time_since_epoch().count(), detail::order::relaxed);
+    if (to > now()) now_.store(to.time_since_epoch().count(), std::memory_order_relaxed);
   }
-  detail::atomic<duration::rep> now_{start.time_since_epoch().count()};  // written by the loop, read by anyone
+  std::atomic<duration::rep> now_{start.time_since_epoch().count()};  // written by the loop, read by anyone
   wall_time wall_start_ = default_wall;
 };
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

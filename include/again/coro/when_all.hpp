@@ -14,6 +14,7 @@
 /// - Cancellation: a stop request reaches all of them. - Without arguments it completes immediately.
 #pragma once
 
+#include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/child.hpp>
 #include <again/coro/detail/child_array.hpp>
 #include <again/coro/detail/child_group.hpp>
@@ -25,7 +26,8 @@
 #include <variant>
 #include <vector>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 namespace detail {
 
@@ -40,7 +42,7 @@ template <class Child> regular_t<typename Child::result_type> take_regular(Child
   }
 }
 
-template <class... A> class [[nodiscard]] when_all_run : gather {
+template <class... A> class [[nodiscard]] when_all_run : child_group {
  public:
   using result_type = std::tuple<regular_t<child_result_t<A>>...>;
 
@@ -65,7 +67,7 @@ template <class... A> class [[nodiscard]] when_all_run : gather {
      ...);
     (void)inner;
   }
-  static void finished(gather& g, std::size_t index) noexcept {
+  static void finished(child_group& g, std::size_t index) noexcept {
     when_all_run& self = static_cast<when_all_run&>(g);
     if (self.thrown_) return;
     self.look(index, std::index_sequence_for<A...>{});
@@ -79,7 +81,7 @@ template <class... A> class [[nodiscard]] when_all_run : gather {
   std::exception_ptr thrown_;
 };
 
-template <class A> class [[nodiscard]] when_all_range_run : gather {
+template <class A> class [[nodiscard]] when_all_range_run : child_group {
  public:
   using value = regular_t<child_result_t<A>>;
   using result_type = std::vector<value>;
@@ -106,7 +108,7 @@ template <class A> class [[nodiscard]] when_all_range_run : gather {
   }
 
  private:
-  static void finished(gather& g, std::size_t index) noexcept {
+  static void finished(child_group& g, std::size_t index) noexcept {
     when_all_range_run& self = static_cast<when_all_range_run&>(g);
     if (self.thrown_) return;
     self.thrown_ = self.children_[index].awaited.exception();
@@ -125,4 +127,5 @@ template <detail::child_like A> auto when_all(std::vector<A> awaited) {
   return detail::when_all_range_run<A>{std::move(awaited)};
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

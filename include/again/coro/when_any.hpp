@@ -14,6 +14,7 @@
 /// - An empty range throws `std::invalid_argument`: nothing would ever finish.
 #pragma once
 
+#include <again/coro/detail/awaiters.hpp>
 #include <again/coro/when_all.hpp>
 
 #include <cstddef>
@@ -26,7 +27,8 @@
 #include <variant>
 #include <vector>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// Of a range: which one was first, and what it gave.
 template <class T> struct first_of {
@@ -38,7 +40,7 @@ namespace detail {
 
 inline constexpr std::size_t nobody_yet = static_cast<std::size_t>(-1);
 
-template <class... A> class [[nodiscard]] when_any_run : gather {
+template <class... A> class [[nodiscard]] when_any_run : child_group {
  public:
   using result_type = std::variant<regular_t<child_result_t<A>>...>;
 
@@ -63,7 +65,7 @@ template <class... A> class [[nodiscard]] when_any_run : gather {
       started(places_[I], std::get<I>(children_).start({&place::finished, &places_[I]}, inner))),
      ...);
   }
-  static void finished(gather& g, std::size_t index) noexcept {
+  static void finished(child_group& g, std::size_t index) noexcept {
     when_any_run& self = static_cast<when_any_run&>(g);
     if (self.first_ != nobody_yet) return;
     self.first_ = index;
@@ -80,7 +82,7 @@ template <class... A> class [[nodiscard]] when_any_run : gather {
   std::size_t first_ = nobody_yet;
 };
 
-template <class A> class [[nodiscard]] when_any_range_run : gather {
+template <class A> class [[nodiscard]] when_any_range_run : child_group {
  public:
   using value = regular_t<child_result_t<A>>;
   using result_type = first_of<value>;
@@ -103,7 +105,7 @@ template <class A> class [[nodiscard]] when_any_range_run : gather {
   result_type take() { return {first_, take_regular(children_[first_].awaited)}; }
 
  private:
-  static void finished(gather& g, std::size_t index) noexcept {
+  static void finished(child_group& g, std::size_t index) noexcept {
     when_any_range_run& self = static_cast<when_any_range_run&>(g);
     if (self.first_ != nobody_yet) return;
     self.first_ = index;
@@ -124,4 +126,5 @@ template <detail::child_like A> auto when_any(std::vector<A> awaited) {
   return detail::when_any_range_run<A>{std::move(awaited)};
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

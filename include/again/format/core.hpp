@@ -21,14 +21,14 @@
 /// formatter, else its `text()`, its `message()`, its `what()`, else by the name in its verdict.
 #pragma once
 
-#include <again/policy/decide.hpp>
-#include <again/policy/explain.hpp>
-#include <again/policy/failure.hpp>
+#include <again/core/stop_reason.hpp>
 #include <again/http/error.hpp>
 #include <again/http/message.hpp>
 #include <again/http/url.hpp>
+#include <again/policy/decide.hpp>
+#include <again/policy/explain.hpp>
+#include <again/policy/failure.hpp>
 #include <again/policy/policy.hpp>
-#include <again/core/stop_reason.hpp>
 #include <again/policy/verdict.hpp>
 
 #include <fmt/format.h>
@@ -39,7 +39,9 @@
 #include <string>
 #include <string_view>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 /// The parts that are glued together below; declared here so that each formatter is one line.
 std::string shown(const backoff& b);
@@ -109,7 +111,9 @@ inline std::string rounded(duration d) {
                       : to_string(duration{(d.count() + unit.count() / 2) / unit.count() * unit.count()});
 }
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again
 
 template <> struct fmt::formatter<again::stop_reason> : again::detail::text_formatter<again::stop_reason> {};
 template <> struct fmt::formatter<again::reach> : again::detail::text_formatter<again::reach> {};
@@ -164,7 +168,9 @@ template <class E> struct fmt::formatter<again::failure<E>> {
 
 // ── definitions ──
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 inline std::string shown(const backoff& b) {
   std::string out;
@@ -224,7 +230,7 @@ inline std::string shown(const cost_bound& c) {
 inline std::string shown(const attempt_record& r) {
   std::string out = fmt::format("attempt {}: ", r.attempt);
   if (r.code != 0) out += fmt::format("{}", r.code);
-  if (!r.ok) {  // a status says all, unless it is of an answer that went wrong later
+  if (!r.ok) {  // a status says all, unless it is of a response that went wrong later
     if (r.code == 0)
       out += r.name.empty() ? std::string_view{"failed"} : r.name;
     else if (!r.name.empty() && r.name != "status")
@@ -252,4 +258,6 @@ inline std::string shown(const http::request& r) {
                      query == std::string::npos ? "" : "?...");
 }
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

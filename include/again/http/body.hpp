@@ -23,7 +23,9 @@
 
 #include <sys/stat.h>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
 /// One pass over a body that is not in memory. Derive from it for `body::factory` and `body::one_shot`.
 /// Thread: made and read on the thread that sends (a worker of the transport), one attempt at a time.
@@ -250,4 +252,6 @@ inline body body::one_shot(std::unique_ptr<chunk_source> source) {
   return b;
 }
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

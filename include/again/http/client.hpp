@@ -20,11 +20,12 @@
 /// - Threads: every member may be called from any thread; one operation object is started from one thread at a time.
 #pragma once
 
+#include <again/coro/detail/awaiters.hpp>
 #include <again/http/detail/client_send.hpp>
-#include <again/httplib/transport.hpp>
 #include <again/http/message.hpp>
 #include <again/http/rules.hpp>
 #include <again/http/transport.hpp>
+#include <again/httplib/transport.hpp>
 
 #include <memory>
 #include <optional>
@@ -33,16 +34,18 @@
 #include <string_view>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
 struct client_options {
-  http::limits limits{};
+  http::send_limits limits{};
   /// What is worth another attempt, and safe. The default is RFC 9110's safe reading.
   http::rules rules{};
   /// Sent with every request that does not have a field of that name itself.
   http::headers headers{};
   /// Redirects followed at most, where a request does not say otherwise (redirect.hpp); one more is the error `redirects`.
-  /// 0: a redirect is the answer, so that nothing is sent anywhere that you did not name.
+  /// 0: a redirect is the response, so that nothing is sent anywhere that you did not name.
   int max_redirects = 0;
 };
 
@@ -149,4 +152,6 @@ template <transport T> send_operation<T> client_over<T>::send(http::request r) c
                                                              options_.max_redirects, std::move(bad))};
 }
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -13,7 +13,9 @@
 #include <string>
 #include <string_view>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
 /// Seconds of UTC: years 0 to 9999 fit, which `wall_time`'s nanoseconds cannot say.
 using date = std::chrono::sys_seconds;
@@ -172,4 +174,6 @@ inline std::string format_http_date(date when, date_form form) {
   return std::string{name.substr(0, 3)} + ", " + day + " " + month + " " + year + " " + time + " GMT";
 }
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `http::error`: what went wrong with a send, how far the request had got, the whole answer where there is one, and what
+/// `http::error`: what went wrong with a send, how far the request had got, the whole response where there is one, and what
 /// the rules in force made of it.
 #pragma once
 
@@ -16,21 +16,23 @@
 #include <string>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
 /// The error of every send. Its verdict is judged when it is made, so that rules need not travel with it.
-/// Cost: 96 bytes; copies share the answer. Holds no request, and none of its texts holds a header's value or a target.
+/// Cost: 96 bytes; copies share the response. Holds no request, and none of its texts holds a header's value or a target.
 class error {
  public:
-  /// A complete answer whose status is not accepted. `now` reads its dates.
-  error(const rules& r, const request_facts& request, response answer, wall_time now)
-      : error{r, request, error_kind::status, again::reach::answered, {}, std::move(answer), now} {}
+  /// A complete response whose status is not accepted. `now` reads its dates.
+  error(const rules& r, const request_facts& request, response response, wall_time now)
+      : error{r, request, error_kind::status, again::reach::answered, {}, std::move(response), now} {}
 
-  /// No complete answer. `detail`: half a sentence on what happened, such as "connection reset by peer"; no secrets.
+  /// No complete response. `detail`: half a sentence on what happened, such as "connection reset by peer"; no secrets.
   error(const rules& r, const request_facts& request, error_kind kind, again::reach reach, std::string detail = {})
       : kind_{kind}, verdict_{judge(r, request, {.kind = kind, .reach = reach})}, detail_{std::move(detail)} {}
 
-  /// No complete answer, but some of one: `partial` has its status, headers and what came of its body.
+  /// No complete response, but some of one: `partial` has its status, headers and what came of its body.
   error(const rules& r, const request_facts& request, error_kind kind, again::reach reach, std::string detail,
         response partial, wall_time now)
       : kind_{kind},
@@ -45,14 +47,14 @@ class error {
 
   /// One whose verdict is known: for transports of your own, and for tests.
   error(error_kind kind, const again::verdict& v, std::string detail = {},
-        std::shared_ptr<const http::response> answer = {})
-      : kind_{kind}, verdict_{v}, response_{std::move(answer)}, detail_{std::move(detail)} {}
+        std::shared_ptr<const http::response> response = {})
+      : kind_{kind}, verdict_{v}, response_{std::move(response)}, detail_{std::move(detail)} {}
 
   error_kind kind() const noexcept { return kind_; }
   again::reach reach() const noexcept { return verdict_.reach; }
-  /// The answer's status; 0: none came.
+  /// The response's status; 0: none came.
   int status() const noexcept { return response_ ? response_->status : verdict_.code; }
-  /// The answer: whole where `kind()` is status, else what came of it; null where nothing came.
+  /// The response: whole where `kind()` is status, else what came of it; null where nothing came.
   const http::response* response() const noexcept { return response_.get(); }
   const std::string& detail() const noexcept { return detail_; }
   /// How many redirects were followed before it happened, each a request of its own.
@@ -107,4 +109,6 @@ inline std::string error::text() const {
   return out += ")";
 }
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -12,21 +12,23 @@
 #include <string>
 #include <string_view>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
 enum class error_kind : std::uint8_t {
-  status,           ///< a complete answer, whose status is not accepted
+  status,           ///< a complete response, whose status is not accepted
   resolve,          ///< the name has no address, or nobody said in time
   refused,          ///< nobody listens there, or no route: no connection
   connect_timeout,  ///< no connection in time
   tls_handshake,    ///< no TLS session with the peer
   tls_verify,       ///< a TLS session, but not with the one we asked for
-  reset,            ///< the connection was reset before an answer
-  closed,           ///< the connection was closed before an answer
-  timeout,          ///< no (complete) answer in time
-  truncated,        ///< the answer began and did not end
-  protocol,         ///< the answer is not HTTP
-  too_large,        ///< the answer passes the limit set for it
+  reset,            ///< the connection was reset before a response
+  closed,           ///< the connection was closed before a response
+  timeout,          ///< no (complete) response in time
+  truncated,        ///< the response began and did not end
+  protocol,         ///< the response is not HTTP
+  too_large,        ///< the response passes the limit set for it
   redirects,        ///< too many redirects, or one that leads nowhere
   cancelled,        ///< our caller stopped it
   deadline,         ///< the deadline for everything passed
@@ -119,4 +121,6 @@ inline std::string error_set::text() const {
   return names.empty() ? "none" : names;
 }
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

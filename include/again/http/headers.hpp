@@ -15,7 +15,9 @@
 #include <utility>
 #include <vector>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
 /// Header fields. A vector: look-up walks it, which for the dozen fields of a message is the fastest there is.
 class headers {
@@ -104,4 +106,6 @@ inline std::optional<invalid> validate_field(std::string_view name, std::string_
   return std::nullopt;
 }
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// \file
 /// The Idempotency-Key header field (draft-ietf-httpapi-idempotency-key-header): one key per operation, the same on every
-/// attempt, by which a server recognises a repeated request and answers as it did the first time.
+/// attempt, by which a server recognises a repeated request and responses as it did the first time.
 #pragma once
 
+#include <again/core/random.hpp>
 #include <again/http/detail/chars.hpp>
 #include <again/http/invalid.hpp>
-#include <again/core/random.hpp>
 
 #include <array>
 #include <cstddef>
@@ -15,7 +15,9 @@
 #include <string>
 #include <string_view>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
 inline constexpr std::string_view idempotency_key_field = "Idempotency-Key";
 inline constexpr std::size_t max_idempotency_key = 255;
@@ -70,4 +72,6 @@ inline std::string idempotency_key_value(std::string_view key) {
   return out += '"';
 }
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -9,7 +9,9 @@
 #include <string>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
 /// A refusal. The sentence never repeats a header's value or anything else that may be a secret.
 class invalid {
@@ -35,4 +37,6 @@ class invalid {
   std::size_t position_;
 };
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

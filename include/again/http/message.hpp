@@ -16,7 +16,9 @@
 #include <string_view>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
 /// What is sent, and what is known of it: `request::post("/orders").header("Accept", "text/plain").body(text).accept(409)`.
 /// Nothing is refused while it is built; `validate` says all, and a client asks it before anything is sent.
@@ -38,7 +40,7 @@ class request {
   request& header(std::string name, std::string_view value) & { return headers_.add(std::move(name), value), *this; }
   /// The content. A `const char*` or string is bytes; see `body` for files, factories and one-shot bodies.
   request& body(http::body b) & { return body_ = std::move(b), *this; }
-  /// Statuses that are an answer and not an error, besides 2xx and 3xx: `.accept(404)`, `.accept({404, 410})`.
+  /// Statuses that are a response and not an error, besides 2xx and 3xx: `.accept(404)`, `.accept({404, 410})`.
   request& accept(const status_set& statuses) & { return accept_ = accept_ | statuses, *this; }
   /// One Idempotency-Key for this operation: given here (without quotes), or made before its first attempt. With a key the
   /// request may be sent again whatever its method: the server must honour it.
@@ -48,7 +50,7 @@ class request {
   request& idempotent(bool yes = true) & { return idempotent_ = yes, *this; }
   /// At most so many bytes of response body; more is the error `too_large`. Default: the client's.
   request& max_body(std::uint64_t bytes) & { return max_body_ = bytes, *this; }
-  /// At most so many redirects; 0: a redirect is the answer. Default: the client's.
+  /// At most so many redirects; 0: a redirect is the response. Default: the client's.
   request& max_redirects(int n) & { return max_redirects_ = n, *this; }
   /// Sends the attempt's number, from 1, as a header of that name.
   request& attempt_header(std::string name) & { return attempt_header_ = std::move(name), *this; }
@@ -83,7 +85,7 @@ class request {
   void settle_idempotency_key(random_stream& stream) {
     if (key_kind_ == key_kind::automatic && key_.empty()) key_ = fresh_idempotency_key(stream);
   }
-  /// What `judge` needs to know. Ask after the attempt: opening a one-shot body changes the answer.
+  /// What `judge` needs to know. Ask after the attempt: opening a one-shot body changes the response.
   request_facts facts() const noexcept {
     return {.method = method_, .keyed = keyed(), .idempotent = idempotent_, .replayable = body_.replayable()};
   }
@@ -126,7 +128,7 @@ class request {
 /// Connection, …), an Idempotency-Key that cannot be one, or two of them.
 std::optional<invalid> validate(const request& r);
 
-/// An answer.
+/// A response.
 struct response {
   response() = default;
   explicit response(int s, http::headers h = {}, std::string b = {})
@@ -186,4 +188,6 @@ inline std::optional<invalid> validate(const request& r) {
   return std::nullopt;
 }
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

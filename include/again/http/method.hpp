@@ -15,7 +15,9 @@
 #include <string>
 #include <string_view>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
 /// A method: a case-sensitive token of at most 23 characters, held in place. Trivially copyable.
 /// Any text can be put in; what is not a token is refused by `validate(request)` with a reason, and nothing is sent.
@@ -139,4 +141,6 @@ struct request_facts {
   constexpr bool repeatable() const noexcept { return idempotent.value_or(keyed || method.idempotent()); }
 };
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -11,7 +11,9 @@
 #include <string>
 #include <string_view>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
 struct preset {
   std::string_view name;     ///< as in `rules::name` and `send --rules NAME`
@@ -28,7 +30,7 @@ inline constexpr std::array presets{
            "a key; obeys Retry-After of 413, 429 and 503 up to an hour.",
            "Yes: nothing is applied twice, and no server is asked before it wants to be."},
     preset{"rfc9110_refusals", "the default, with refusals repeated", &rules::rfc9110_refusals, 3,
-           "Repeats 408, 421, 425, 429 and 503 for every method, and answers that are not HTTP for repeatable ones.",
+           "Repeats 408, 421, 425, 429 and 503 for every method, and responses that are not HTTP for repeatable ones.",
            "Where your servers refuse before they act, as these statuses suggest; an RFC promises it of 421 and 425 "
            "alone, so it is opt-in."},
     preset{"curl", "curl --retry", &rules::curl, 3,
@@ -38,10 +40,11 @@ inline constexpr std::array presets{
     preset{"curl_all_errors", "curl --retry --retry-all-errors", &rules::curl_all_errors, 3,
            "The same, and every transport error besides: refused, reset, closed, truncated, not HTTP.",
            "Not with POST, even less so: a reset after the request is the classic double order."},
-    preset{"urllib3", "urllib3 Retry()", &rules::urllib3, 2,
-           "Repeats no status by itself, but 413, 429 and 503 where the answer has a Retry-After; a body that was cut "
-           "short is final, a name that does not resolve as well.",
-           "Safe; but a plain 503 is the most common outage there is, and it stays one error."},
+    preset{
+        "urllib3", "urllib3 Retry()", &rules::urllib3, 2,
+        "Repeats no status by itself, but 413, 429 and 503 where the response has a Retry-After; a body that was cut "
+        "short is final, a name that does not resolve as well.",
+        "Safe; but a plain 503 is the most common outage there is, and it stays one error."},
     preset{"go_retryablehttp", "hashicorp/go-retryablehttp", &rules::go_retryablehttp, 3,
            "Repeats every method after any error and any 5xx but 501, and obeys a Retry-After of any length.",
            "Not with POST, and not without a deadline: a server can hold the caller for years."},
@@ -65,7 +68,7 @@ inline constexpr std::array presets{
            "Repeats 408 for every method, 503 only with Retry-After: 0, and lost connections; never waits.",
            "As a layer beneath a real policy: it cures stale connections and no outage."},
     preset{"axios_retry", "axios-retry (Node.js)", &rules::axios_retry, 4,
-           "Idempotent methods (TRACE not) after 429, every 5xx and lost connections; timeouts and truncated answers "
+           "Idempotent methods (TRACE not) after 429, every 5xx and lost connections; timeouts and truncated responses "
            "are final; obeys a Retry-After of any length.",
            "Safe; 501 and 505 do not heal, and a timed-out GET could well be repeated."},
     preset{"none", "no retry at all", &rules::none, 1, "Repeats nothing.",
@@ -87,4 +90,6 @@ inline expected<rules, invalid> parse_rules(std::string_view name) {
   return unexpected<invalid>{invalid{"no rules are called '" + std::string{name} + "'; there are: " + names}};
 }
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

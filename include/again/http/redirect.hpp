@@ -4,7 +4,7 @@
 /// or `.max_redirects(n)` on a request. Pure: what to send next, or why not.
 ///
 /// A redirect is a request of its own, inside an attempt: `response::redirects` and `error::redirects` count them, and
-/// `response::url` says where the answer came from. A retry begins again with the original request.
+/// `response::url` says where the response came from. A retry begins again with the original request.
 #pragma once
 
 #include <again/http/detail/chars.hpp>
@@ -17,13 +17,15 @@
 #include <string_view>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
-/// Does the answer lead elsewhere? 301, 302, 303, 307 or 308 with a Location. (300 leaves the choice to a reader, 304 is an
-/// answer, 305 and 306 are out of use.)
-inline bool is_redirect(const response& answer) noexcept {
-  const int s = answer.status;
-  return (s == 301 || s == 302 || s == 303 || s == 307 || s == 308) && answer.headers.contains("Location");
+/// Does the response lead elsewhere? 301, 302, 303, 307 or 308 with a Location. (300 leaves the choice to a reader, 304 is an
+/// response, 305 and 306 are out of use.)
+inline bool is_redirect(const response& response) noexcept {
+  const int s = response.status;
+  return (s == 301 || s == 302 || s == 303 || s == 307 || s == 308) && response.headers.contains("Location");
 }
 
 /// 303: GET (HEAD stays HEAD). 301 and 302: POST becomes GET, as clients have always done. 307 and 308: unchanged.
@@ -53,18 +55,18 @@ struct redirection {
   http::request request;
 };
 
-/// What `answer` to `from`, sent to `there`, asks to be sent next.
+/// What `response` to `from`, sent to `there`, asks to be sent next.
 /// - The method as `redirected_method` says. Where that makes a GET of something else, the body goes, and with it the fields that
 ///   describe it and the Idempotency-Key: it named another operation.
 /// - To another origin no credentials go along; nor do If-… fields, which compare with what that origin never sent.
 /// - Refused: a Location that is no http or https URL, https to http, and a body that is needed again but cannot be had again.
-inline expected<redirection, invalid> redirected(const request& from, const origin& there, const response& answer) {
+inline expected<redirection, invalid> redirected(const request& from, const origin& there, const response& response) {
   using bad = unexpected<invalid>;
-  auto to = resolve_reference(url{there, from.target()}, answer.headers.get("Location"));
+  auto to = resolve_reference(url{there, from.target()}, response.headers.get("Location"));
   if (!to) return bad{invalid{"the redirect's Location is of no use: " + to.error().reason()}};
   if (there.scheme == scheme::https && to->origin.scheme == scheme::http)
     return bad{invalid{"the redirect leads from https to http"}};
-  const method m = redirected_method(from.method(), answer.status);
+  const method m = redirected_method(from.method(), response.status);
   if (m == from.method() && !from.body().replayable())
     return bad{invalid{"the redirect needs the body once more, which can be had once"}};
   request next = from.redirected(m, std::move(to->target));
@@ -87,4 +89,6 @@ inline expected<redirection, invalid> redirected(const request& from, const orig
   return redirection{std::move(to->origin), std::move(next)};
 }
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -14,7 +14,9 @@
 #include <optional>
 #include <string_view>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
 /// One Retry-After value (RFC 9110 10.2.3): seconds as digits, or an HTTP date, of which the wait is what lies between `now`
 /// and it, 0 where it is past. Longer than 292 years ends at `forever`. Signs, fractions, units, lists: nothing.
@@ -153,4 +155,6 @@ inline std::optional<duration> retry_after(const headers& fields, wall_time now,
   return rate_limit ? detail::rate_limit_fields(fields, now) : std::nullopt;
 }
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

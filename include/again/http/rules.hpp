@@ -18,7 +18,9 @@
 #include <string_view>
 #include <type_traits>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
 /// Data: trivially copyable, comparable, constexpr; write it with designated initializers.
 struct rules {
@@ -34,7 +36,7 @@ struct rules {
   /// Errors worth another attempt. Default: all that time may cure.
   error_set errors{error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::tls_handshake,
                    error_kind::reset,   error_kind::closed,  error_kind::timeout,         error_kind::truncated};
-  /// Of truncated answers, those that were cut in the header section: as if in `errors`.
+  /// Of truncated responses, those that were cut in the header section: as if in `errors`.
   bool truncated_headers = false;
 
   /// Statuses whose Retry-After is obeyed (RFC 9110 10.2.3, RFC 6585 4).
@@ -67,8 +69,8 @@ struct rules {
 struct outcome {
   error_kind kind = error_kind::status;
   again::reach reach = again::reach::answered;
-  int status = 0;  ///< of the answer, also where it was cut short; 0: none came, or not all of its headers
-  std::optional<duration> retry_after{};  ///< what the answer asks for (see `retry_after`); nothing: it does not
+  int status = 0;  ///< of the response, also where it was cut short; 0: none came, or not all of its headers
+  std::optional<duration> retry_after{};  ///< what the response asks for (see `retry_after`); nothing: it does not
   std::optional<bool> should_retry{};     ///< what it says of another attempt (see `should_retry`); nothing: nothing
 };
 
@@ -239,4 +241,6 @@ inline constexpr rules rules::none{
 
 static_assert(std::is_trivially_copyable_v<rules> && std::is_trivially_destructible_v<rules>);
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

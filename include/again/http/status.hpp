@@ -13,7 +13,9 @@
 #include <string>
 #include <string_view>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
 /// "Service Unavailable" for 503; empty for codes nobody registered (IANA HTTP Status Code Registry).
 constexpr std::string_view reason_phrase(int status) noexcept;
@@ -163,4 +165,6 @@ constexpr std::string_view reason_phrase(int status) noexcept {
   }
 }
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

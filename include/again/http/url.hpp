@@ -17,7 +17,9 @@
 #include <string_view>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
 enum class scheme : std::uint8_t { http, https };
 constexpr std::string_view name(scheme s) noexcept { return s == scheme::http ? "http" : "https"; }
@@ -211,4 +213,6 @@ inline expected<url, invalid> resolve_reference(const url& base, std::string_vie
   return url{base.origin, std::move(target)};
 }
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -3,15 +3,15 @@
 /// `httplib_transport`: the transport over cpp-httplib (0.11.3 and newer): pooled connections, blocking sends on bounded worker
 /// threads, cancellation and bounds that work in every phase.
 ///
-/// The answer is read by us wherever the library's classes let us derive from them: always without TLS, and with TLS before 0.16.
-/// Elsewhere interim answers cost the connection, some versions percent-decode header values, and a status line of more than about
+/// The response is read by us wherever the library's classes let us derive from them: always without TLS, and with TLS before 0.16.
+/// Elsewhere interim responses cost the connection, some versions percent-decode header values, and a status line of more than about
 /// 20,000 bytes crashes the process (before 0.53, std::regex). A body that ends with its connection is taken as whole where the
 /// connection ends in order, under TLS with a goodbye. HTTP/1.1 only. docs/http.md has the whole list.
 #pragma once
 
+#include <again/http/transport.hpp>
 #include <again/httplib/detail/send.hpp>
 #include <again/httplib/detail/send_pool.hpp>
-#include <again/http/transport.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -27,7 +27,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-namespace again::inline AGAIN_ABI::http {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
 
 /// Which addresses of a name are used.
 enum class address_family : std::uint8_t { any, ipv4, ipv6 };
@@ -155,4 +157,6 @@ inline const char* httplib_transport::refuses(const outgoing& what) const noexce
 
 static_assert(transport<httplib_transport>);
 
-}  // namespace again::inline AGAIN_ABI::http
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -5,7 +5,7 @@
 /// ```cpp
 /// again::retry_metrics numbers{"quotes"};
 /// auto quote = co_await again::measure(numbers, again::retry(polite, api.get("/quote")));   // the result as it was
-/// std::string page = again::metrics_page{}.add(numbers).text();                             // what GET /metrics answers
+/// std::string page = again::metrics_page{}.add(numbers).text();                             // what GET /metrics responses
 /// ```
 ///
 /// | metric | of what |
@@ -25,11 +25,11 @@
 #pragma once
 
 #include <again/core/clock.hpp>
+#include <again/core/stop_reason.hpp>
+#include <again/coro/operation.hpp>
 #include <again/metrics/detail/measured_run.hpp>
 #include <again/metrics/detail/prometheus_text.hpp>
 #include <again/policy/failure.hpp>
-#include <again/coro/operation.hpp>
-#include <again/core/stop_reason.hpp>
 
 #include <array>
 #include <atomic>
@@ -42,7 +42,8 @@
 #include <string_view>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// Only ever more.
 class counter {
@@ -64,7 +65,7 @@ class gauge {
   std::atomic<std::int64_t> value_{0};
 };
 
-/// From a cache's answer to the longest patience of a person.
+/// From a cache's response to the longest patience of a person.
 inline constexpr std::array<duration, 15> latency_bounds{
     std::chrono::milliseconds{1},   std::chrono::microseconds{2500}, std::chrono::milliseconds{5},
     std::chrono::milliseconds{10},  std::chrono::milliseconds{25},   std::chrono::milliseconds{50},
@@ -131,7 +132,7 @@ class metrics_page {
   void add(std::string_view name, std::string_view help, const histogram& h, std::string_view labels = {});
 
   [[nodiscard]] std::string text() const { return text_.text(); }
-  /// What an HTTP answer says of it.
+  /// What an HTTP response says of it.
   static constexpr std::string_view content_type = "text/plain; version=0.0.4; charset=utf-8";
 
  private:
@@ -271,4 +272,5 @@ auto measure(retry_metrics& numbers, Op&& op) {
   }
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -24,7 +24,8 @@
 #include <concepts>
 #include <cstdint>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 struct backoff {
   enum class kinds : std::uint8_t { constant, linear, exponential, fibonacci, fixed, decorrelated, polly_v2 };
@@ -182,4 +183,5 @@ constexpr delay_range delay_bounds(const backoff& b, jitter j, int n) noexcept {
   return spread(j, nominal_delay(b, n), b.cap);
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -4,15 +4,16 @@
 /// because …" or "stop, because …". The loop, `explain` and `worst_case` all call it; nothing else decides.
 #pragma once
 
-#include <again/policy/reason_for.hpp>
-#include <again/policy/policy.hpp>
 #include <again/core/stop_reason.hpp>
+#include <again/policy/policy.hpp>
+#include <again/policy/reason_for.hpp>
 #include <again/policy/verdict.hpp>
 
 #include <cstdint>
 #include <string_view>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// Who asked for a wait.
 enum class wait_by : std::uint8_t {
@@ -107,4 +108,5 @@ namespace detail {
   return detail::weigh(p, stands, said, draw);
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

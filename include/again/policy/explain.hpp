@@ -23,7 +23,8 @@
 #include <cstdio>
 #include <string>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// What a call can cost at worst. `time` counts attempts that last until their timeout and the longest waits of the policy,
 /// but not a server's longer wishes; the deadline bounds those as well. `unlimited` and `forever` where there is no bound.
@@ -128,4 +129,5 @@ inline std::string explain(const policy& p) {
   return text;
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -15,7 +15,8 @@
 #include <string_view>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// One attempt, as observers see it and as the trace keeps it. Trivially copyable; `name` has static storage.
 struct attempt_record {
@@ -163,4 +164,5 @@ template <class E> struct merged_error<failure<E>> {
 /// The `E` of the failure that a combinator over errors of type `E` gives: `failure<failure<E>>` is `failure<E>`.
 template <class E> using merged_error_t = typename detail::merged_error<E>::type;
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

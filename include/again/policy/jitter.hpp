@@ -17,7 +17,8 @@
 
 #include <cstdint>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 struct jitter {
   enum class kinds : std::uint8_t { none, full, equal, proportional };
@@ -65,4 +66,5 @@ constexpr delay_range spread(jitter j, duration nominal, duration cap) noexcept 
   return {v, v};
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

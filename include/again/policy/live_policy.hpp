@@ -12,17 +12,18 @@
 /// under a sequence count, with no lock and no allocation; readers never wait for readers.
 #pragma once
 
-#include <again/core/detail/atomic.hpp>
 #include <again/policy/policy.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <mutex>
 #include <type_traits>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 class live_policy {
  public:
@@ -37,9 +38,9 @@ class live_policy {
   checked_policy now() const noexcept {
     std::array<std::uint64_t, words> copy;
     for (;;) {
-      const std::uint64_t before = version_.load(detail::order::acquire);
-      for (std::size_t i = 0; i < words; ++i) copy[i] = words_[i].load(detail::order::acquire);
-      if ((before & 1U) == 0 && version_.load(detail::order::relaxed) == before) break;
+      const std::uint64_t before = version_.load(std::memory_order_acquire);
+      for (std::size_t i = 0; i < words; ++i) copy[i] = words_[i].load(std::memory_order_acquire);
+      if ((before & 1U) == 0 && version_.load(std::memory_order_relaxed) == before) break;
     }
     static constexpr checked_policy any{policy{}};
     checked_policy p = any;
@@ -50,14 +51,14 @@ class live_policy {
   /// From now on, for calls made later. Throws `std::invalid_argument` for a policy that makes no sense, and changes nothing.
   void change(const checked_policy& next) {
     const std::lock_guard lock{writers_};
-    version_.fetch_add(1, detail::order::acq_rel);  // odd: readers look again
+    version_.fetch_add(1, std::memory_order_acq_rel);  // odd: readers look again
     store(next);
-    version_.fetch_add(1, detail::order::release);
+    version_.fetch_add(1, std::memory_order_release);
   }
   void change(const policy& next) { change(checked_policy{next}); }
 
   /// How often it was changed.
-  std::uint64_t version() const noexcept { return version_.load(detail::order::acquire) / 2; }
+  std::uint64_t version() const noexcept { return version_.load(std::memory_order_acquire) / 2; }
 
  private:
   static_assert(std::is_trivially_copyable_v<checked_policy>);
@@ -65,11 +66,12 @@ class live_policy {
   void store(const checked_policy& p) noexcept {
     std::array<std::uint64_t, words> copy{};
     std::memcpy(copy.data(), &p, sizeof p);
-    for (std::size_t i = 0; i < words; ++i) words_[i].store(copy[i], detail::order::release);
+    for (std::size_t i = 0; i < words; ++i) words_[i].store(copy[i], std::memory_order_release);
   }
   std::mutex writers_;
-  detail::atomic<std::uint64_t> version_{0};
-  std::array<detail::atomic<std::uint64_t>, words> words_{};
+  std::atomic<std::uint64_t> version_{0};
+  std::array<std::atomic<std::uint64_t>, words> words_{};
 };
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

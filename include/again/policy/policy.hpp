@@ -28,7 +28,8 @@
 #include <string_view>
 #include <type_traits>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// For `policy::attempts`: as many as fit before the deadline (which must then be finite).
 inline constexpr int unlimited = std::numeric_limits<int>::max();
@@ -203,4 +204,5 @@ consteval checked_policy checked(policy p) {
   return checked_policy{p};
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

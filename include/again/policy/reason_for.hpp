@@ -6,7 +6,9 @@
 #include <again/core/stop_reason.hpp>
 #include <again/policy/verdict.hpp>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 constexpr stop_reason reason_for(disposition kind) noexcept {
   switch (kind) {
@@ -19,4 +21,6 @@ constexpr stop_reason reason_for(disposition kind) noexcept {
   return stop_reason::attempts_exhausted;
 }
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

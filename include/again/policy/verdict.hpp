@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `verdict`: what an error means to a retry. The error type answers; `retry` itself knows nothing of HTTP.
+/// `verdict`: what an error means to a retry. The error type responses; `retry` itself knows nothing of HTTP.
 ///
 /// Give your error type a member `again::verdict verdict() const`, or for a type you do not own a function
 /// `again::verdict again_verdict(const E&)` in its namespace. An error type that says nothing is transient with reach
@@ -13,13 +13,14 @@
 #include <cstdint>
 #include <string_view>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// How far a request got. Ordered: `not_sent < maybe_sent < answered`.
 enum class reach : std::uint8_t {
   not_sent,    ///< proven: not one byte of it left; safe to send again whatever it asks for
-  maybe_sent,  ///< some of it left and no answer came: the peer may have acted on it
-  answered,    ///< the peer began to answer: it has seen the request
+  maybe_sent,  ///< some of it left and no response came: the peer may have acted on it
+  answered,    ///< the peer began to respond: it has seen the request
 };
 
 /// Worth another attempt?
@@ -101,4 +102,5 @@ template <class T> constexpr int code_of(const T& value) {
   }
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

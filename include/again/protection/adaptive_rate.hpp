@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `adaptive_rate`: a rate that learns from throttling answers. AWS SDKs' adaptive retry mode: CUBIC (RFC 9438), with a token
-/// bucket that is idle until the first throttled answer.
+/// `adaptive_rate`: a rate that learns from throttling responses. AWS SDKs' adaptive retry mode: CUBIC (RFC 9438), with a token
+/// bucket that is idle until the first throttled response.
 ///
 /// ```cpp
 /// again::adaptive_rate learned;
 /// auto r = co_await again::retry(polite, again::rate(learned, api.get("/items")));
 /// ```
 ///
-/// - A throttled answer (`cause_of`: HTTP 429, or the peer told how long to wait) sets the rate to 0.7 of what was sent; every
+/// - A throttled response (`cause_of`: HTTP 429, or the peer told how long to wait) sets the rate to 0.7 of what was sent; every
 ///   other outcome lets it grow along w(t) = 0.4·(t − k)³ + w_max, at most to twice the measured rate. Never below 0.5 a second.
 /// - One for each peer, from one account: it describes the peer's patience with all of its callers.
 /// - Time is passed in. Threads: any. Lifetime: outlives its users. Cost: the clock and an
@@ -22,7 +22,8 @@
 #include <limits>
 #include <mutex>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// The curve: from the rate at the last throttling back up to it, and beyond. Times in seconds. (botocore's CubicCalculator.)
 class cubic_rate {
@@ -172,4 +173,5 @@ class adaptive_rate {
   std::uint64_t refused_ = 0;
 };
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

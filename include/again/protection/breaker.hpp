@@ -20,15 +20,16 @@
 ///   uncontended mutex.
 #pragma once
 
-#include <again/core/detail/atomic.hpp>
-#include <again/protection/detail/breaker_machine.hpp>
 #include <again/policy/verdict.hpp>
+#include <again/protection/detail/breaker_machine.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// A change of state, as observers see it.
 struct breaker_change {
@@ -86,9 +87,9 @@ class breaker {
     void succeeded(time_point now) noexcept {
       if (breaker* const b = std::exchange(from_, nullptr)) b->succeeded(epoch_, now);
     }
-    /// The same while all is calm: a success changes nothing then, and needs no time. False: it has not been told.
-    bool succeeded_calmly() noexcept {
-      if (from_ == nullptr || from_->glance_.load(detail::order::acquire) != (epoch_ << 1 | calm)) return false;
+    /// The same while all is quiet: a success changes nothing then, and needs no time. False: it has not been told.
+    bool succeeded_if_quiet() noexcept {
+      if (from_ == nullptr || from_->snapshot_.load(std::memory_order_acquire) != (epoch_ << 1 | quiet)) return false;
       from_ = nullptr;
       return true;
     }
@@ -111,8 +112,8 @@ class breaker {
   /// May a call be made now?
   permit admit(time_point now) noexcept {
     permit p;
-    const std::uint64_t seen = glance_.load(detail::order::acquire);
-    if ((seen & calm) != 0) {
+    const std::uint64_t seen = snapshot_.load(std::memory_order_acquire);
+    if ((seen & quiet) != 0) {
       p.from_ = this;
       p.epoch_ = seen >> 1;
       return p;
@@ -169,7 +170,7 @@ class breaker {
   }
 
  private:
-  static constexpr std::uint64_t calm = 1;
+  static constexpr std::uint64_t quiet = 1;
 
   template <class Event> void change(time_point now, Event event) noexcept {
     breaker_change made;
@@ -185,7 +186,7 @@ class breaker {
     if (tell_ != nullptr) tell_(observer_, made);
   }
   void succeeded(std::uint64_t epoch, time_point now) noexcept {
-    if (glance_.load(detail::order::acquire) == (epoch << 1 | calm)) return;
+    if (snapshot_.load(std::memory_order_acquire) == (epoch << 1 | quiet)) return;
     change(now, [=](detail::breaker_machine& m) { m.succeeded(epoch, now); });
   }
   void abandoned(std::uint64_t epoch) noexcept {
@@ -193,14 +194,14 @@ class breaker {
     machine_.abandoned(epoch);
   }
   void publish() noexcept {
-    glance_.store(machine_.epoch() << 1 | (machine_.calm() ? calm : 0), detail::order::release);
+    snapshot_.store(machine_.epoch() << 1 | (machine_.quiet() ? quiet : 0), std::memory_order_release);
   }
 
   mutable std::mutex mutex_;
-  detail::breaker_machine machine_;          // guarded by mutex_
-  std::uint64_t changes_ = 0;                // guarded by mutex_
-  std::uint64_t refused_ = 0;                // guarded by mutex_
-  detail::atomic<std::uint64_t> glance_{0};  // the epoch, and whether all is calm in it
+  detail::breaker_machine machine_;         // guarded by mutex_
+  std::uint64_t changes_ = 0;               // guarded by mutex_
+  std::uint64_t refused_ = 0;               // guarded by mutex_
+  std::atomic<std::uint64_t> snapshot_{0};  // the epoch, and whether all is quiet in it
   void* observer_ = nullptr;
   void (*tell_)(void*, const breaker_change&) noexcept = nullptr;
 };
@@ -224,7 +225,7 @@ class breaker::call {
     }
   }
   void succeeded(time_point now) noexcept { permit_.succeeded(now); }
-  bool succeeded_calmly() noexcept { return permit_.succeeded_calmly(); }
+  bool succeeded_if_quiet() noexcept { return permit_.succeeded_if_quiet(); }
   void abandon() noexcept { permit_.abandon(); }
 
  private:
@@ -232,4 +233,5 @@ class breaker::call {
   permit permit_;
 };
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

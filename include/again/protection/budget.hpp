@@ -25,15 +25,16 @@
 #pragma once
 
 #include <again/core/clock.hpp>
-#include <again/core/detail/atomic.hpp>
-#include <again/protection/detail/windowed_tokens.hpp>
 #include <again/policy/verdict.hpp>
+#include <again/protection/detail/windowed_tokens.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <stdexcept>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// What made a retry necessary, as far as its price depends on it.
 enum class retry_cause : std::uint8_t { transient, timeout, throttling };
@@ -149,9 +150,9 @@ class budget {
   /// tokens of a `throttle`, free slots of `in_flight`. A snapshot.
   double balance(time_point now) noexcept;
   /// Retries allowed, refused, and given back unsent, since it was made.
-  std::uint64_t granted() const noexcept { return granted_.load(detail::order::relaxed); }
-  std::uint64_t refused() const noexcept { return refused_.load(detail::order::relaxed); }
-  std::uint64_t returned() const noexcept { return returned_.load(detail::order::relaxed); }
+  std::uint64_t granted() const noexcept { return granted_.load(std::memory_order_relaxed); }
+  std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
+  std::uint64_t returned() const noexcept { return returned_.load(std::memory_order_relaxed); }
 
   /// Other limits for a `throttle`; the share of tokens that is left stays (gRPC A6). Throws `std::logic_error` for other kinds.
   void replace(const budgets::throttle& t);
@@ -163,11 +164,11 @@ class budget {
 
   void undo(std::int64_t amount, bool sent) noexcept;
   reservation grant(std::int64_t amount) noexcept {
-    granted_.fetch_add(1, detail::order::relaxed);
+    granted_.fetch_add(1, std::memory_order_relaxed);
     return reservation{*this, amount};
   }
   reservation refuse() noexcept {
-    refused_.fetch_add(1, detail::order::relaxed);
+    refused_.fetch_add(1, std::memory_order_relaxed);
     return {};
   }
   bool take(std::int64_t amount) noexcept;
@@ -175,15 +176,15 @@ class budget {
   std::uint64_t slots(std::uint64_t calls) const noexcept;
 
   kinds kind_;
-  std::int64_t deposit_ = 0;               // ratio: micro-tokens for each first attempt; in_flight: millionths
-  budgets::tokens prices_{};               // tokens
-  std::uint64_t floor_ = 0;                // in_flight
-  detail::windowed_tokens window_;         // ratio
-  detail::atomic<std::int64_t> quota_{0};  // tokens
-  detail::atomic<std::uint64_t> word_{0};  // throttle, in_flight
-  detail::atomic<std::uint64_t> granted_{0};
-  detail::atomic<std::uint64_t> refused_{0};
-  detail::atomic<std::uint64_t> returned_{0};
+  std::int64_t deposit_ = 0;            // ratio: micro-tokens for each first attempt; in_flight: millionths
+  budgets::tokens prices_{};            // tokens
+  std::uint64_t floor_ = 0;             // in_flight
+  detail::windowed_tokens window_;      // ratio
+  std::atomic<std::int64_t> quota_{0};  // tokens
+  std::atomic<std::uint64_t> word_{0};  // throttle, in_flight
+  std::atomic<std::uint64_t> granted_{0};
+  std::atomic<std::uint64_t> refused_{0};
+  std::atomic<std::uint64_t> returned_{0};
 };
 
 /// One call's dealings with a budget: what `retry` and `hedge` hold. One thread at a time. The destructor gives back what was
@@ -233,6 +234,7 @@ class budget::call {
   bool begun_ = false;
 };
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again
 
 #include <again/protection/detail/budget_kinds.hpp>

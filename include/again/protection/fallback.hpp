@@ -20,15 +20,17 @@
 /// - Cost: none when the first one succeeds; no allocation.
 #pragma once
 
-#include <again/protection/detail/fallback_run.hpp>
 #include <again/combinator/misuse.hpp>
+#include <again/coro/detail/awaiters.hpp>
 #include <again/coro/repeatable.hpp>
+#include <again/protection/detail/fallback_run.hpp>
 
 #include <concepts>
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// What `fallback` returns: awaitable, and an operation.
 template <fallible_operation Op, class Instead, class When = detail::any_failure>
@@ -87,4 +89,5 @@ auto fallback(Wrong&&, Instead&&) {
   return detail::misused{};
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -18,15 +18,16 @@
 ///   fails.
 #pragma once
 
-#include <again/protection/breaker.hpp>
-#include <again/protection/detail/admission_run.hpp>
 #include <again/combinator/misuse.hpp>
 #include <again/combinator/order_rules.hpp>
+#include <again/protection/breaker.hpp>
+#include <again/protection/detail/admission_run.hpp>
 
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 namespace detail {
 
@@ -36,12 +37,12 @@ class guard_ticket {
   explicit guard_ticket(breaker& shared) noexcept : call_{shared} {}
   template <class Waiter> admission ask(time_point now, scheduler&, Waiter&&) noexcept {
     if (call_.admit(now)) return {};
-    return {.answer = admission::answers::refused, .reason = stop_reason::breaker_open};
+    return {.said = admission::state::refused, .reason = stop_reason::breaker_open};
   }
   void withdraw() noexcept { call_.abandon(); }
   void ended(lazy_time& now, const attempt_end& how) noexcept {
     if (how.ok) {
-      if (!call_.succeeded_calmly()) call_.succeeded(now());
+      if (!call_.succeeded_if_quiet()) call_.succeeded(now());
     } else if (how.failed != nullptr) {
       call_.failed(now(), *how.failed, how.timed_out);
     } else {
@@ -73,4 +74,5 @@ auto guard(breaker&, Wrong&&) {
   return detail::misused{};
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

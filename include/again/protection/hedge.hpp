@@ -21,18 +21,20 @@
 /// - Cost: room for four attempts in the awaiting frame; no allocation unless it fails. A timer for each call.
 #pragma once
 
-#include <again/protection/budget.hpp>
-#include <again/protection/detail/hedge_run.hpp>
 #include <again/combinator/misuse.hpp>
 #include <again/combinator/order_rules.hpp>
-#include <again/protection/latency.hpp>
+#include <again/coro/detail/awaiters.hpp>
 #include <again/coro/repeatable.hpp>
+#include <again/protection/budget.hpp>
+#include <again/protection/detail/hedge_run.hpp>
+#include <again/protection/latency.hpp>
 
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 struct hedging {
   duration delay = std::chrono::milliseconds{100};  ///< before each further attempt, unless `after` is set
@@ -87,4 +89,5 @@ auto hedge(const hedging&, Wrong&&) {
   return detail::misused{};
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -17,19 +17,20 @@
 ///   no allocation. `elapsed()` of what was not waited for counts from when the loop last woke up, unless there is a deadline.
 #pragma once
 
-#include <again/protection/detail/admission_run.hpp>
-#include <again/core/detail/atomic.hpp>
 #include <again/combinator/misuse.hpp>
+#include <again/protection/detail/admission_run.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
-struct limits {
+struct concurrency_limits {
   int in_flight = 64;  ///< slots
   int queue = 64;      ///< waiters; 0: nobody waits
 };
@@ -40,20 +41,20 @@ class limit_ticket;
 
 class limiter {
  public:
-  limiter() : limiter{limits{}} {}
+  limiter() : limiter{concurrency_limits{}} {}
   /// Throws `std::invalid_argument` if there is no slot, or the queue is negative.
-  explicit limiter(const limits& l) : limits_{l} {
-    if (l.in_flight < 1) throw std::invalid_argument{"again::limits: in_flight must be at least 1"};
-    if (l.queue < 0) throw std::invalid_argument{"again::limits: queue must not be negative"};
+  explicit limiter(const concurrency_limits& l) : limits_{l} {
+    if (l.in_flight < 1) throw std::invalid_argument{"again::concurrency_limits: in_flight must be at least 1"};
+    if (l.queue < 0) throw std::invalid_argument{"again::concurrency_limits: queue must not be negative"};
   }
   limiter(const limiter&) = delete;
   limiter& operator=(const limiter&) = delete;
   ~limiter() = default;
 
-  int in_flight() const noexcept { return static_cast<int>(word_.load(detail::order::acquire) & 0xffffffffU); }
-  int queued() const noexcept { return static_cast<int>(word_.load(detail::order::acquire) / one_waiting); }
+  int in_flight() const noexcept { return static_cast<int>(word_.load(std::memory_order_acquire) & 0xffffffffU); }
+  int queued() const noexcept { return static_cast<int>(word_.load(std::memory_order_acquire) / one_waiting); }
   /// Calls refused as overloaded.
-  std::uint64_t refused() const noexcept { return refused_.load(detail::order::relaxed); }
+  std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
 
  private:
   friend class detail::limit_ticket;
@@ -61,26 +62,28 @@ class limiter {
 
   // A free slot that nobody waits for.
   bool take_free() noexcept {
-    std::uint64_t seen = word_.load(detail::order::relaxed);
+    std::uint64_t seen = word_.load(std::memory_order_relaxed);
     while (seen < static_cast<std::uint64_t>(limits_.in_flight)) {  // the upper half is zero then
-      if (word_.compare_exchange_weak(seen, seen + 1, detail::order::acq_rel, detail::order::relaxed)) return true;
+      if (word_.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel, std::memory_order_relaxed))
+        return true;
     }
     return false;
   }
   // Frees a slot. False: somebody waits for one, or will when the mutex is free.
   bool set_free() noexcept {
-    std::uint64_t seen = word_.load(detail::order::relaxed);
+    std::uint64_t seen = word_.load(std::memory_order_relaxed);
     while (seen < one_waiting) {
-      if (word_.compare_exchange_weak(seen, seen - 1, detail::order::acq_rel, detail::order::relaxed)) return true;
+      if (word_.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel, std::memory_order_relaxed))
+        return true;
     }
     return false;
   }
 
-  limits limits_;
+  concurrency_limits limits_;
   // Running in the lower half, waiting in the upper. While nobody waits anybody changes it; else only whoever has the mutex,
   // who finds as many tickets in the queue as it says. All slots are taken while somebody waits.
-  detail::atomic<std::uint64_t> word_{0};
-  detail::atomic<std::uint64_t> refused_{0};
+  std::atomic<std::uint64_t> word_{0};
+  std::atomic<std::uint64_t> refused_{0};
   std::mutex mutex_;  // guards the queue, and the place of every ticket that was ever in it
   detail::limit_ticket* first_ = nullptr;
   detail::limit_ticket* last_ = nullptr;
@@ -122,14 +125,14 @@ class limit_ticket {
         free_ = true;
         return {};
       }
-      seen = shared_.word_.load(detail::order::relaxed);
+      seen = shared_.word_.load(std::memory_order_relaxed);
       if (seen < static_cast<std::uint64_t>(shared_.limits_.in_flight)) continue;
       if (seen / limiter::one_waiting >= static_cast<std::uint64_t>(shared_.limits_.queue)) {
-        shared_.refused_.fetch_add(1, detail::order::relaxed);
-        return {.answer = admission::answers::refused, .reason = stop_reason::overloaded};
+        shared_.refused_.fetch_add(1, std::memory_order_relaxed);
+        return {.said = admission::state::refused, .reason = stop_reason::overloaded};
       }
-      if (shared_.word_.compare_exchange_weak(seen, seen + limiter::one_waiting, detail::order::acq_rel,
-                                              detail::order::relaxed))
+      if (shared_.word_.compare_exchange_weak(seen, seen + limiter::one_waiting, std::memory_order_acq_rel,
+                                              std::memory_order_relaxed))
         break;
     }
     home_ = &home;
@@ -139,7 +142,7 @@ class limit_ticket {
     shared_.last_ = this;
     queued_ = true;
     place_ = places::queue;
-    return {.answer = admission::answers::queued};
+    return {.said = admission::state::queued};
   }
   [[gnu::noinline]] void hand_over() noexcept {
     const std::lock_guard lock{shared_.mutex_};
@@ -157,7 +160,7 @@ class limit_ticket {
     (previous_ != nullptr ? previous_->next_ : shared_.first_) = next_;
     (next_ != nullptr ? next_->previous_ : shared_.last_) = previous_;
     next_ = previous_ = nullptr;
-    shared_.word_.fetch_sub(limiter::one_waiting, detail::order::acq_rel);
+    shared_.word_.fetch_sub(limiter::one_waiting, std::memory_order_acq_rel);
   }
   void pass_on() noexcept {
     if (shared_.set_free()) return;
@@ -193,4 +196,5 @@ auto limit(limiter&, Wrong&&) {
   return detail::misused{};
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -13,11 +13,11 @@
 /// A function that throws begins a pipe as `catching(f)`; `catching` is no stage, since what it takes does not fail otherwise.
 #pragma once
 
+#include <again/coro/operation.hpp>
 #include <again/protection/fallback.hpp>
 #include <again/protection/guard.hpp>
 #include <again/protection/hedge.hpp>
 #include <again/protection/limit.hpp>
-#include <again/coro/operation.hpp>
 #include <again/protection/rate.hpp>
 #include <again/protection/resilient.hpp>
 #include <again/retry/retry.hpp>
@@ -26,7 +26,8 @@
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 template <class F> class stage {
  public:
@@ -119,4 +120,5 @@ template <class Instead> auto fallback(Instead instead) {
       [instead = std::move(instead)]<class Op>(Op&& op) { return again::fallback(std::forward<Op>(op), instead); }};
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

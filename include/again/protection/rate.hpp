@@ -12,22 +12,23 @@
 /// - Turns are given in the order of asking, by one compare-and-swap (the generic cell rate algorithm, ITU-T I.371): over any
 ///   time t no more than burst + t × per_second sends. A turn that is not used (cancelled wait) goes to the next to ask if it
 ///   was the last one given; else it is lost.
-/// - `adaptive_rate` instead of `rate_limiter` learns the rate from throttling answers.
+/// - `adaptive_rate` instead of `rate_limiter` learns the rate from throttling responses.
 /// - Time is passed in. Threads: any. Lifetime: outlives its users. Cost: one atomic operation; no allocation.
 #pragma once
 
-#include <again/protection/detail/admission_run.hpp>
-#include <again/core/detail/atomic.hpp>
 #include <again/combinator/misuse.hpp>
 #include <again/combinator/order_rules.hpp>
+#include <again/protection/detail/admission_run.hpp>
 
+#include <atomic>
 #include <concepts>
 #include <cstdint>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 struct rates {
   double per_second = 100;
@@ -51,16 +52,16 @@ class rate_limiter {
   /// Takes the next turn and tells when it is; `never`: later than `longest_wait`, and none was taken.
   time_point turn(time_point now) noexcept {
     const std::int64_t t = now.time_since_epoch().count();
-    std::int64_t next = next_.load(detail::order::relaxed);
+    std::int64_t next = next_.load(std::memory_order_relaxed);
     std::int64_t at = 0;
     do {
       at = next - ahead_ > t ? next - ahead_ : t;
       if (at - t > longest_wait_.count()) {
-        refused_.fetch_add(1, detail::order::relaxed);
+        refused_.fetch_add(1, std::memory_order_relaxed);
         return never;
       }
-    } while (!next_.compare_exchange_weak(next, (next > t ? next : t) + interval_, detail::order::acq_rel,
-                                          detail::order::relaxed));
+    } while (!next_.compare_exchange_weak(next, (next > t ? next : t) + interval_, std::memory_order_acq_rel,
+                                          std::memory_order_relaxed));
     return time_point{duration{at}};
   }
   /// A turn at `at` is not used. If none was given after it, the next to ask gets it; else it is lost: whoever got the turns
@@ -68,10 +69,10 @@ class rate_limiter {
   void give_back(time_point at) noexcept {
     const std::int64_t before = at.time_since_epoch().count() + ahead_;
     std::int64_t last = before + interval_;
-    next_.compare_exchange_strong(last, before, detail::order::acq_rel, detail::order::relaxed);
+    next_.compare_exchange_strong(last, before, std::memory_order_acq_rel, std::memory_order_relaxed);
   }
   /// Calls refused since it was made.
-  std::uint64_t refused() const noexcept { return refused_.load(detail::order::relaxed); }
+  std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
 
  private:
   // Rounded up to a nanosecond: never more than was promised.
@@ -89,8 +90,8 @@ class rate_limiter {
   std::int64_t interval_;  // ns between sends
   std::int64_t ahead_;     // how far before its regular time a send may go: the burst
   duration longest_wait_;
-  detail::atomic<std::int64_t> next_{0};  // the regular time of the next send
-  detail::atomic<std::uint64_t> refused_{0};
+  std::atomic<std::int64_t> next_{0};  // the regular time of the next send
+  std::atomic<std::uint64_t> refused_{0};
 };
 
 namespace detail {
@@ -109,8 +110,8 @@ template <class Shared> class rate_ticket {
 
   template <class Waiter> admission ask(time_point now, scheduler&, Waiter&&) noexcept {
     at_ = shared_.turn(now);
-    if (at_ == never) return {.answer = admission::answers::refused, .reason = stop_reason::overloaded};
-    return {.answer = at_ > now ? admission::answers::until : admission::answers::go, .at = at_};
+    if (at_ == never) return {.said = admission::state::refused, .reason = stop_reason::overloaded};
+    return {.said = at_ > now ? admission::state::until : admission::state::go, .at = at_};
   }
   void withdraw() noexcept { shared_.give_back(at_); }
   void ended(lazy_time& now, const attempt_end& how) noexcept {
@@ -150,4 +151,5 @@ auto rate(Shared&, Wrong&&) {
   return detail::misused{};
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -28,12 +28,13 @@
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// The defaults are those of the parts, but for three attempts: with a queue in front, a fourth seldom fits.
 struct resilience_rules {
   policy retrying{.attempts = 3};
-  limits at_once{};
+  concurrency_limits at_once{};
   budgets::ratio retries{};
   breaker_rules breaking{};
 };
@@ -77,4 +78,5 @@ auto resilient(resilience&, Wrong&&) {
   return detail::misused{};
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -25,19 +25,21 @@
 ///   has jitter.
 #pragma once
 
-#include <again/policy/decide.hpp>
 #include <again/combinator/misuse.hpp>
 #include <again/combinator/order_rules.hpp>
+#include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/run_on.hpp>
-#include <again/retry/detail/run.hpp>
-#include <again/policy/failure.hpp>
 #include <again/coro/operation.hpp>
+#include <again/policy/decide.hpp>
+#include <again/policy/failure.hpp>
 #include <again/policy/policy.hpp>
+#include <again/retry/detail/run.hpp>
 
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// For `.nested`: what to do inside a repeated attempt of an outer retry.
 enum class nesting : bool {
@@ -52,7 +54,7 @@ template <fallible_operation Op, class Hooks = detail::retry_hooks<>,
           bool Elsewhere = false> class [[nodiscard]] retry_operation {
  public:
   using run_type =
-      std::conditional_t<Elsewhere, detail::on_run<detail::retry_run<Op, Hooks>>, detail::retry_run<Op, Hooks>>;
+      std::conditional_t<Elsewhere, detail::run_on<detail::retry_run<Op, Hooks>>, detail::retry_run<Op, Hooks>>;
 
   /// `p`: a checked policy, or the deadline of a single attempt: see `<again/retry/timeout.hpp>`.
   template <class P, class From>
@@ -173,4 +175,5 @@ auto retry(const policy&, Wrong&&, Args&&...) {
   return detail::misused{};
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

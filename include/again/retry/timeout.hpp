@@ -20,7 +20,8 @@
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
@@ -36,4 +37,5 @@ auto timeout(duration, Wrong&&) {
   return detail::misused{};
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

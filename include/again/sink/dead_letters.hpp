@@ -43,7 +43,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// When a line is on the disk itself.
 enum class durability : std::uint8_t {
@@ -198,4 +199,5 @@ inline bool dead_letter_file::failed(std::string_view what) {
   return false;
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -5,11 +5,11 @@
 
 #include <again/core/clock.hpp>
 #include <again/core/expected.hpp>
-#include <again/policy/failure.hpp>
+#include <again/core/stop_reason.hpp>
 #include <again/http/error.hpp>
 #include <again/http/headers.hpp>
 #include <again/http/message.hpp>
-#include <again/core/stop_reason.hpp>
+#include <again/policy/failure.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -18,7 +18,8 @@
 #include <utility>
 #include <vector>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// What is delivered. A class with constructors, so that it may be written inside a `co_await` expression with g++ 12.
 class event {
@@ -120,4 +121,5 @@ class delivery_observer {
   virtual void finished(const delivery&) {}
 };
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -26,7 +26,8 @@
 #include <string_view>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 enum class log_format : std::uint8_t { logfmt, json };
 enum class log_level : std::uint8_t { info, warn, error };
@@ -173,4 +174,5 @@ inline std::string log_line(log_format format, wall_time at, const delivery& d, 
   return std::move(f).end();
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

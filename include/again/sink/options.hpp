@@ -4,14 +4,14 @@
 /// Every default is finite.
 #pragma once
 
-#include <again/sink/dead_letters.hpp>
-#include <again/sink/delivery.hpp>
 #include <again/http/headers.hpp>
 #include <again/http/method.hpp>
 #include <again/http/rules.hpp>
 #include <again/http/transport.hpp>
 #include <again/http/url.hpp>
 #include <again/policy/policy.hpp>
+#include <again/sink/dead_letters.hpp>
+#include <again/sink/delivery.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -20,7 +20,8 @@
 #include <string>
 #include <vector>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// Where events go.
 struct endpoint {
@@ -30,8 +31,8 @@ struct endpoint {
   again::policy policy{};
   http::rules rules{};      ///< what is worth another attempt, of the attempts made here
   http::headers headers{};  ///< sent with events that have no field of that name
-  http::limits limits{};
-  int max_redirects = 0;  ///< followed at most, each a request within its attempt; 0: a redirect is the answer
+  http::send_limits limits{};
+  int max_redirects = 0;  ///< followed at most, each a request within its attempt; 0: a redirect is the response
   http::method method = http::method::post;
   /// Deliveries under way here at a time: 16. Those that wait for a slot here hold one of the sink's meanwhile, so that with broadcast
   /// the slowest endpoint sets the pace; round robin waits only where no endpoint has room.
@@ -51,7 +52,7 @@ enum class ordering : std::uint8_t {
 
 /// With round robin: after which attempts the next one goes to the next endpoint with room.
 enum class moving : std::uint8_t {
-  unanswered,  ///< those that got no answer; an endpoint that says 503 is asked again, when it wishes
+  unanswered,  ///< those that got no response; an endpoint that says 503 is asked again, when it wishes
   any,         ///< all failed ones
 };
 
@@ -94,4 +95,5 @@ inline std::optional<std::string> validate(const std::vector<endpoint>& endpoint
   return std::nullopt;
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -9,8 +9,8 @@
 /// co_await orders.close(5s);                            // drains, then cancels; every event accepted has its result
 /// ```
 ///
-/// - Result: `delivery`, with each endpoint's outcome: the answer, or why it stopped, the last real error, and the attempts.
-/// - Bounds: `in_flight` events at a time, `queue` more accepted; further calls of `deliver` wait, `try_deliver` answers `overloaded`.
+/// - Result: `delivery`, with each endpoint's outcome: the response, or why it stopped, the last real error, and the attempts.
+/// - Bounds: `in_flight` events at a time, `queue` more accepted; further calls of `deliver` wait, `try_deliver` responses `overloaded`.
 /// - Keys: each event has one Idempotency-Key, the same on every attempt, at every endpoint, and in its dead letter.
 /// - Dead letters: what `deliver` was given and did not deliver is written down before its caller has the result.
 /// - Numbers: at rest accepted = delivered + failed, and attempts = requests that an endpoint saw + those that never reached it; where an
@@ -22,13 +22,13 @@
 /// - Errors: the constructor throws `std::invalid_argument` with a sentence; so does a `deliver` of an event for which no endpoint is chosen.
 #pragma once
 
-#include <again/sink/delivery.hpp>
-#include <again/sink/detail/engine.hpp>
+#include <again/coro/task.hpp>
 #include <again/http/client.hpp>
 #include <again/http/transport.hpp>
 #include <again/metrics/metrics.hpp>
+#include <again/sink/delivery.hpp>
+#include <again/sink/detail/engine.hpp>
 #include <again/sink/options.hpp>
-#include <again/coro/task.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -37,7 +37,8 @@
 #include <utility>
 #include <vector>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// A sink over any transport, which it refers to: for tests, and for several sinks that share workers.
 template <http::transport T> class sink_over {
@@ -100,4 +101,5 @@ class sink : public sink_over<http::httplib_transport> {
   std::unique_ptr<http::httplib_transport> transport_;
 };
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

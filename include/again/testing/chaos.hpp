@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `chaos(how, operation)`: an operation that is slow, fails or answers wrongly at a given rate, from a seed. For tests of what
+/// `chaos(how, operation)`: an operation that is slow, fails or responses wrongly at a given rate, from a seed. For tests of what
 /// is built around it.
 ///
 /// ```cpp
@@ -14,10 +14,11 @@
 /// - Throws `std::invalid_argument` for shares outside 0 … 1. Not for production. Cost: an allocation when it is made.
 #pragma once
 
-#include <again/coro/detail/attempt.hpp>
 #include <again/combinator/misuse.hpp>
-#include <again/coro/operation.hpp>
 #include <again/core/random.hpp>
+#include <again/coro/detail/attempt.hpp>
+#include <again/coro/detail/awaiters.hpp>
+#include <again/coro/operation.hpp>
 #include <again/coro/repeatable.hpp>
 #include <again/coro/sleep.hpp>
 
@@ -29,7 +30,8 @@
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 struct chaos_rules {
   double faults = 0;                                ///< share of starts that fail
@@ -143,4 +145,5 @@ auto chaos(const chaos_rules&, Wrong&&, Fault&&) {
   return detail::misused{};
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

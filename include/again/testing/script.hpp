@@ -7,7 +7,7 @@
 /// again::run_loop loop{time, 42};
 /// again::testing::script<int, error> peer{error::stopped};           // what a call gives that is asked to stop
 /// peer.fails(error::reset).takes(30ms).fails(error::busy).gives(42);
-/// auto answer = again::sync_wait(loop, again::retry(p, std::ref(peer)));
+/// auto response = again::sync_wait(loop, again::retry(p, std::ref(peer)));
 /// CHECK(peer.complaint({100ms, 200ms}) == "");                       // every outcome was used, with exactly these waits between
 /// ```
 ///
@@ -17,10 +17,11 @@
 /// - Lifetime: outlives everything that calls it. Thread: one loop.
 #pragma once
 
-#include <again/coro/awaitable.hpp>
 #include <again/core/expected.hpp>
-#include <again/policy/explain.hpp>
 #include <again/core/stop_token.hpp>
+#include <again/coro/awaitable.hpp>
+#include <again/coro/detail/awaiters.hpp>
+#include <again/policy/explain.hpp>
 
 #include <exception>
 #include <initializer_list>
@@ -31,7 +32,9 @@
 #include <utility>
 #include <vector>
 
-namespace again::inline AGAIN_ABI::testing {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace testing {
 
 /// A call as it happened.
 struct call_record {
@@ -86,7 +89,7 @@ template <class T, class E> class script {
     steps_.at(steps_.size() - 1).deaf = true;
     return *this;
   }
-  /// May its operation be sent twice? What `is_repeatable` answers.
+  /// May its operation be sent twice? What `is_repeatable` responses.
   script& once_only() {
     repeatable_ = false;
     return *this;
@@ -202,4 +205,6 @@ template <class T, class E> class [[nodiscard]] script<T, E>::call : timer, work
   std::optional<inplace_stop_callback<stopped>> listener_;
 };
 
-}  // namespace again::inline AGAIN_ABI::testing
+}  // namespace testing
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -14,8 +14,8 @@ using namespace std::chrono_literals;
 constexpr auto brisk = again::checked({.attempts = 2, .backoff = again::constant(1ms)});
 
 static again::task<int> run(again::http::client& api) {
-  auto answer = co_await again::retry(brisk, api.get("/"));
-  co_return answer ? -1 : answer.error().attempts();
+  auto response = co_await again::retry(brisk, api.get("/"));
+  co_return response ? -1 : response.error().attempts();
 }
 
 int main() {

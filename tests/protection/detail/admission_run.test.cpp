@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 // What guard, limit, rate and hedge share: when they end, and what they say of it.
+#include <again/coro/scope.hpp>
+#include <again/coro/sleep.hpp>
+#include <again/coro/task.hpp>
+#include <again/coro/this_context.hpp>
+#include <again/coro/when_all.hpp>
 #include <again/protection/guard.hpp>
 #include <again/protection/hedge.hpp>
 #include <again/protection/limit.hpp>
 #include <again/protection/rate.hpp>
-#include <again/coro/scope.hpp>
-#include <again/coro/sleep.hpp>
-#include <again/coro/task.hpp>
-#include <again/testing.hpp>
-#include <again/coro/this_context.hpp>
 #include <again/retry/timeout.hpp>
-#include <again/coro/when_all.hpp>
+#include <again/testing.hpp>
 
 #include "support/trouble.hpp"
 

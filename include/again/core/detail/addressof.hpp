@@ -7,7 +7,9 @@
 
 #include <type_traits>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 /// Where `x` stands, whatever its `operator&` says.
 template <class T> T* address_of(T& x) noexcept {
@@ -18,4 +20,6 @@ template <class T> T* address_of(T& x) noexcept {
   }
 }
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

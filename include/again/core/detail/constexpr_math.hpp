@@ -6,7 +6,9 @@
 
 #include <again/core/expected.hpp>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 constexpr double sqrt(double x) noexcept {
   if (!(x > 0)) return 0;
@@ -49,4 +51,6 @@ constexpr double tanh(double x) noexcept {
   return (e - 1) / (e + 1);
 }
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

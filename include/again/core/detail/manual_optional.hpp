@@ -9,15 +9,19 @@
 #include <new>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
-template <class T> class maybe {
+template <class T> class manual_optional {
  public:
-  maybe() noexcept {}
-  template <class... From> explicit maybe(std::in_place_t, From&&... from) { emplace(std::forward<From>(from)...); }
-  maybe(const maybe&) = delete;
-  maybe& operator=(const maybe&) = delete;
-  ~maybe() { reset(); }
+  manual_optional() noexcept {}
+  template <class... From> explicit manual_optional(std::in_place_t, From&&... from) {
+    emplace(std::forward<From>(from)...);
+  }
+  manual_optional(const manual_optional&) = delete;
+  manual_optional& operator=(const manual_optional&) = delete;
+  ~manual_optional() { reset(); }
 
   template <class... From> T& emplace(From&&... from) {
     reset();
@@ -41,4 +45,6 @@ template <class T> class maybe {
   bool there_ = false;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -21,7 +21,9 @@
 #include <thread>
 #endif
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 #if defined(__linux__) && defined(_GLIBCXX_HAS_GTHREADS)
 
@@ -101,4 +103,6 @@ inline void yield_thread() noexcept { std::this_thread::yield(); }
 
 #endif
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -9,7 +9,8 @@
 
 #include <cstdint>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// A piece of work to run once on a scheduler's thread. The owner keeps it alive until it has run or was forgotten.
 struct work {
@@ -17,7 +18,8 @@ struct work {
   // The rest belongs to the scheduler.
   work* next = nullptr;
   work* previous = nullptr;
-  enum class places : std::uint8_t { nowhere, local, remote } place = places::nowhere;
+  enum class state : std::uint8_t { idle, local, remote } queued = state::idle;
 };
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

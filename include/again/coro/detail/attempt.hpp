@@ -3,8 +3,8 @@
 /// The place inside a combinator where one start of its operation lives: built in place, looked at, torn down, built again.
 #pragma once
 
-#include <again/coro/awaitable.hpp>
 #include <again/core/detail/addressof.hpp>
+#include <again/coro/awaitable.hpp>
 #include <again/coro/detail/foreign_awaitable.hpp>
 
 #include <exception>
@@ -13,10 +13,12 @@
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 template <class Awaitable> struct started_as {
-  using type = foreign<Awaitable>;
+  using type = foreign_awaitable<Awaitable>;
 };
 template <class Awaitable>
   requires startable<std::remove_cvref_t<Awaitable>>
@@ -121,4 +123,6 @@ template <class Op> class result_view<Op, false> : public attempt_slot<Op> {
   std::optional<typename attempt_slot<Op>::result_type> taken_;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

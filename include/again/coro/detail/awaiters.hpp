@@ -9,15 +9,17 @@
 #pragma once
 
 #include <again/coro/awaitable.hpp>
-#include <again/core/detail/atomic.hpp>
 
+#include <atomic>
 #include <coroutine>
 #include <cstdint>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
-/// Found where `<again/coro/run_loop.hpp>` is included: the loop for coroutines of that promise.
+/// Found where `<again/coro/default_loop.hpp>` is included: the loop for coroutines of that promise.
 template <class Promise> struct loop_for {};
 template <class Promise>
 concept has_default_loop = requires { default_loop_of(loop_for<Promise>{}); };
@@ -25,8 +27,8 @@ concept has_default_loop = requires { default_loop_of(loop_for<Promise>{}); };
 template <class Promise> scheduler& default_loop_for() noexcept {
   static_assert(
       has_default_loop<Promise>,
-      "again: a coroutine that has no scheduler of its own needs a loop to run on: #include <again/coro/run_loop.hpp> "
-      "before it (again.hpp and sync_wait.hpp have it), or name one with .on(scheduler)");
+      "again: a coroutine that has no scheduler of its own needs a loop to run on: #include "
+      "<again/coro/default_loop.hpp> before it (again.hpp and sync_wait.hpp have it), or name one with .on(scheduler)");
   return default_loop_of(loop_for<Promise>{});
 }
 
@@ -37,10 +39,10 @@ struct hop : work {
   bool (*start)(void* startable, continuation, const context&) noexcept;
   continuation k;
   scheduler* home;
-  atomic<states> state{states::under_way};
+  std::atomic<states> state{states::under_way};
   static void arrive(work& self) noexcept {
     hop& h = static_cast<hop&>(self);
-    if (h.state.exchange(states::arrived, order::acq_rel) == states::abandoned) {
+    if (h.state.exchange(states::arrived, std::memory_order_acq_rel) == states::abandoned) {
       delete &h;
       return;
     }
@@ -48,7 +50,7 @@ struct hop : work {
     if (h.start(h.startable, then, h.home->root())) then();
   }
   [[gnu::noinline, gnu::cold]] static void leave(hop& h) noexcept {
-    if (h.state.exchange(states::abandoned, order::acq_rel) == states::arrived) delete &h;
+    if (h.state.exchange(states::abandoned, std::memory_order_acq_rel) == states::arrived) delete &h;
   }
 };
 
@@ -168,4 +170,6 @@ concept native_operation = native_awaitable<A> && requires(std::remove_reference
   requires startable<std::remove_cvref_t<decltype(op())>>;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

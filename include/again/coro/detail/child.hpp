@@ -11,7 +11,9 @@
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 template <class A>
 concept child_like = operation<std::decay_t<A>> || awaitable<std::decay_t<A>>;
@@ -49,4 +51,6 @@ template <operation Op> class child<Op> {
 /// What a child gives, with void made a value.
 template <class A> using child_result_t = typename child<std::decay_t<A>>::result_type;
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -11,14 +11,16 @@
 #include <utility>
 #include <vector>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 template <class A> class child_array {
  public:
   struct node {
     explicit node(A&& a) : awaited(std::move(a)) {}
     child<A> awaited;
-    gather::place place;
+    child_group::place place;
   };
   explicit child_array(std::vector<A>&& from)
       : nodes_{from.empty() ? nullptr : storage{}.allocate(from.size())}, capacity_{from.size()} {
@@ -51,4 +53,6 @@ template <class A> class child_array {
   std::size_t size_ = 0;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

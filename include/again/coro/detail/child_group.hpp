@@ -4,27 +4,29 @@
 /// One thread: the scheduler's. The stop listener may run on another and only passes the request on.
 #pragma once
 
-#include <again/coro/awaitable.hpp>
 #include <again/core/detail/manual_optional.hpp>
 #include <again/core/stop_token.hpp>
+#include <again/coro/awaitable.hpp>
 
 #include <cstddef>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
-class gather {
+class child_group {
  public:
-  gather() noexcept = default;
-  gather(const gather&) = delete;
-  gather& operator=(const gather&) = delete;
+  child_group() noexcept = default;
+  child_group(const child_group&) = delete;
+  child_group& operator=(const child_group&) = delete;
 
   /// Whom a child tells.
   struct place {
-    gather* owner = nullptr;
+    child_group* owner = nullptr;
     std::size_t index = 0;
     static void finished(void* self) noexcept {
       const place& p = *static_cast<place*>(self);
-      gather& g = *p.owner;
+      child_group& g = *p.owner;
       g.finished_(g, p.index);
       if (--g.running_ == 0) {
         g.follow_.reset();
@@ -34,10 +36,10 @@ class gather {
   };
 
  protected:
-  ~gather() = default;
+  ~child_group() = default;
 
   /// Before the children are started: `count` of them, `finished` is told each one's index.
-  const context& open(std::size_t count, void (*finished)(gather&, std::size_t) noexcept, continuation k,
+  const context& open(std::size_t count, void (*finished)(child_group&, std::size_t) noexcept, continuation k,
                       const context& ctx) noexcept {
     k_ = k;
     finished_ = finished;
@@ -67,11 +69,13 @@ class gather {
     void operator()() const noexcept { to->request_stop(); }
   };
   continuation k_;
-  void (*finished_)(gather&, std::size_t) noexcept = nullptr;
+  void (*finished_)(child_group&, std::size_t) noexcept = nullptr;
   std::size_t running_ = 0;
   context inner_;
   inplace_stop_source stop_;
-  maybe<inplace_stop_callback<forward_stop>> follow_;
+  manual_optional<inplace_stop_callback<forward_stop>> follow_;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -15,7 +15,9 @@
 #include <new>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 class child_blocks {
  public:
@@ -124,4 +126,6 @@ class child_blocks {
   block* full_ = nullptr;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -5,19 +5,21 @@
 /// `state_` decides which of the two came second.
 #pragma once
 
-#include <again/coro/awaitable.hpp>
 #include <again/core/detail/addressof.hpp>
-#include <again/core/detail/atomic.hpp>
+#include <again/coro/awaitable.hpp>
 #include <again/coro/detail/frame_cache.hpp>
 #include <again/coro/detail/result_slot.hpp>
 
+#include <atomic>
 #include <coroutine>
 #include <cstdint>
 #include <exception>
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 template <class R> class foreign_promise;
 
@@ -38,7 +40,8 @@ class foreign_promise_base : work {
     template <class Promise> static void await_suspend(std::coroutine_handle<Promise> frame) noexcept {
       foreign_promise_base& promise = frame.promise();
       scheduler* const home = promise.context_->scheduler;
-      if (promise.state_.exchange(states::finished, order::acq_rel) == states::suspended) home->post(promise);
+      if (promise.state_.exchange(states::finished, std::memory_order_acq_rel) == states::suspended)
+        home->post(promise);
     }
     static constexpr void await_resume() noexcept {}
   };
@@ -49,7 +52,7 @@ class foreign_promise_base : work {
     context_ = &ctx;
     this->run = [](work& self) noexcept { static_cast<foreign_promise_base&>(self).continuation_(); };
     frame.resume();
-    return state_.exchange(states::suspended, order::acq_rel) == states::finished;
+    return state_.exchange(states::suspended, std::memory_order_acq_rel) == states::finished;
   }
   const again::context* context() const noexcept { return context_; }
 
@@ -57,7 +60,7 @@ class foreign_promise_base : work {
   enum class states : std::uint8_t { running, suspended, finished };
   continuation continuation_;
   const again::context* context_ = nullptr;
-  atomic<states> state_{states::running};
+  std::atomic<states> state_{states::running};
 };
 
 template <class R> struct foreign_frame {
@@ -90,29 +93,29 @@ template <> class foreign_promise<void> final : public foreign_promise_base {
   void return_void() noexcept { slot.set(); }
 };
 
-template <class R, class A> foreign_frame<R> drive(std::remove_reference_t<A>& awaitable) {
+template <class R, class A> foreign_frame<R> adapt(std::remove_reference_t<A>& awaitable) {
   co_return co_await static_cast<A&&>(awaitable);
 }
 
 /// Startable over a foreign awaitable: `A` by value when it is an operation's result, a reference when it stands elsewhere.
-template <class A> class foreign {
+template <class A> class foreign_awaitable {
  public:
   using result_type = await_result_t<A>;
   static constexpr bool may_be_ignored = true;  // its author says what must be looked at, not we
 
   template <class From>
     requires std::is_invocable_v<From&>
-  foreign(std::in_place_t, From& from) : awaitable_(from()) {}
-  explicit foreign(A&& awaitable) : awaitable_(static_cast<A&&>(awaitable)) {}
-  foreign(const foreign&) = delete;
-  foreign& operator=(const foreign&) = delete;
-  ~foreign() {
+  foreign_awaitable(std::in_place_t, From& from) : awaitable_(from()) {}
+  explicit foreign_awaitable(A&& awaitable) : awaitable_(static_cast<A&&>(awaitable)) {}
+  foreign_awaitable(const foreign_awaitable&) = delete;
+  foreign_awaitable& operator=(const foreign_awaitable&) = delete;
+  ~foreign_awaitable() {
     if (frame_) frame_.destroy();
   }
 
   bool start(continuation k, const context& ctx) noexcept {
     try {
-      frame_ = drive<result_type, A>(awaitable_).handle;
+      frame_ = adapt<result_type, A>(awaitable_).handle;
     } catch (...) {
       no_frame_ = std::current_exception();
       return true;
@@ -131,4 +134,6 @@ template <class A> class foreign {
   std::exception_ptr no_frame_;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -13,7 +13,9 @@
 #include <cstddef>
 #include <new>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 #if defined(__SANITIZE_ADDRESS__)
 inline constexpr bool recycle_frames = false;
@@ -107,4 +109,6 @@ class frame_cache {
   static inline thread_local constinit cache mine_{};
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -13,7 +13,9 @@
 #include <cstdlib>
 #endif
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 /// `frame` comes from a promise whose coroutine has just been made.
 inline void check_frame([[maybe_unused]] const void* frame) noexcept {
@@ -29,4 +31,6 @@ inline void check_frame([[maybe_unused]] const void* frame) noexcept {
 #endif
 }
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -12,7 +12,9 @@
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 struct void_result {};
 
@@ -73,4 +75,6 @@ template <class T, class Base = result_state> class result_slot : public Base {
   };
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -7,29 +7,32 @@
 /// awaiting coroutine can be destroyed at any time without waiting for the far thread.
 #pragma once
 
-#include <again/coro/awaitable.hpp>
-#include <again/core/detail/atomic.hpp>
 #include <again/core/detail/manual_optional.hpp>
+#include <again/coro/awaitable.hpp>
+#include <again/coro/detail/awaiters.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
-template <class S> class on_run {
+template <class S> class run_on {
  public:
   using result_type = typename S::result_type;
   using parts_type = typename S::parts_type;
 
-  explicit on_run(parts_type& parts) : parts_{parts} {}
-  on_run(const on_run&) = delete;
-  on_run& operator=(const on_run&) = delete;
-  ~on_run() {
+  explicit run_on(parts_type& parts) : parts_{parts} {}
+  run_on(const run_on&) = delete;
+  run_on& operator=(const run_on&) = delete;
+  ~run_on() {
     if (far_ != nullptr) far_->abandon();
   }
-  [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<on_run>{*this}; }
+  [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<run_on>{*this}; }
   scheduler* own_scheduler() const noexcept { return parts_.settings.where; }
 
   bool start(continuation k, const context& ctx) noexcept {
@@ -75,7 +78,7 @@ template <class S> class on_run {
     };
     // Far thread.
     void begin() noexcept {
-      if (state.load(order::acquire) == states::abandoned) {
+      if (state.load(std::memory_order_acquire) == states::abandoned) {
         delete this;
         return;
       }
@@ -94,9 +97,9 @@ template <class S> class on_run {
       };
       scheduler* const there = self.home;
       states expected_state = states::running;
-      if (self.state.compare_exchange_strong(expected_state, states::posting, order::acq_rel)) {
+      if (self.state.compare_exchange_strong(expected_state, states::posting, std::memory_order_acq_rel)) {
         there->post(self.back);
-        self.state.store(states::posted, order::release);  // the far thread's last touch
+        self.state.store(states::posted, std::memory_order_release);  // the far thread's last touch
       } else {
         delete &self;
       }
@@ -107,19 +110,19 @@ template <class S> class on_run {
       stop.request_stop();  // before the far side is told to free the block: afterwards there may be none
       scheduler* const here = home;
       states expected_state = states::running;
-      if (state.compare_exchange_strong(expected_state, states::abandoned, order::acq_rel)) {
+      if (state.compare_exchange_strong(expected_state, states::abandoned, std::memory_order_acq_rel)) {
         here->work_finished();
         return;
       }
       await_posted();
-      if (back.place != work::places::nowhere) {
+      if (back.queued != work::state::idle) {
         home->forget(back);
         home->work_finished();
       }
       delete this;
     }
     void await_posted() const noexcept {
-      while (state.load(order::acquire) != states::posted) {}
+      while (state.load(std::memory_order_acquire) != states::posted) {}
     }
 
     struct back_work : work {
@@ -132,16 +135,18 @@ template <class S> class on_run {
     scheduler* home;
     context away;
     inplace_stop_source stop;
-    maybe<inplace_stop_callback<forward_stop>> follow;
-    maybe<S> running;
+    manual_optional<inplace_stop_callback<forward_stop>> follow;
+    manual_optional<S> running;
     back_work back{{}, this};
-    atomic<states> state{states::running};
+    std::atomic<states> state{states::running};
   };
 
   parts_type& parts_;
-  maybe<S> near_;
+  manual_optional<S> near_;
   block* far_ = nullptr;
   std::exception_ptr failed_;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -6,8 +6,9 @@
 /// nested deeper than `deepest` are posted as well.
 #pragma once
 
-#include <again/coro/awaitable.hpp>
 #include <again/core/detail/addressof.hpp>
+#include <again/coro/awaitable.hpp>
+#include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/foreign_awaitable.hpp>
 #include <again/coro/detail/frame_cache.hpp>
 #include <again/coro/detail/result_slot.hpp>
@@ -18,11 +19,11 @@
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 template <class T> class task;
-}
 
-namespace again::inline AGAIN_ABI::detail {
+namespace detail {
 
 inline thread_local constinit int start_depth = 0;
 
@@ -34,7 +35,7 @@ class task_promise_base : work {
   task_promise_base(const task_promise_base&) = delete;
   task_promise_base& operator=(const task_promise_base&) = delete;
   ~task_promise_base() {
-    if (place != work::places::nowhere) [[unlikely]]
+    if (queued != work::state::idle) [[unlikely]]
       unpost();
   }
 
@@ -91,7 +92,7 @@ class task_promise_base : work {
     } else if constexpr (native_awaitable<A&&>) {
       return static_cast<A&&>(operand);
     } else {
-      return holding_awaiter<foreign<A&&>>{std::in_place, static_cast<A&&>(operand)};
+      return holding_awaiter<foreign_awaitable<A&&>>{std::in_place, static_cast<A&&>(operand)};
     }
   }
 
@@ -142,4 +143,6 @@ template <> class task_promise<void> final : public result_slot<void, task_promi
   void return_void() noexcept { set(); }
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -19,7 +19,9 @@
 #include <cstdint>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 class timer_wheel {
  public:
@@ -235,4 +237,6 @@ class timer_wheel {
   std::array<std::array<std::array<list, strands>, width>, endless - stranded + 1> high_;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -6,7 +6,9 @@
 
 #include <again/coro/scheduler.hpp>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 class work_queue {
  public:
@@ -16,8 +18,8 @@ class work_queue {
 
   [[nodiscard]] bool empty() const noexcept { return head_ == nullptr; }
 
-  void push(work& w, work::places place) noexcept {
-    w.place = place;
+  void push(work& w, work::state where) noexcept {
+    w.queued = where;
     w.next = nullptr;
     w.previous = tail_;
     (tail_ != nullptr ? tail_->next : head_) = &w;
@@ -27,7 +29,7 @@ class work_queue {
   void remove(work& w) noexcept {
     (w.previous != nullptr ? w.previous->next : head_) = w.next;
     (w.next != nullptr ? w.next->previous : tail_) = w.previous;
-    w.place = work::places::nowhere;
+    w.queued = work::state::idle;
   }
 
   work* pop() noexcept {
@@ -37,8 +39,8 @@ class work_queue {
   }
 
   /// Moves all of `other` to the end of this one.
-  void take(work_queue& other, work::places place) noexcept {
-    for (work* w = other.head_; w != nullptr; w = w->next) w->place = place;
+  void take(work_queue& other, work::state where) noexcept {
+    for (work* w = other.head_; w != nullptr; w = w->next) w->queued = where;
     if (other.head_ == nullptr) return;
     (tail_ != nullptr ? tail_->next : head_) = other.head_;
     other.head_->previous = tail_;
@@ -51,4 +53,6 @@ class work_queue {
   work* tail_ = nullptr;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -10,7 +10,10 @@
 #include <string>
 #include <string_view>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 constexpr bool is_alpha(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -93,4 +96,7 @@ inline std::string without_controls(std::string_view text) {
   return out;
 }
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

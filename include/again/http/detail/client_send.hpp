@@ -5,6 +5,7 @@
 #pragma once
 
 #include <again/coro/awaitable.hpp>
+#include <again/coro/detail/awaiters.hpp>
 #include <again/http/error.hpp>
 #include <again/http/redirect.hpp>
 #include <again/http/rules.hpp>
@@ -18,11 +19,14 @@
 #include <string>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 /// What all attempts of an operation share, made once.
 struct planned : outgoing {
-  planned(http::origin o, http::request r, http::limits l, const http::rules& by, int redirects,
+  planned(http::origin o, http::request r, http::send_limits l, const http::rules& by, int redirects,
           std::optional<invalid> b)
       : outgoing{std::move(o), std::move(r), l},
         rules{by},
@@ -116,13 +120,13 @@ template <transport T> class [[nodiscard]] client_send {
     f.partial->redirects = redirects_;
     return fail({by, what_->facts(), f.kind, far, std::move(f.detail), std::move(*f.partial), now()});
   }
-  bool followed(response& answer) {
+  bool followed(response& response) {
     std::string why = "more than " + std::to_string(what_->max_redirects);
     if (redirects_ < what_->max_redirects) {
-      auto next = redirected(hop_->request, hop_->origin, answer);
+      auto next = redirected(hop_->request, hop_->origin, response);
       if (next) {
         ++redirects_;
-        http::limits left = what_->limits;  // the bound on the whole is one for all hops
+        http::send_limits left = what_->limits;  // the bound on the whole is one for all hops
         if (left.total < forever)
           left.total = std::max(duration::zero(), left.total - (context_->scheduler->now() - began_));
         hop_ = std::make_shared<const outgoing>(std::move(next->origin), std::move(next->request), left);
@@ -130,7 +134,7 @@ template <transport T> class [[nodiscard]] client_send {
       }
       why = next.error().reason();
     }
-    fail({what_->rules, what_->facts(), error_kind::redirects, reach::answered, std::move(why), std::move(answer),
+    fail({what_->rules, what_->facts(), error_kind::redirects, reach::answered, std::move(why), std::move(response),
           now()});
     return false;
   }
@@ -157,4 +161,7 @@ template <transport T> class [[nodiscard]] client_send {
   };
 };
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -14,7 +14,10 @@
 #include <string_view>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 using ipv6_words = std::array<unsigned, 8>;
 
@@ -180,4 +183,7 @@ inline std::string remove_dot_segments(std::string_view path) {
   return out.empty() ? "/" : out;
 }
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

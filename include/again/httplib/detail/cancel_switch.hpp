@@ -7,12 +7,15 @@
 
 #include <mutex>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 /// One per attempt. The blocked thread installs a `breaker` for each phase that can block; `raise` breaks the one installed,
 /// and every later phase finds the switch raised and does not begin.
 ///
-/// It also decides who ends the attempt: of `raise` and `settle` the first wins, and whoever wins gives the result. So an answer
+/// It also decides who ends the attempt: of `raise` and `settle` the first wins, and whoever wins gives the result. So a response
 /// that is complete is never replaced by "stopped", and nothing that was stopped calls itself finished.
 ///
 /// Lock order: the switch, then whatever the breaker locks (socket_watch, lookup); neither calls out while locked.
@@ -96,4 +99,7 @@ class cancel_switch {
   reach at_most_ = reach::not_sent;
 };
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -4,14 +4,14 @@
 #pragma once
 
 #include <again/http/detail/chars.hpp>
-#include <again/httplib/detail/httplib_versions.hpp>
+#include <again/http/transport.hpp>
 #include <again/httplib/detail/diagnose.hpp>
 #include <again/httplib/detail/framing.hpp>
+#include <again/httplib/detail/httplib_versions.hpp>
 #include <again/httplib/detail/response_parser.hpp>
 #include <again/httplib/detail/socket_watch.hpp>
 #include <again/httplib/detail/tls_setup.hpp>
 #include <again/httplib/detail/wire.hpp>
-#include <again/http/transport.hpp>
 
 #include <algorithm>
 #include <array>
@@ -25,7 +25,10 @@
 #include <string_view>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 /// Where a connection goes, besides the origin.
 struct route {
@@ -110,17 +113,17 @@ class httplib_connection {
     idle_since_ = now;
     if (!reused) opened_at_ = begun;
     if (says == httplib_says::success) {
-      if (tls() && !watch_.is_secured()) {  // a proxy's answer to CONNECT, passed off as the origin's
+      if (tls() && !watch_.is_secured()) {  // a proxy's response to CONNECT, passed off as the origin's
         close();
         return unexpected<send_failure>{
             send_failure{error_kind::refused, reach::not_sent, "the proxy refused the tunnel"}};
       }
       if (!x.seen.headers_complete && !x.reader) x.take_head(head);  // no body: our handler was not asked
     }
-    if (says == httplib_says::write && !tls() && !x.reader && !x.seen.headers_complete) x.look_for_an_early_answer();
+    if (says == httplib_says::write && !tls() && !x.reader && !x.seen.headers_complete) x.look_for_an_early_response();
     if (x.reader) {
       x.take_from_reader(says == httplib_says::success);
-      // The library has found its own end of the body; whether that is the end of the answer, our reader knows.
+      // The library has found its own end of the body; whether that is the end of the response, our reader knows.
       if (says == httplib_says::success && !x.seen.no_body && !x.seen.until_close) says = httplib_says::other;
     }
     x.seen.quiet = now - x.progress;
@@ -135,10 +138,10 @@ class httplib_connection {
       watch_.moved(x.written, x.heard);
     if (!open()) watch_.release();
 
-    x.answer.url = url{what.origin, what.request.target()};
-    if (d.success) return std::move(x.answer);
+    x.response.url = url{what.origin, what.request.target()};
+    if (d.success) return std::move(x.response);
     send_failure failure{d.kind, d.reach, std::move(d.text)};
-    if (x.seen.headers_complete) failure.partial = std::move(x.answer);
+    if (x.seen.headers_complete) failure.partial = std::move(x.response);
     return unexpected<send_failure>{std::move(failure)};
   }
 
@@ -162,32 +165,33 @@ class httplib_connection {
     // Where the library reads.
     bool take_head(const httplib::Response& head) {
       if (head.status < 200 && head.status != 101 && what.request.method() != method::head && is_unframed(head)) {
-        // An interim answer: the library takes what follows, which is the final one, for its body.
+        // An interim response: the library takes what follows, which is the final one, for its body.
         progress = steady::now();
         must_close = true;
         listening();
         return true;
       }
-      answer.status = head.status;
-      answer.version = head.version.starts_with("HTTP/") ? head.version.substr(5) : head.version;
-      answer.headers.reserve(head.headers.size());
-      for (const auto& [name, value] : head.headers) answer.headers.add(name, without_controls(value));
+      response.status = head.status;
+      response.version = head.version.starts_with("HTTP/") ? head.version.substr(5) : head.version;
+      response.headers.reserve(head.headers.size());
+      for (const auto& [name, value] : head.headers) response.headers.add(name, without_controls(value));
       seen.headers_complete = true;
       progress = steady::now();
-      const framing f = framing_of(answer.headers);
-      const bool bodyless = answer.status == 204 || answer.status == 304 || what.request.method() == method::head;
+      const framing f = framing_of(response.headers);
+      const bool bodyless = response.status == 204 || response.status == 304 || what.request.method() == method::head;
       seen.chunked = f.kind == framing::chunked;
       seen.until_close = f.kind == framing::none && !bodyless;
       // 421: not on this connection, but perhaps on another (RFC 9110 15.5.20). 304: some versions wait for a body.
-      must_close = f.close || answer.status < 200 || answer.status == 304 || answer.status == 421 || seen.until_close;
-      seen.interim = answer.status < 200;
-      seen.no_body = answer.status == 304;
+      must_close =
+          f.close || response.status < 200 || response.status == 304 || response.status == 421 || seen.until_close;
+      seen.interim = response.status < 200;
+      seen.no_body = response.status == 304;
       seen.bad_framing = f.kind == framing::nonsense && !bodyless;
       if (f.kind == framing::length && !bodyless) {
         seen.too_large = f.length_value > max_body;
         // On a server's word alone no more than this.
         if (!seen.too_large)
-          answer.body.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(f.length_value, 1U << 20U)));
+          response.body.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(f.length_value, 1U << 20U)));
       }
       return !seen.interim && !seen.no_body && !seen.bad_framing && !seen.too_large;
     }
@@ -197,8 +201,8 @@ class httplib_connection {
     bool take_body(const char* data, std::size_t n) {
       progress = steady::now();
       if (reader) return reader->feed({data, n}) == response_reader::state::more;
-      const std::size_t room = static_cast<std::size_t>(std::min<std::uint64_t>(n, max_body - answer.body.size()));
-      answer.body.append(data, room);
+      const std::size_t room = static_cast<std::size_t>(std::min<std::uint64_t>(n, max_body - response.body.size()));
+      response.body.append(data, room);
       seen.too_large = room < n;
       return !seen.too_large;
     }
@@ -206,8 +210,8 @@ class httplib_connection {
       if (!reader) reader.emplace(max_body, what.request.method() == method::head);
       return *reader;
     }
-    /// A server may answer and close before the request is written out; what it said is still there.
-    void look_for_an_early_answer() {
+    /// A server may respond and close before the request is written out; what it said is still there.
+    void look_for_an_early_response() {
       std::array<char, 4096> buffer;
       must_close = true;
       while (const std::size_t n = socket.read_rest(buffer)) {
@@ -233,8 +237,8 @@ class httplib_connection {
       seen.malformed = state == states::nonsense ? reader->why() : nullptr;
       seen.too_large = state == states::too_large;
       must_close = must_close || reader->last();
-      answer = reader->take();
-      must_close = must_close || answer.status == 421;
+      response = reader->take();
+      must_close = must_close || response.status == 421;
     }
     /// Writes the next part of the request's body. False: it cannot be had.
     bool give(httplib::DataSink& sink, bool chunked) {
@@ -261,7 +265,7 @@ class httplib_connection {
     body::reader* const content;
     socket_watch& socket;
     const std::uint64_t max_body;
-    response answer;
+    http::response response;
     std::optional<response_reader> reader;
     observed seen;
     bool must_close = false;
@@ -294,11 +298,11 @@ class httplib_connection {
     }
 #endif
     if (!client_) {
-      auto client = std::make_unique<wired<httplib::ClientImpl>>(host, origin_.port);
+      auto client = std::make_unique<own_wire_client<httplib::ClientImpl>>(host, origin_.port);
       plain_wire_ = client.get();
       client_ = std::move(client);
     }
-    tame(*client_);
+    configure(*client_);
     if (!route_.unix_socket.empty()) client_->set_address_family(AF_UNIX);
     client_->set_socket_options([this](auto fd) { watch_.opened(static_cast<int>(fd)); });
     return true;
@@ -346,11 +350,14 @@ class httplib_connection {
   tls_roots* const roots_;
   socket_watch watch_;  // before the client, which reports to it until it is gone
   std::unique_ptr<httplib::ClientImpl> client_;
-  wired<httplib::ClientImpl>* plain_wire_ = nullptr;  // the client, where we read and write ourselves
+  own_wire_client<httplib::ClientImpl>* plain_wire_ = nullptr;  // the client, where we read and write ourselves
   secure_client* tls_wire_ = nullptr;
   steady::time_point opened_at_{}, idle_since_{};
   std::string address_;
   bool content_touched_ = false;
 };
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -5,16 +5,19 @@
 #pragma once
 
 #include <again/core/clock.hpp>
+#include <again/http/error_kind.hpp>
 #include <again/httplib/detail/httplib_versions.hpp>
 #include <again/httplib/detail/socket_watch.hpp>
-#include <again/http/error_kind.hpp>
 #include <again/policy/verdict.hpp>
 
 #include <algorithm>
 #include <string>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 /// What our own callbacks saw.
 struct observed {
@@ -24,8 +27,8 @@ struct observed {
       false;                ///< the body ends with the connection: how that ended is all that tells whether it is whole
   bool no_body = false;     ///< complete without a body: we stopped the library from waiting for one (304)
   bool interim = false;     ///< a status below 200 that we could not read past
-  bool read_here = false;   ///< we read the answer ourselves, as far as it came
-  bool head_begun = false;  ///< and something of the final answer's head did
+  bool read_here = false;   ///< we read the response ourselves, as far as it came
+  bool head_begun = false;  ///< and something of the final response's head did
   const char* malformed = nullptr;  ///< what our reader does not understand of it
   bool bad_framing = false;         ///< Content-Length or Transfer-Encoding that mean nothing
   bool too_large = false;           ///< the body passes the limit
@@ -54,9 +57,9 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
   if (seen.too_large) return failed(error_kind::too_large, reach::answered, "the body is larger than allowed");
   if (seen.malformed != nullptr) return failed(error_kind::protocol, reach::answered, seen.malformed);
   if (seen.bad_framing)
-    return failed(error_kind::protocol, reach::answered, "the answer's framing headers mean nothing");
+    return failed(error_kind::protocol, reach::answered, "the response's framing headers mean nothing");
   if (seen.interim) {
-    return failed(error_kind::protocol, reach::answered, "an interim answer came that cpp-httplib cannot read past");
+    return failed(error_kind::protocol, reach::answered, "an interim response came that cpp-httplib cannot read past");
   }
   // Some versions (0.14 to 0.18) take any end of the connection for the end of such a body. Under TLS a FIN is anybody's, the
   // peer's word only its goodbye (RFC 9112 9.8).
@@ -94,24 +97,27 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
   const bool silence = timed_out(quiet, idle_limit);
   if (seen.headers_complete) {
     if (socket.reset)
-      return failed(error_kind::truncated, reach::answered, "the connection was reset inside the answer");
-    if (silence) return failed(error_kind::timeout, reach::answered, "the answer stopped coming");
+      return failed(error_kind::truncated, reach::answered, "the connection was reset inside the response");
+    if (silence) return failed(error_kind::timeout, reach::answered, "the response stopped coming");
     if (seen.chunked && !socket.peer_closed && !socket.timed) {
-      return failed(error_kind::protocol, reach::answered, "the answer's chunks are malformed");
+      return failed(error_kind::protocol, reach::answered, "the response's chunks are malformed");
     }
-    return failed(error_kind::truncated, reach::answered, "the connection was closed inside the answer");
+    return failed(error_kind::truncated, reach::answered, "the connection was closed inside the response");
   }
-  if (socket.reset) return failed(error_kind::reset, answered, "the connection was reset before an answer");
+  if (socket.reset) return failed(error_kind::reset, answered, "the connection was reset before a response");
   if (silence)
     return failed(error_kind::timeout, answered,
-                  says == httplib_says::write ? "the request could not be written in time" : "no answer in time");
+                  says == httplib_says::write ? "the request could not be written in time" : "no response in time");
   if (seen.head_begun)
-    return failed(error_kind::truncated, reach::answered, "the connection was closed inside the answer's head");
+    return failed(error_kind::truncated, reach::answered, "the connection was closed inside the response's head");
   // Under TLS what came may be a record of the session itself; the end of the stream tells.
   if (!seen.read_here && socket.received && !(tls && socket.peer_closed)) {
-    return failed(error_kind::protocol, answered, "the answer's head is not HTTP/1.1, or it was cut short");
+    return failed(error_kind::protocol, answered, "the response's head is not HTTP/1.1, or it was cut short");
   }
-  return failed(error_kind::closed, answered, "the connection was closed before an answer");
+  return failed(error_kind::closed, answered, "the connection was closed before a response");
 }
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

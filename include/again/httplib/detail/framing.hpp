@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// How an answer's headers frame its body (RFC 9112 6.3), judged by us: an HTTP library that reads "Content-Length: abc" as 0
-/// gives a wrong body and reads the rest as the next answer.
+/// How a response's headers frame its body (RFC 9112 6.3), judged by us: an HTTP library that reads "Content-Length: abc" as 0
+/// gives a wrong body and reads the rest as the next response.
 #pragma once
 
 #include <again/http/detail/chars.hpp>
@@ -12,7 +12,10 @@
 #include <optional>
 #include <string_view>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 struct framing {
   enum kinds { none, length, chunked, nonsense } kind = none;  ///< none: the body ends with the connection
@@ -50,4 +53,7 @@ inline framing framing_of(const headers& h) {
   return f;
 }
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

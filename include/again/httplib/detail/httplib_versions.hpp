@@ -21,7 +21,10 @@
 #include <string>
 #include <string_view>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 #if defined(CPPHTTPLIB_OPENSSL_SUPPORT)
 inline constexpr bool httplib_has_tls = true;
@@ -85,7 +88,7 @@ static_assert(!survives_rewriting("/a?") && !survives_rewriting("/a?b=c%20d") &&
               !survives_rewriting("/a?b==c") && !survives_rewriting("/a?=b") && !survives_rewriting("/a?b&&c"));
 
 /// Our way of using a client: one connection kept open, nothing rewritten, nothing done behind our back.
-template <class Client> void tame(Client& client) {
+template <class Client> void configure(Client& client) {
   client.set_keep_alive(true);
   client.set_follow_location(false);
   client.set_tcp_nodelay(true);  // head and body are two writes: 40 ms each without it
@@ -131,4 +134,7 @@ template <class E> httplib_says translate(E error) noexcept {
   return httplib_says::other;
 }
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

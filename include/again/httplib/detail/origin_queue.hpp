@@ -14,7 +14,10 @@
 #include <utility>
 #include <vector>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 /// Guarded by the pool's lock, except where said.
 class lane {
@@ -75,4 +78,7 @@ class lane {
   std::string good_, bad_;
 };
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -12,7 +12,10 @@
 #include <memory>
 #include <vector>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 class lanes {
  public:
@@ -51,4 +54,7 @@ class lanes {
   std::size_t most_ = few;
 };
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `resolver`: names to addresses on a few threads of its own, so that a name server that does not answer costs no sending
+/// `resolver`: names to addresses on a few threads of its own, so that a name server that does not respond costs no sending
 /// thread, and whoever waits can leave at any moment.
 #pragma once
 
@@ -25,7 +25,10 @@
 #include <netdb.h>
 #include <sys/socket.h>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 /// Addresses as numbers, best first, or the reason why there are none.
 struct resolved {
@@ -86,7 +89,7 @@ class resolver {
     }
   }
 
-  /// Blocks until there is an answer, `until` has passed, or `stop` is raised (then the answer is empty). Any thread.
+  /// Blocks until there is a response, `until` has passed, or `stop` is raised (then the response is empty). Any thread.
   resolved resolve(const std::string& host, std::chrono::steady_clock::time_point until, cancel_switch& stop) {
     if (numeric_address(host)) return resolved{{host}, {}};
     const std::shared_ptr<lookup> l = ask(host);
@@ -105,14 +108,14 @@ class resolver {
                                      reach::not_sent};
     std::unique_lock lock{l->mutex};
     for (;;) {
-      if (l->done) return l->answer;
+      if (l->done) return l->response;
       const auto seen = l->interruptions;  // before the question, or an interruption in between would be slept through
       lock.unlock();                       // the switch is locked before a lookup, never after it
       const bool stopped = stop.raised() != cancel_switch::by::nobody;
       lock.lock();
       if (stopped) return resolved{{}, "stopped"};
       if (!l->ready.wait_until(lock, until, [&] { return l->done || l->interruptions != seen; })) {
-        return resolved{{}, "no answer in time"};
+        return resolved{{}, "no response in time"};
       }
     }
   }
@@ -124,7 +127,7 @@ class resolver {
     std::condition_variable ready;
     bool done = false;
     unsigned interruptions = 0;
-    resolved answer;
+    resolved response;
   };
   struct thread {
     std::thread handle;
@@ -137,7 +140,7 @@ class resolver {
     std::condition_variable wake;
     std::deque<std::shared_ptr<lookup>> wanted;
     std::map<std::string, std::shared_ptr<lookup>>
-        running;  // and wanted: whoever comes later waits for the same answer
+        running;  // and wanted: whoever comes later waits for the same response
     std::vector<std::unique_ptr<thread>> threads;
     std::size_t idle = 0;
     bool closed = false;
@@ -176,15 +179,15 @@ class resolver {
       state->wanted.pop_front();
       self.busy = true;
       lock.unlock();
-      resolved answer;
+      resolved response;
       try {
-        answer = state->ask(l->host);
-      } catch (const std::exception& e) { answer.reason = e.what(); } catch (...) {
-        answer.reason = "the resolver threw";
+        response = state->ask(l->host);
+      } catch (const std::exception& e) { response.reason = e.what(); } catch (...) {
+        response.reason = "the resolver threw";
       }
       {
-        const std::lock_guard answering{l->mutex};
-        l->answer = std::move(answer);
+        const std::lock_guard responding{l->mutex};
+        l->response = std::move(response);
         l->done = true;
       }
       l->ready.notify_all();
@@ -198,4 +201,7 @@ class resolver {
   const std::size_t limit_;
 };
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

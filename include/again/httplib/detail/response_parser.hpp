@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `response_reader`: an HTTP/1.1 answer from bytes as they come, read by us wherever the library lets us (wire_stream.hpp): it
-/// percent-decodes header values, takes what follows an interim answer for its body, and ends a body at malformed chunks.
+/// `response_reader`: an HTTP/1.1 response from bytes as they come, read by us wherever the library lets us (wire_stream.hpp): it
+/// percent-decodes header values, takes what follows an interim response for its body, and ends a body at malformed chunks.
 #pragma once
 
 #include <again/http/detail/chars.hpp>
-#include <again/httplib/detail/framing.hpp>
 #include <again/http/message.hpp>
+#include <again/httplib/detail/framing.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -16,10 +16,13 @@
 #include <string_view>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
-/// Interim answers are passed over (RFC 9110 15.2), trailers dropped. At most 64 KiB of head, interim ones and trailers included,
-/// in lines of at most 16 KiB; `max_body` of body. `bodyless`: the answer to a HEAD.
+/// Interim responses are passed over (RFC 9110 15.2), trailers dropped. At most 64 KiB of head, interim ones and trailers included,
+/// in lines of at most 16 KiB; `max_body` of body. `bodyless`: the response to a HEAD.
 class response_reader {
  public:
   enum class state { more, whole, nonsense, too_large };
@@ -46,16 +49,18 @@ class response_reader {
   bool whole() const noexcept { return now_ == state::whole; }
   /// Status and headers are known.
   bool has_head() const noexcept { return place_ != places::status && place_ != places::fields; }
-  /// Something of the final answer has come.
+  /// Something of the final response has come.
   bool begun() const noexcept { return place_ != places::status || !pending_.empty(); }
   /// The body ends with the connection.
   bool until_close() const noexcept { return place_ == places::body && frame_.kind == framing::none; }
-  /// The connection cannot be used again after this answer.
-  bool last() const noexcept { return frame_.close || answer_.version == "1.0" || until_close() || !pending_.empty(); }
+  /// The connection cannot be used again after this response.
+  bool last() const noexcept {
+    return frame_.close || response_.version == "1.0" || until_close() || !pending_.empty();
+  }
   /// What is wrong, where it is `nonsense`; static storage.
   const char* why() const noexcept { return why_; }
   /// What there is of it.
-  response take() noexcept { return std::move(answer_); }
+  response take() noexcept { return std::move(response_); }
 
  private:
   enum class places { status, fields, body, chunk_size, chunk, chunk_end, trailers };
@@ -70,14 +75,14 @@ class response_reader {
     if (place_ == places::body || place_ == places::chunk) return take_content(in);
     const auto end = in.find('\n');
     if (place_ == places::status && !in.substr(0, 7).starts_with(std::string_view{"HTTP/1."}.substr(0, in.size())))
-      return refuse("the answer is not HTTP/1.1");
-    if (end > most_line && in.size() > most_line) return refuse("a line of the answer's head is longer than 16 KiB");
+      return refuse("the response is not HTTP/1.1");
+    if (end > most_line && in.size() > most_line) return refuse("a line of the response's head is longer than 16 KiB");
     if (end == std::string_view::npos) return false;
     std::string_view line = in.substr(0, end);
     in.remove_prefix(end + 1);
     if (line.ends_with('\r')) line.remove_suffix(1);
     if (place_ != places::chunk_size && place_ != places::chunk_end) head_ += line.size() + 2;
-    if (head_ > most_head) return refuse("the answer's head is longer than 64 KiB");
+    if (head_ > most_head) return refuse("the response's head is longer than 64 KiB");
     return take_line(line);
   }
 
@@ -89,14 +94,14 @@ class response_reader {
         return take_field(line);
       case places::chunk_size: {
         const auto size = parse_size(line.substr(0, line.find(';')));
-        if (!size) return refuse("the answer's chunks are malformed");
+        if (!size) return refuse("the response's chunks are malformed");
         left_ = *size;
         place_ = left_ == 0 ? places::trailers : places::chunk;
         return true;
       }
       case places::chunk_end:
         place_ = places::chunk_size;
-        return line.empty() || refuse("the answer's chunks are malformed");
+        return line.empty() || refuse("the response's chunks are malformed");
       default:  // trailers
         if (line.empty()) now_ = state::whole;
         return true;
@@ -104,43 +109,43 @@ class response_reader {
   }
   bool take_status(std::string_view line) {
     if (!line.starts_with("HTTP/1.") || line.size() < 12 || !is_digit(line[7]) || line[8] != ' ')
-      return refuse("the answer's status line is malformed");
+      return refuse("the response's status line is malformed");
     const auto status = digits(line.substr(9, 3), 999);
     if (!status || *status < 100 || (line.size() > 12 && line[12] != ' '))
-      return refuse("the answer's status line is malformed");
-    answer_ = response{static_cast<int>(*status)};
-    answer_.version = std::string{line.substr(5, 3)};
+      return refuse("the response's status line is malformed");
+    response_ = response{static_cast<int>(*status)};
+    response_.version = std::string{line.substr(5, 3)};
     place_ = places::fields;
     return true;
   }
   bool take_field(std::string_view line) {
     const auto colon = line.find(':');
     if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
-      return refuse("a header line of the answer is malformed");
+      return refuse("a header line of the response is malformed");
     for (const char c :
          line)  // RFC 9110 5.5: reject or replace; what is left of CR, LF and NUL would be a line of its own somewhere
-      if (c == '\r' || c == '\0') return refuse("a header of the answer has a control character in it");
-    answer_.headers.add(std::string{line.substr(0, colon)}, line.substr(colon + 1));
+      if (c == '\r' || c == '\0') return refuse("a header of the response has a control character in it");
+    response_.headers.add(std::string{line.substr(0, colon)}, line.substr(colon + 1));
     return true;
   }
   bool end_of_head() {
-    if (answer_.status < 200) {
+    if (response_.status < 200) {
       place_ = places::status;
-      return answer_.status != 101 || refuse("the answer switches protocols, which nobody asked for");
+      return response_.status != 101 || refuse("the response switches protocols, which nobody asked for");
     }
-    frame_ = framing_of(answer_.headers);
+    frame_ = framing_of(response_.headers);
     place_ = frame_.kind == framing::chunked ? places::chunk_size : places::body;
     left_ = frame_.length_value;
-    if (bodyless_ || answer_.status == 204 || answer_.status == 304) {
+    if (bodyless_ || response_.status == 204 || response_.status == 304) {
       if (frame_.kind == framing::nonsense) frame_.close = true;
       frame_.kind = framing::length;
       now_ = state::whole;
     } else if (frame_.kind == framing::nonsense) {
-      return refuse("the answer's framing headers mean nothing");
+      return refuse("the response's framing headers mean nothing");
     } else if (frame_.kind == framing::length) {
       if (left_ > max_body_) now_ = state::too_large;
       if (left_ == 0) now_ = state::whole;
-      if (now_ == state::more) answer_.body.reserve(static_cast<std::size_t>(std::min(left_, most_reserved)));
+      if (now_ == state::more) response_.body.reserve(static_cast<std::size_t>(std::min(left_, most_reserved)));
     }
     return now_ == state::more;
   }
@@ -158,11 +163,11 @@ class response_reader {
   bool take_content(std::string_view& in) {
     std::uint64_t n = in.size();
     if (frame_.kind != framing::none) n = std::min(n, left_);
-    if (n > max_body_ - answer_.body.size()) {
-      n = max_body_ - answer_.body.size();
+    if (n > max_body_ - response_.body.size()) {
+      n = max_body_ - response_.body.size();
       now_ = state::too_large;
     }
-    answer_.body.append(in.substr(0, static_cast<std::size_t>(n)));
+    response_.body.append(in.substr(0, static_cast<std::size_t>(n)));
     in.remove_prefix(static_cast<std::size_t>(n));
     if (frame_.kind == framing::none || now_ != state::more) return false;
     left_ -= n;
@@ -187,7 +192,10 @@ class response_reader {
   std::size_t head_ = 0;
   framing frame_;
   std::uint64_t left_ = 0;
-  response answer_;
+  response response_;
 };
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -4,9 +4,10 @@
 #pragma once
 
 #include <again/coro/awaitable.hpp>
+#include <again/coro/detail/awaiters.hpp>
+#include <again/http/transport.hpp>
 #include <again/httplib/detail/send_job.hpp>
 #include <again/httplib/detail/send_pool.hpp>
-#include <again/http/transport.hpp>
 
 #include <exception>
 #include <memory>
@@ -14,7 +15,10 @@
 #include <optional>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 /// A startable. Its own time bound, a stop request and a worker's result may come together: the job's `cancel_switch` says
 /// whose result it is. A stop finishes it at once; the worker, its socket shut down, follows on its own.
@@ -55,7 +59,7 @@ class [[nodiscard]] httplib_send {
     ctx.scheduler->work_started();
     running_ = true;
     bound_.fire = [](timer& t) noexcept {
-      static_cast<own_timer&>(t).self->stop(error_kind::timeout, "no complete answer in time");
+      static_cast<own_timer&>(t).self->stop(error_kind::timeout, "no complete response in time");
     };
     bound_.self = this;
     if (what_->limits.total < forever)
@@ -131,4 +135,7 @@ class [[nodiscard]] httplib_send {
   std::optional<inplace_stop_callback<stopper>> on_stop_;
 };
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -4,9 +4,9 @@
 /// either may be gone first: an abandoned attempt ends on its own, a finished one waits to be taken.
 #pragma once
 
-#include <again/httplib/detail/cancel_switch.hpp>
-#include <again/http/transport.hpp>
 #include <again/coro/scheduler.hpp>
+#include <again/http/transport.hpp>
+#include <again/httplib/detail/cancel_switch.hpp>
 
 #include <atomic>
 #include <memory>
@@ -14,7 +14,10 @@
 #include <optional>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 class httplib_connection;
 class lane;
@@ -52,7 +55,7 @@ class send_job {
     if (r == nullptr) return nullptr;
     again::scheduler* const loop = r->scheduler;
     r->result.emplace(std::move(result));
-    if (has_time) return loop->post_or_borrow(*r->done) ? loop : nullptr;
+    if (has_time) return loop->post_or_run(*r->done) ? loop : nullptr;
     loop->post(*r->done);
     return nullptr;
   }
@@ -105,4 +108,7 @@ class job_list {
   send_job* last_ = nullptr;
 };
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -3,8 +3,8 @@
 /// `send_pool`: bounded worker threads that make attempts, with a bounded queue in front.
 #pragma once
 
-#include <again/httplib/detail/origin_queues.hpp>
 #include <again/httplib/detail/dead_fd.hpp>
+#include <again/httplib/detail/origin_queues.hpp>
 #include <again/httplib/detail/resolver.hpp>
 #include <again/httplib/detail/send_job.hpp>
 #include <again/httplib/detail/worker.hpp>
@@ -23,7 +23,10 @@
 #include <utility>
 #include <vector>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 struct pool_settings {
   std::size_t workers = 64;
@@ -248,7 +251,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
       j->release();
       if (me.borrowed != nullptr) {
         const auto alive = shared_from_this();  // what runs now may destroy the client
-        std::exchange(me.borrowed, nullptr)->run_borrowed(me.told);
+        std::exchange(me.borrowed, nullptr)->run_shared(me.told);
         if (last_ != nullptr && last_.get() == &me) return;
       }
       j = me.next != nullptr ? std::exchange(me.next, nullptr) : me.over ? nullptr : sleep(me);
@@ -273,7 +276,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
                 steady::now() - c->opened_at() >= settings_.keep_at_most)) {
         c->close();
       }
-      if (!c) c = std::make_unique<httplib_connection>(what.origin, settings_.via, roots_, nowhere_.fd());
+      if (!c) c = std::make_unique<httplib_connection>(what.origin, settings_.via, roots_, dead_fd_.fd());
       std::optional<body::reader> content;
       if (!what.request.body().absent()) {
         auto opened = what.open_body();
@@ -329,7 +332,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
       const bool no_connection =
           !r && r.error().reach == reach::not_sent &&
           (r.error().kind == error_kind::refused || r.error().kind == error_kind::connect_timeout);
-      // One that gives no answer is no better than one that refuses; only of one that was not given the time nothing is known.
+      // One that gives no response is no better than one that refuses; only of one that was not given the time nothing is known.
       const auto stopped = j.stop.raised();
       if (!c->address().empty() && (stopped == cancel_switch::by::nobody || stopped == cancel_switch::by::bound)) {
         const bool good = r || r.error().reach == reach::answered;
@@ -374,12 +377,12 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
       idle = goes_free(me);
     }
     if (stopped == cancel_switch::by::awaiter || stopped == cancel_switch::by::bound) return;  // there is a result
-    if (stopped == cancel_switch::by::pool) r = cancelled(far);  // what we cut off ourselves is no answer
+    if (stopped == cancel_switch::by::pool) r = cancelled(far);  // what we cut off ourselves is no response
     me.borrowed = j.deliver(std::move(r), idle);
   }
 
   const pool_settings settings_;
-  const no_socket nowhere_;
+  const dead_fd dead_fd_;
   tls_roots roots_;
   resolver resolver_;
   mutable std::mutex mutex_;
@@ -393,4 +396,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
   std::unique_ptr<worker> last_;  // ended the pool itself
 };
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

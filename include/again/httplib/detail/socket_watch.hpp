@@ -17,7 +17,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 /// Holds a duplicate of the socket's descriptor, taken in the library's hook for new sockets. It survives the library's own
 /// close, so it tells afterwards what became of the bytes, and `shutdown` on it ends any blocking call on the original
@@ -28,7 +31,7 @@ namespace again::inline AGAIN_ABI::http::detail {
 class socket_watch {
  public:
   /// `nowhere`: a descriptor that is no socket, and stays open.
-  socket_watch(bool tls, int nowhere) noexcept : tls_{tls}, nowhere_{nowhere} {}
+  socket_watch(bool tls, int nowhere) noexcept : tls_{tls}, dead_fd_{nowhere} {}
   socket_watch(const socket_watch&) = delete;
   socket_watch& operator=(const socket_watch&) = delete;
   ~socket_watch() { close_duplicate(); }
@@ -118,7 +121,7 @@ class socket_watch {
   }
 
   /// Ends the socket from inside one of the library's callbacks: where there is no way to say "give up" that it does not
-  /// answer by waiting for the peer.
+  /// response by waiting for the peer.
   void shut() noexcept {
     const std::lock_guard lock{mutex_};
     if (duplicate_ >= 0) ::shutdown(duplicate_, SHUT_RDWR);
@@ -154,7 +157,7 @@ class socket_watch {
     return r;
   }
 
-  /// Is an idle connection still as we left it? Anything to read on it is a goodbye or an answer nobody asked for.
+  /// Is an idle connection still as we left it? Anything to read on it is a goodbye or a response nobody asked for.
   bool silent() noexcept {
     const std::lock_guard lock{mutex_};
     if (duplicate_ < 0) return false;
@@ -179,7 +182,7 @@ class socket_watch {
     return answered ? reach::answered : reach::maybe_sent;
   }
   void refuse(int fd) const noexcept {
-    if (nowhere_ < 0 || ::dup3(nowhere_, fd, O_CLOEXEC) < 0) ::shutdown(fd, SHUT_RDWR);
+    if (dead_fd_ < 0 || ::dup3(dead_fd_, fd, O_CLOEXEC) < 0) ::shutdown(fd, SHUT_RDWR);
   }
   void close_duplicate() noexcept {
     if (duplicate_ >= 0) ::close(std::exchange(duplicate_, -1));
@@ -187,7 +190,7 @@ class socket_watch {
 
   std::mutex mutex_;
   const bool tls_;
-  const int nowhere_;
+  const int dead_fd_;
   int duplicate_ = -1;
   tcp_state base_;                        // at the beginning of the attempt
   std::uint64_t written_ = 0, read_ = 0;  // in the attempt before, if counted_
@@ -197,4 +200,7 @@ class socket_watch {
        reset_ = false;
 };
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -13,7 +13,10 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 /// A snapshot. Cost: two system calls, 0.6 µs.
 struct tcp_state {
@@ -76,4 +79,7 @@ inline tcp_state look_at(int) noexcept { return {}; }
 
 #endif
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -20,7 +20,10 @@
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
 /// Trusted certificates, read on first use and shared: reading the system's bundle costs 20 ms and 800 KiB each time.
 class tls_roots {
@@ -105,16 +108,25 @@ inline void report_to(SSL_CTX* context, socket_watch& watch) noexcept {
   });
 }
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again
 
 #else
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 /// Without TLS there is nothing to trust.
 class tls_roots {
  public:
   explicit tls_roots(const std::string&) {}
 };
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again
 
 #endif

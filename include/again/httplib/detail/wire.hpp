@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `wire_stream` and `wired`: cpp-httplib's clients with our own reading and writing of the socket between them and the wire. The
-/// library connects, shakes hands and writes the request; the answer is read by us, byte for byte as it was sent, and the
+/// `wire_stream` and `own_wire_client`: cpp-httplib's clients with our own reading and writing of the socket between them and the wire. The
+/// library connects, shakes hands and writes the request; the response is read by us, byte for byte as it was sent, and the
 /// library gets an empty one in its place.
 #pragma once
 
@@ -31,16 +31,19 @@
 #include <openssl/ssl.h>
 #endif
 
-namespace again::inline AGAIN_ABI::http::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
 
-/// Who reads the answer.
+/// Who reads the response.
 class wire_listener {
  public:
   /// Bytes of it. False: no more are wanted.
   virtual bool hear(std::string_view bytes) = 0;
   /// The peer has ended the connection, in order.
   virtual void hear_end() = 0;
-  /// Was it a whole answer?
+  /// Was it a whole response?
   virtual bool satisfied() const = 0;
   /// Bytes written to the socket, or to the TLS session.
   virtual void wrote(std::size_t n) = 0;
@@ -49,7 +52,7 @@ class wire_listener {
   ~wire_listener() = default;
 };
 
-/// One request and its answer on a connected socket, with or without TLS. One system call each to write and to read: the socket's
+/// One request and its response on a connected socket, with or without TLS. One system call each to write and to read: the socket's
 /// own time limits do the waiting, and poll() where it does not block.
 class wire_stream : public httplib::Stream {
  public:
@@ -62,7 +65,7 @@ class wire_stream : public httplib::Stream {
   bool wait_readable() const { return wait(POLLIN, limit_); }
   bool wait_writable() const { return wait(POLLOUT, limit_); }
 
-  /// The library's turn to read: hears the whole answer first, then says that it was an empty one.
+  /// The library's turn to read: hears the whole response first, then says that it was an empty one.
   ssize_t read(char* into, std::size_t n) {
     if (!heard_) heard_ = listen();
     if (!*heard_) return -1;
@@ -167,7 +170,7 @@ class wire_stream : public httplib::Stream {
 };
 
 /// `Base`, reading and writing by ourselves where `next` is set before each send.
-template <class Base> class wired final : public Base {
+template <class Base> class own_wire_client final : public Base {
  public:
   using Base::Base;
 
@@ -213,9 +216,9 @@ template <class Base> class wired final : public Base {
   again::duration limited_{};
 };
 
-/// `wired` where the library lets us derive: always without TLS, and with TLS before 0.16.
+/// `own_wire_client` where the library lets us derive: always without TLS, and with TLS before 0.16.
 template <class Base> struct wired_if_possible {
-  using type = wired<Base>;
+  using type = own_wire_client<Base>;
 };
 template <class Base>
   requires std::is_final_v<Base>
@@ -223,4 +226,7 @@ struct wired_if_possible<Base> {
   using type = Base;
 };
 
-}  // namespace again::inline AGAIN_ABI::http::detail
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -5,14 +5,17 @@
 
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/attempt.hpp>
-#include <again/policy/failure.hpp>
+#include <again/coro/detail/awaiters.hpp>
 #include <again/coro/operation.hpp>
+#include <again/policy/failure.hpp>
 
 #include <exception>
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 template <class Op, class Numbers> class measured_run {
   using view = result_view<Op>;
@@ -87,4 +90,6 @@ template <class Op, class Numbers> class [[nodiscard]] measured_operation {
   Op op_;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -13,7 +13,9 @@
 #include <string_view>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 inline double in_seconds(duration d) noexcept { return static_cast<double>(d.count()) / 1e9; }
 
@@ -79,4 +81,6 @@ class metric_text {
   std::deque<samples> families_;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

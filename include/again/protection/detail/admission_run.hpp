@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// One run of a combinator that asks before it sends: `guard`, `limit`, `rate`. It asks a ticket; the answer is to go, to wait
+/// One run of a combinator that asks before it sends: `guard`, `limit`, `rate`. It asks a ticket; the response is to go, to wait
 /// (until a time, or in a queue) or to be refused; then the operation is started once and the ticket is told the outcome.
 ///
 /// A ticket:
 /// - `timed`: does `ask` look at the time? If not, no clock is read for it.
 /// - `admission ask(time_point now, scheduler&, waiter)`; `waiter()` gives the `work` that is posted once, from any thread, if the
-///   answer is `queued`.
+///   response is `queued`.
 /// - `void withdraw() noexcept`: no longer wanted, while waiting; afterwards nothing is posted any more.
 /// - `void ended(lazy_time& now, const attempt_end&) noexcept`: how the attempt went.
 /// - the destructor gives back what it holds.
 #pragma once
 
+#include <again/combinator/ending.hpp>
+#include <again/core/detail/manual_optional.hpp>
+#include <again/core/stop_token.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/attempt.hpp>
-#include <again/core/detail/manual_optional.hpp>
-#include <again/combinator/ending.hpp>
+#include <again/coro/detail/awaiters.hpp>
 #include <again/coro/operation.hpp>
 #include <again/coro/repeatable.hpp>
 #include <again/coro/scheduler.hpp>
-#include <again/core/stop_token.hpp>
 
 #include <cstdint>
 #include <exception>
@@ -27,10 +28,12 @@
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 struct admission {
-  enum class answers : std::uint8_t { go, until, queued, refused } answer = answers::go;
+  enum class state : std::uint8_t { go, until, queued, refused } said = state::go;
   time_point at{};       ///< of `until`
   stop_reason reason{};  ///< of `refused`
 };
@@ -84,10 +87,10 @@ template <class Op, class Ticket> class admission_run {
     if (ctx.stop.stop_requested() || ctx.deadline <= start_)
       return refuse(stopped_at(start_, ctx, stop_reason::cancelled_before_start), start_);
     const admission a = ticket_.ask(start_, *ctx.scheduler, [this]() noexcept -> work& { return need_wait(); });
-    switch (a.answer) {
-      case admission::answers::go: return go();
-      case admission::answers::refused: return refuse(a.reason, start_);
-      case admission::answers::until:
+    switch (a.said) {
+      case admission::state::go: return go();
+      case admission::state::refused: return refuse(a.reason, start_);
+      case admission::state::until:
         if (a.at <= start_) return go();
         if (a.at >= ctx.deadline) {
           ticket_.withdraw();
@@ -96,7 +99,7 @@ template <class Op, class Ticket> class admission_run {
         phase_ = phases::waiting;
         ctx.scheduler->arm(need_wait(), a.at);
         break;
-      case admission::answers::queued:
+      case admission::state::queued:
         if (!timed) start_ = ctx.scheduler->now();  // a wait is worth its true length
         phase_ = phases::waiting;
         break;
@@ -148,7 +151,7 @@ template <class Op, class Ticket> class admission_run {
     }
     admission_run& owner;
     own_stop stop;
-    maybe<inplace_stop_callback<stopped>> listener;
+    manual_optional<inplace_stop_callback<stopped>> listener;
   };
   own_wait& need_wait() noexcept {
     if (!wait_made_) ::new (static_cast<void*>(&wait_)) own_wait{*this};
@@ -255,4 +258,6 @@ template <fallible_operation Op, class Shared, class Ticket> class [[nodiscard]]
   Op op_;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -22,7 +22,8 @@
 #include <stdexcept>
 #include <string_view>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 enum class breaker_state : std::uint8_t {
   closed,     ///< everything passes
@@ -142,7 +143,7 @@ class breaker_machine {
   constexpr int proven() const noexcept { return proven_; }
   constexpr int run() const noexcept { return run_; }
   /// A success now would change nothing.
-  constexpr bool calm() const noexcept { return state_ == breaker_state::closed && run_ == 0 && rules_.rate == 0; }
+  constexpr bool quiet() const noexcept { return state_ == breaker_state::closed && run_ == 0 && rules_.rate == 0; }
   constexpr const breaker_rules& rules() const noexcept { return rules_; }
 
  private:
@@ -204,4 +205,5 @@ class breaker_machine {
 
 }  // namespace detail
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

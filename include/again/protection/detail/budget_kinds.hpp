@@ -5,7 +5,8 @@
 
 #include <again/protection/budget.hpp>
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 namespace detail {
 
@@ -80,29 +81,29 @@ inline void budget::first_attempt(time_point now) noexcept {
   if (kind_ == kinds::ratio) {
     window_.put(now, deposit_);
   } else if (kind_ == kinds::in_flight) {
-    word_.fetch_add(std::uint64_t{1} << half, detail::order::acq_rel);
+    word_.fetch_add(std::uint64_t{1} << half, std::memory_order_acq_rel);
   }
 }
 
 inline void budget::ended() noexcept {
-  if (kind_ == kinds::in_flight) word_.fetch_sub(std::uint64_t{1} << half, detail::order::acq_rel);
+  if (kind_ == kinds::in_flight) word_.fetch_sub(std::uint64_t{1} << half, std::memory_order_acq_rel);
 }
 
 inline bool budget::take(std::int64_t amount) noexcept {
-  std::int64_t seen = quota_.load(detail::order::relaxed);
+  std::int64_t seen = quota_.load(std::memory_order_relaxed);
   do {
     if (seen < amount) return false;
-  } while (!quota_.compare_exchange_weak(seen, seen - amount, detail::order::acq_rel, detail::order::relaxed));
+  } while (!quota_.compare_exchange_weak(seen, seen - amount, std::memory_order_acq_rel, std::memory_order_relaxed));
   return true;
 }
 
 inline void budget::put(std::int64_t amount) noexcept {
-  std::int64_t seen = quota_.load(detail::order::relaxed);
+  std::int64_t seen = quota_.load(std::memory_order_relaxed);
   std::int64_t full = 0;
   do {
     full = seen + amount < prices_.capacity ? seen + amount : prices_.capacity;
     if (full == seen) return;
-  } while (!quota_.compare_exchange_weak(seen, full, detail::order::acq_rel, detail::order::relaxed));
+  } while (!quota_.compare_exchange_weak(seen, full, std::memory_order_acq_rel, std::memory_order_relaxed));
 }
 
 inline std::uint64_t budget::slots(std::uint64_t calls) const noexcept {
@@ -120,12 +121,12 @@ inline budget::reservation budget::reserve(time_point now, retry_cause why) noex
       return take(price) ? grant(price) : refuse();
     }
     case kinds::throttle:
-      return detail::throttle_word::unpack(word_.load(detail::order::acquire)).allows() ? grant(0) : refuse();
+      return detail::throttle_word::unpack(word_.load(std::memory_order_acquire)).allows() ? grant(0) : refuse();
     case kinds::in_flight: {
-      std::uint64_t seen = word_.load(detail::order::relaxed);
+      std::uint64_t seen = word_.load(std::memory_order_relaxed);
       do {
         if ((seen & 0xffffffffU) >= slots(seen >> half)) return refuse();
-      } while (!word_.compare_exchange_weak(seen, seen + 1, detail::order::acq_rel, detail::order::relaxed));
+      } while (!word_.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel, std::memory_order_relaxed));
       return grant(1);
     }
   }
@@ -133,20 +134,21 @@ inline budget::reservation budget::reserve(time_point now, retry_cause why) noex
 }
 
 inline void budget::undo(std::int64_t amount, bool sent) noexcept {
-  if (kind_ == kinds::in_flight) word_.fetch_sub(1, detail::order::acq_rel);
+  if (kind_ == kinds::in_flight) word_.fetch_sub(1, std::memory_order_acq_rel);
   if (sent) return;
-  returned_.fetch_add(1, detail::order::relaxed);
+  returned_.fetch_add(1, std::memory_order_relaxed);
   if (kind_ == kinds::ratio) window_.untake(amount);
   if (kind_ == kinds::tokens) put(amount);
 }
 
 inline bool budget::failed() noexcept {
   if (kind_ != kinds::throttle) return true;
-  std::uint64_t seen = word_.load(detail::order::relaxed);
+  std::uint64_t seen = word_.load(std::memory_order_relaxed);
   for (;;) {
     detail::throttle_word w = detail::throttle_word::unpack(seen);
     w.tokens = w.tokens > 1000 ? w.tokens - 1000 : 0;
-    if (word_.compare_exchange_weak(seen, w.pack(), detail::order::acq_rel, detail::order::relaxed)) return w.allows();
+    if (word_.compare_exchange_weak(seen, w.pack(), std::memory_order_acq_rel, std::memory_order_relaxed))
+      return w.allows();
   }
 }
 
@@ -159,12 +161,12 @@ inline void budget::succeeded(std::int64_t last_cost) noexcept {
   if (kind_ == kinds::tokens) {
     put(last_cost > 0 ? last_cost : last_cost == 0 ? prices_.first_try : 0);
   } else if (kind_ == kinds::throttle) {
-    std::uint64_t seen = word_.load(detail::order::relaxed);
+    std::uint64_t seen = word_.load(std::memory_order_relaxed);
     for (;;) {
       detail::throttle_word w = detail::throttle_word::unpack(seen);
       if (w.tokens == w.max) return;
       w.tokens = w.tokens + w.ratio < w.max ? w.tokens + w.ratio : w.max;
-      if (word_.compare_exchange_weak(seen, w.pack(), detail::order::acq_rel, detail::order::relaxed)) return;
+      if (word_.compare_exchange_weak(seen, w.pack(), std::memory_order_acq_rel, std::memory_order_relaxed)) return;
     }
   }
 }
@@ -172,11 +174,11 @@ inline void budget::succeeded(std::int64_t last_cost) noexcept {
 inline double budget::balance(time_point now) noexcept {
   switch (kind_) {
     case kinds::ratio: return static_cast<double>(window_.balance(now)) / static_cast<double>(micro);
-    case kinds::tokens: return static_cast<double>(quota_.load(detail::order::acquire));
+    case kinds::tokens: return static_cast<double>(quota_.load(std::memory_order_acquire));
     case kinds::throttle:
-      return static_cast<double>(detail::throttle_word::unpack(word_.load(detail::order::acquire)).tokens) / 1000;
+      return static_cast<double>(detail::throttle_word::unpack(word_.load(std::memory_order_acquire)).tokens) / 1000;
     case kinds::in_flight: {
-      const std::uint64_t w = word_.load(detail::order::acquire);
+      const std::uint64_t w = word_.load(std::memory_order_acquire);
       const std::uint64_t all = slots(w >> half);
       const std::uint64_t used = w & 0xffffffffU;
       return all > used ? static_cast<double>(all - used) : 0;
@@ -189,11 +191,12 @@ inline void budget::replace(const budgets::throttle& t) {
   if (kind_ != kinds::throttle)
     throw std::logic_error{"again::budget::replace: only a throttle can be replaced by a throttle"};
   detail::throttle_word next = detail::throttle_of(t);
-  std::uint64_t seen = word_.load(detail::order::relaxed);
+  std::uint64_t seen = word_.load(std::memory_order_relaxed);
   do {
     const detail::throttle_word now = detail::throttle_word::unpack(seen);
     next.tokens = next.max * now.tokens / now.max;
-  } while (!word_.compare_exchange_weak(seen, next.pack(), detail::order::acq_rel, detail::order::relaxed));
+  } while (!word_.compare_exchange_weak(seen, next.pack(), std::memory_order_acq_rel, std::memory_order_relaxed));
 }
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

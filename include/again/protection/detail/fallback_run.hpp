@@ -3,9 +3,10 @@
 /// One run of a fallback: the operation, and if it fails its substitute.
 #pragma once
 
+#include <again/combinator/order_rules.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/attempt.hpp>
-#include <again/combinator/order_rules.hpp>
+#include <again/coro/detail/awaiters.hpp>
 #include <again/coro/operation.hpp>
 
 #include <concepts>
@@ -14,7 +15,9 @@
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 template <class Op> using op_value = typename expected_parts<operation_result_t<Op>>::value;
 template <class Op> using op_error = typename expected_parts<operation_result_t<Op>>::error;
@@ -36,7 +39,7 @@ concept substitutes =
     (!operation<Instead> && (std::convertible_to<substitute_t<Instead, op_error<Op>>, op_value<Op>> ||
                              (std::is_void_v<op_value<Op>> && std::is_void_v<substitute_t<Instead, op_error<Op>>>)));
 
-/// Answers every failure.
+/// Responses every failure.
 struct any_failure {
   template <class E> constexpr bool operator()(const E&) const noexcept { return true; }
 };
@@ -160,4 +163,6 @@ class fallback_run<Op, Instead, When> : public fallback_first<fallback_run<Op, I
   std::optional<result_type> substitute_;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

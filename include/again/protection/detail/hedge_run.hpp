@@ -4,18 +4,19 @@
 /// the stop listener may run on another and only passes the request on.
 #pragma once
 
-#include <again/coro/awaitable.hpp>
-#include <again/protection/budget.hpp>
-#include <again/coro/detail/attempt.hpp>
-#include <again/core/detail/manual_optional.hpp>
-#include <again/combinator/nested_failure.hpp>
-#include <again/retry/detail/state.hpp>
 #include <again/combinator/ending.hpp>
-#include <again/policy/failure.hpp>
-#include <again/protection/latency.hpp>
+#include <again/combinator/nested_failure.hpp>
+#include <again/core/detail/manual_optional.hpp>
+#include <again/core/stop_token.hpp>
+#include <again/coro/awaitable.hpp>
+#include <again/coro/detail/attempt.hpp>
+#include <again/coro/detail/awaiters.hpp>
 #include <again/coro/operation.hpp>
 #include <again/coro/repeatable.hpp>
-#include <again/core/stop_token.hpp>
+#include <again/policy/failure.hpp>
+#include <again/protection/budget.hpp>
+#include <again/protection/latency.hpp>
+#include <again/retry/detail/state.hpp>
 
 #include <array>
 #include <cstddef>
@@ -24,7 +25,9 @@
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 inline constexpr int hedge_most = 4;
 
@@ -210,8 +213,10 @@ template <class Op> class hedge_run {
   context again_context_;
   own_timer timer_{*this};
   inplace_stop_source stop_;
-  maybe<inplace_stop_callback<forward_stop>> follow_;
+  manual_optional<inplace_stop_callback<forward_stop>> follow_;
   std::array<lane, hedge_most> lanes_;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -8,15 +8,17 @@
 #pragma once
 
 #include <again/core/clock.hpp>
-#include <again/core/detail/atomic.hpp>
 #include <again/core/detail/threads.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 class windowed_tokens {
  public:
@@ -29,25 +31,26 @@ class windowed_tokens {
 
   void put(time_point now, std::int64_t amount) noexcept {
     note(slot(now), amount);
-    balance_.fetch_add(amount, order::acq_rel);
+    balance_.fetch_add(amount, std::memory_order_acq_rel);
   }
   bool take(time_point now, std::int64_t amount) noexcept {
     const std::size_t at = slot(now);
-    std::int64_t seen = balance_.load(order::relaxed);
+    std::int64_t seen = balance_.load(std::memory_order_relaxed);
     do {
       if (seen < amount) return false;
-    } while (!balance_.compare_exchange_weak(seen, seen - amount, order::acq_rel, order::relaxed));
+    } while (
+        !balance_.compare_exchange_weak(seen, seen - amount, std::memory_order_acq_rel, std::memory_order_relaxed));
     note(at, -amount);
     return true;
   }
   /// Takes back a withdrawal, at the time last seen.
   void untake(std::int64_t amount) noexcept {
-    note(timed() ? static_cast<std::size_t>(newest_.load(order::acquire) % slots) : 0, amount);
-    balance_.fetch_add(amount, order::acq_rel);
+    note(timed() ? static_cast<std::size_t>(newest_.load(std::memory_order_acquire) % slots) : 0, amount);
+    balance_.fetch_add(amount, std::memory_order_acq_rel);
   }
   std::int64_t balance(time_point now) noexcept {
     slot(now);
-    return balance_.load(order::acquire);
+    return balance_.load(std::memory_order_acquire);
   }
 
  private:
@@ -55,44 +58,46 @@ class windowed_tokens {
   static constexpr std::int64_t unset = std::numeric_limits<std::int64_t>::min();
 
   void note(std::size_t at, std::int64_t amount) noexcept {
-    if (timed()) noted_[at].fetch_add(amount, order::acq_rel);
+    if (timed()) noted_[at].fetch_add(amount, std::memory_order_acq_rel);
   }
 
   // The slot of `now`, after what has expired is forgotten. A time in the past counts as the newest seen.
   std::size_t slot(time_point now) noexcept {
     if (!timed()) return 0;
     const std::int64_t t = now.time_since_epoch().count();
-    std::int64_t origin = origin_.load(order::acquire);
-    if (origin == unset && origin_.compare_exchange_strong(origin, t, order::acq_rel)) origin = t;
+    std::int64_t origin = origin_.load(std::memory_order_acquire);
+    if (origin == unset && origin_.compare_exchange_strong(origin, t, std::memory_order_acq_rel)) origin = t;
     const std::int64_t number = t > origin ? (t - origin) / width_ : 0;
-    std::int64_t newest = newest_.load(order::acquire);
+    std::int64_t newest = newest_.load(std::memory_order_acquire);
     if (number > newest) newest = forget_until(number);
     return static_cast<std::size_t>(newest % slots);
   }
 
   // Once per slot, by whoever comes first; the others wait for these few instructions.
   std::int64_t forget_until(std::int64_t number) noexcept {
-    while (forgetting_.exchange(true, order::acquire)) yield_thread();
-    std::int64_t newest = newest_.load(order::relaxed);
+    while (forgetting_.exchange(true, std::memory_order_acquire)) yield_thread();
+    std::int64_t newest = newest_.load(std::memory_order_relaxed);
     if (number > newest) {
       const std::int64_t expired = number - newest < slots ? number - newest : slots;
       for (std::int64_t i = 1; i <= expired; ++i) {
         const std::int64_t held =
-            noted_[static_cast<std::size_t>((number - expired + i) % slots)].exchange(0, order::acq_rel);
-        balance_.fetch_sub(held, order::acq_rel);
+            noted_[static_cast<std::size_t>((number - expired + i) % slots)].exchange(0, std::memory_order_acq_rel);
+        balance_.fetch_sub(held, std::memory_order_acq_rel);
       }
-      newest_.store(newest = number, order::release);
+      newest_.store(newest = number, std::memory_order_release);
     }
-    forgetting_.store(false, order::release);
+    forgetting_.store(false, std::memory_order_release);
     return newest;
   }
 
   std::int64_t width_ = 0;  // of a slot, in nanoseconds; 0: one slot for ever
-  atomic<std::int64_t> balance_{0};
-  atomic<std::int64_t> origin_{unset};
-  atomic<std::int64_t> newest_{0};
-  atomic<bool> forgetting_{false};
-  std::array<atomic<std::int64_t>, slots> noted_{};
+  std::atomic<std::int64_t> balance_{0};
+  std::atomic<std::int64_t> origin_{unset};
+  std::atomic<std::int64_t> newest_{0};
+  std::atomic<bool> forgetting_{false};
+  std::array<std::atomic<std::int64_t>, slots> noted_{};
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -7,19 +7,21 @@
 /// which only passes the request on or posts.
 #pragma once
 
+#include <again/combinator/nested_failure.hpp>
+#include <again/core/detail/manual_optional.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/policy/decide.hpp>
-#include <again/core/detail/manual_optional.hpp>
-#include <again/combinator/nested_failure.hpp>
+#include <again/policy/policy.hpp>
 #include <again/retry/detail/hooks.hpp>
 #include <again/retry/detail/state.hpp>
-#include <again/policy/policy.hpp>
 
 #include <cstdint>
 #include <new>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 class retry_core {
  protected:
@@ -39,7 +41,7 @@ class retry_core {
     retry_core& owner;
     context inner;  // of the attempts
     after_wait then = nullptr;
-    maybe<inplace_stop_callback<stopped_outside>> listener;
+    manual_optional<inplace_stop_callback<stopped_outside>> listener;
     bool plain = false;      // `failed_plainly` may be true
     bool unkept = false;     // the finished attempt holds an error that is not yet kept as the last real one
     bool cut_short = false;  // a stop made that error
@@ -65,7 +67,7 @@ class retry_core {
   [[gnu::noinline]] void end_rest() noexcept {
     rest_.listener.reset();
     if (rest_.armed()) ctx_->scheduler->disarm(rest_);
-    if (rest_.work::place != work::places::nowhere) ctx_->scheduler->forget(rest_);
+    if (rest_.work::queued != work::state::idle) ctx_->scheduler->forget(rest_);
     rest_.thrown = nullptr;
   }
 
@@ -243,4 +245,6 @@ class retry_core {
   }
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

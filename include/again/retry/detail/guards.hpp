@@ -7,7 +7,9 @@
 #include <again/core/clock.hpp>
 #include <again/policy/verdict.hpp>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 /// Stands for a budget that is not there: it grants everything.
 struct no_budget {
@@ -27,7 +29,7 @@ struct no_breaker {
     static bool admit(time_point) noexcept { return true; }
     static time_point ask_at() noexcept { return never; }
     void failed(time_point, const verdict&, bool) const noexcept {}
-    static bool succeeded_calmly() noexcept { return true; }
+    static bool succeeded_if_quiet() noexcept { return true; }
     void succeeded(time_point) const noexcept {}
     void abandon() const noexcept {}
   };
@@ -67,7 +69,7 @@ template <class Budget = no_budget, class Breaker = no_breaker> struct retry_gua
     }
     /// `now()` reads the clock: a success mostly needs none.
     template <class Now> void succeeded(Now&& now) noexcept {
-      if (!breaker_.succeeded_calmly()) breaker_.succeeded(now());
+      if (!breaker_.succeeded_if_quiet()) breaker_.succeeded(now());
       budget_.succeeded();
       budget_.end();
     }
@@ -92,4 +94,6 @@ template <> struct retry_guards<no_budget, no_breaker> {
   };
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

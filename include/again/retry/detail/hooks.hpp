@@ -5,19 +5,21 @@
 #pragma once
 
 #include <again/core/detail/manual_optional.hpp>
-#include <again/retry/detail/guards.hpp>
-#include <again/policy/failure.hpp>
-#include <again/policy/policy.hpp>
 #include <again/core/random.hpp>
 #include <again/coro/scheduler.hpp>
+#include <again/policy/failure.hpp>
+#include <again/policy/policy.hpp>
 #include <again/policy/verdict.hpp>
+#include <again/retry/detail/guards.hpp>
 
 #include <concepts>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 template <class Pred, class E>
 concept classifies = requires(Pred& pred, const E& e) {
@@ -140,10 +142,13 @@ inline duration random_part(const policy& p, int n, double draw) noexcept {
 }
 
 /// The draw of the next wait's jitter; no seed is taken where it would not matter.
-inline double draw_for(const policy& p, const retry_settings& s, scheduler& home, maybe<random_stream>& random) {
+inline double draw_for(const policy& p, const retry_settings& s, scheduler& home,
+                       manual_optional<random_stream>& random) {
   if (!waits(p.backoff) || (p.jitter.kind == jitter::kinds::none && !p.backoff.random())) return 0;
   if (!random) random.emplace(s.seeded ? mix(s.seed) : home.seed());
   return random->draw();
 }
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -4,17 +4,19 @@
 /// operation and its hooks only by a table of functions, and so is compiled once, however many there are.
 #pragma once
 
-#include <again/policy/decide.hpp>
 #include <again/combinator/nested_failure.hpp>
-#include <again/retry/detail/core.hpp>
+#include <again/policy/decide.hpp>
 #include <again/policy/failure.hpp>
 #include <again/policy/policy.hpp>
+#include <again/retry/detail/core.hpp>
 
 #include <cstdint>
 #include <exception>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 class retry_loop : protected retry_core {
  public:
@@ -252,4 +254,6 @@ class retry_loop : protected retry_core {
   const type_table* types_;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -7,13 +7,14 @@
 /// back for what depends on the types: to start an attempt, and to look at it.
 #pragma once
 
-#include <again/coro/awaitable.hpp>
-#include <again/core/detail/addressof.hpp>
-#include <again/coro/detail/attempt.hpp>
 #include <again/combinator/nested_failure.hpp>
+#include <again/core/detail/addressof.hpp>
+#include <again/coro/awaitable.hpp>
+#include <again/coro/detail/attempt.hpp>
+#include <again/coro/detail/awaiters.hpp>
+#include <again/policy/failure.hpp>
 #include <again/retry/detail/hooks.hpp>
 #include <again/retry/detail/machine.hpp>
-#include <again/policy/failure.hpp>
 
 #include <exception>
 #include <new>
@@ -21,7 +22,9 @@
 #include <type_traits>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 template <class Op, class Hooks> class retry_run : retry_loop {
   using view = result_view<Op>;
@@ -235,4 +238,6 @@ template <class Op, class Hooks> class retry_run : retry_loop {
 template <class Op, class Hooks>
 constexpr retry_loop::type_table retry_run<Op, Hooks>::table = retry_run<Op, Hooks>::make_table();
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

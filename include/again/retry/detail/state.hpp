@@ -3,20 +3,22 @@
 /// What a retry keeps from one attempt to the next, whatever the types of its operation and its hooks.
 #pragma once
 
-#include <again/policy/backoff.hpp>
-#include <again/coro/context.hpp>
 #include <again/core/detail/manual_optional.hpp>
-#include <again/policy/failure.hpp>
 #include <again/core/random.hpp>
-#include <again/coro/scheduler.hpp>
 #include <again/core/stop_reason.hpp>
 #include <again/core/stop_token.hpp>
+#include <again/coro/context.hpp>
+#include <again/coro/scheduler.hpp>
+#include <again/policy/backoff.hpp>
+#include <again/policy/failure.hpp>
 
 #include <exception>
 #include <optional>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 struct retry_state {
   stop_reason reason{};
@@ -29,8 +31,8 @@ struct retry_state {
   time_point attempt_ends = never;
   backoff_state backoff;
   std::exception_ptr thrown;
-  maybe<random_stream> random;
-  maybe<inplace_stop_source> stop;
+  manual_optional<random_stream> random;
+  manual_optional<inplace_stop_source> stop;
   attempt_trace trace;
 };
 
@@ -50,4 +52,6 @@ inline stop_reason why_stopped(const context& ctx, stop_reason cancelled) noexce
   return ctx.deadline != never && ctx.scheduler->now() >= ctx.deadline ? stop_reason::deadline_reached : cancelled;
 }
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

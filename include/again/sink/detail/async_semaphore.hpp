@@ -3,17 +3,20 @@
 /// Slots with a line in front of them, and the place where one waits for all of them to be free. One loop, one thread.
 #pragma once
 
-#include <again/coro/awaitable.hpp>
 #include <again/core/clock.hpp>
-#include <again/coro/scheduler.hpp>
 #include <again/core/stop_token.hpp>
+#include <again/coro/awaitable.hpp>
+#include <again/coro/detail/awaiters.hpp>
+#include <again/coro/scheduler.hpp>
 
 #include <cstddef>
 #include <exception>
 #include <optional>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 /// A line of waiters, first come first served.
 template <class Waiter> class sink_line {
@@ -221,4 +224,6 @@ class sink_presence {
   sink_line<sink_wait> line_;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -4,8 +4,8 @@
 /// twice or on the way. An attempt is counted once, however many redirects it followed.
 #pragma once
 
-#include <again/sink/delivery.hpp>
 #include <again/metrics/metrics.hpp>
+#include <again/sink/delivery.hpp>
 
 #include <array>
 #include <cstddef>
@@ -15,7 +15,9 @@
 #include <string_view>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 /// Of one endpoint.
 struct endpoint_numbers {
@@ -117,4 +119,6 @@ struct sink_numbers {
   }
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -3,10 +3,10 @@
 /// One event at one endpoint (or, with round robin, at one after the other): the slots it holds, and what its retry sends.
 #pragma once
 
+#include <again/http/client.hpp>
 #include <again/sink/delivery.hpp>
 #include <again/sink/detail/async_semaphore.hpp>
 #include <again/sink/detail/counts.hpp>
-#include <again/http/client.hpp>
 #include <again/sink/options.hpp>
 
 #include <cstddef>
@@ -15,7 +15,9 @@
 #include <utility>
 #include <vector>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 /// An endpoint at work.
 template <http::transport T> class sink_place {
@@ -127,4 +129,6 @@ template <http::transport T> class sink_leg {
   attempt_trace trace_;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

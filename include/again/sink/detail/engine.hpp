@@ -3,18 +3,18 @@
 /// The way of an event through a sink: taken in, its turn, its legs, its end. One loop, one thread.
 #pragma once
 
-#include <again/sink/delivery.hpp>
-#include <again/retry/detail/state.hpp>
-#include <again/sink/detail/pending_delivery.hpp>
-#include <again/sink/detail/async_semaphore.hpp>
-#include <again/sink/detail/endpoint_delivery.hpp>
-#include <again/sink/detail/counts.hpp>
-#include <again/http/idempotency.hpp>
-#include <again/retry/retry.hpp>
-#include <again/sink/options.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
 #include <again/coro/when_all.hpp>
+#include <again/http/idempotency.hpp>
+#include <again/retry/detail/state.hpp>
+#include <again/retry/retry.hpp>
+#include <again/sink/delivery.hpp>
+#include <again/sink/detail/async_semaphore.hpp>
+#include <again/sink/detail/counts.hpp>
+#include <again/sink/detail/endpoint_delivery.hpp>
+#include <again/sink/detail/pending_delivery.hpp>
+#include <again/sink/options.hpp>
 
 #include <algorithm>
 #include <cassert>
@@ -27,7 +27,9 @@
 #include <utility>
 #include <vector>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 template <http::transport T> class sink_engine {
  public:
@@ -279,4 +281,6 @@ template <http::transport T> class sink_engine {
   std::size_t next_ = 0;
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -10,7 +10,9 @@
 #include <string>
 #include <string_view>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 /// Length of the well-formed UTF-8 sequence at the beginning, 0 where there is none (RFC 3629 4).
 inline std::size_t utf8_length(std::string_view s) noexcept {
@@ -87,4 +89,6 @@ inline std::string& json_member(std::string& out, std::string_view name) {
   return out += ':';
 }
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again

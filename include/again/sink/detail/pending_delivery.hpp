@@ -4,17 +4,20 @@
 /// gone on with the result.
 #pragma once
 
+#include <again/core/stop_token.hpp>
 #include <again/coro/awaitable.hpp>
+#include <again/coro/detail/awaiters.hpp>
+#include <again/coro/task.hpp>
 #include <again/sink/delivery.hpp>
 #include <again/sink/detail/async_semaphore.hpp>
-#include <again/core/stop_token.hpp>
-#include <again/coro/task.hpp>
 
 #include <exception>
 #include <optional>
 #include <utility>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 /// What all deliveries of a sink share, and what outlives them.
 struct sink_shared {
@@ -76,9 +79,12 @@ class [[nodiscard]] sink_run {
   std::optional<task<delivery>> way_;  // ends before what it listens to
 };
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again
 
-namespace again::inline AGAIN_ABI {
+namespace again {
+inline namespace AGAIN_ABI {
 
 /// A delivery that begins when it is awaited: `co_await sink.deliver(e)`; with others: `when_all(sink.deliver(a), sink.deliver(b))`.
 class [[nodiscard]] pending_delivery {
@@ -93,4 +99,5 @@ class [[nodiscard]] pending_delivery {
   task<delivery> way_;
 };
 
-}  // namespace again::inline AGAIN_ABI
+}  // namespace AGAIN_ABI
+}  // namespace again

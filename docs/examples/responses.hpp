@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The last answers of endpoints, to be looked at or taken over HTTP: GET /export?type=peek|poll&pageNum=&pageSize=.
+// The last responses of endpoints, to be looked at or taken over HTTP: GET /export?type=peek|poll&pageNum=&pageSize=.
 #pragma once
 
 #include "options.hpp"
@@ -20,13 +20,13 @@
 namespace programs {
 
 /// Any thread.
-class answers {
+class responses {
  public:
-  static constexpr std::size_t longest_body = std::size_t{16} << 10U;  ///< bytes kept of each answer
+  static constexpr std::size_t longest_body = std::size_t{16} << 10U;  ///< bytes kept of each response
   static constexpr std::size_t largest_page = 1000;
 
   /// Keeps the last `most` of them, and of those what fits into `most_bytes`: older ones are forgotten.
-  explicit answers(std::size_t most, std::size_t most_bytes = std::size_t{16} << 20U)
+  explicit responses(std::size_t most, std::size_t most_bytes = std::size_t{16} << 20U)
       : most_{most}, most_bytes_{most_bytes} {}
 
   void keep(const again::delivery& d) {
@@ -39,12 +39,15 @@ class answers {
       j["endpoint"] = o.endpoint;
       j["ok"] = o.result.has_value();
       const again::http::error* const last = o.result ? nullptr : o.result.error().error();
-      const again::http::response* const answer = o.result ? &*o.result : last != nullptr ? last->response() : nullptr;
+      const again::http::response* const response = o.result          ? &*o.result
+                                                    : last != nullptr ? last->response()
+                                                                      : nullptr;
       j["reason"] = o.result ? json(nullptr) : json(std::string{name(o.result.error().reason())});
-      j["status"] = or_null(answer != nullptr, answer != nullptr ? answer->status : 0);
-      j["content_type"] = answer != nullptr ? json(std::string{answer->headers.get("Content-Type")}) : json(nullptr);
-      j["body"] = answer != nullptr ? json(answer->body.substr(0, longest_body)) : json(nullptr);
-      j["body_bytes"] = answer != nullptr ? answer->body.size() : 0;
+      j["status"] = or_null(response != nullptr, response != nullptr ? response->status : 0);
+      j["content_type"] =
+          response != nullptr ? json(std::string{response->headers.get("Content-Type")}) : json(nullptr);
+      j["body"] = response != nullptr ? json(response->body.substr(0, longest_body)) : json(nullptr);
+      j["body_bytes"] = response != nullptr ? response->body.size() : 0;
       j["attempts"] = o.attempts;
       j["at_ms"] = now;
       std::string text = one_line(j);
@@ -62,7 +65,7 @@ class answers {
     int status = 200;
     std::string body;
   };
-  /// What GET /export answers: 204 where there is nothing, 400 with a reason where a parameter is wrong. `poll` takes the items away.
+  /// What GET /export responses: 204 where there is nothing, 400 with a reason where a parameter is wrong. `poll` takes the items away.
   page get(const std::optional<std::string>& type, const std::optional<std::string>& number,
            const std::optional<std::string>& size) {
     const auto bad = [](std::string_view parameter, std::string_view why) {

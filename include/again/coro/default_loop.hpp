@@ -3,11 +3,14 @@
 /// The loop for coroutines that have none: started on first use, on a thread of its own, ended with the process.
 #pragma once
 
-#include <again/coro/awaitable.hpp>
 #include <again/core/detail/threads.hpp>
+#include <again/coro/awaitable.hpp>
+#include <again/coro/detail/awaiters.hpp>
 #include <again/coro/run_loop.hpp>
 
-namespace again::inline AGAIN_ABI::detail {
+namespace again {
+inline namespace AGAIN_ABI {
+namespace detail {
 
 inline scheduler& default_loop() {
   struct background {
@@ -28,4 +31,6 @@ inline scheduler& default_loop() {
 /// Found by argument-dependent look-up, so that who never awaits from a coroutine without a context needs no loop.
 template <class Promise> scheduler& default_loop_of(loop_for<Promise>) { return default_loop(); }
 
-}  // namespace again::inline AGAIN_ABI::detail
+}  // namespace detail
+}  // namespace AGAIN_ABI
+}  // namespace again
