@@ -4,6 +4,7 @@
 
 #include <again/core/stop_token.hpp>
 #include <again/coro/awaitable.hpp>
+#include <again/coro/task.hpp>
 
 #include <atomic>
 #include <exception>
