@@ -2,7 +2,7 @@
 #include <again/protection/budget.hpp>
 
 #include <again/core/random.hpp>
-#include <again/retry/detail/guards.hpp>
+#include <again/retry/detail/hooks.hpp>
 
 #include <doctest/doctest.h>
 

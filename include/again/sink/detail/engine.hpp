@@ -3,11 +3,11 @@
 /// The way of an event through a sink: taken in, its turn, its legs, its end. One loop, one thread.
 #pragma once
 
+#include <again/combinator/ending.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
 #include <again/coro/when_all.hpp>
 #include <again/http/idempotency.hpp>
-#include <again/retry/detail/state.hpp>
 #include <again/retry/retry.hpp>
 #include <again/sink/delivery.hpp>
 #include <again/sink/detail/async_semaphore.hpp>
@@ -194,7 +194,7 @@ template <http::transport T> class sink_engine {
     if (!room) room = co_await intake_.enter();
     if (!room)
       co_return in.refuse(closed() ? numbers_.closed : numbers_.cancelled,
-                          why_stopped(here, stop_reason::cancelled_before_start));
+                          stopped_now(here, stop_reason::cancelled_before_start));
     in.accept();
 
     bool turn = true;
@@ -204,7 +204,7 @@ template <http::transport T> class sink_engine {
       if (turn) in.turn = sink_slot{before};
     }
     if (turn) turn = co_await running_.enter();
-    if (!turn) co_return in.not_begun(why_stopped(here, stop_reason::cancelled_before_start));
+    if (!turn) co_return in.not_begun(stopped_now(here, stop_reason::cancelled_before_start));
     in.begin();
 
     const http::body content{in.result.event.body};
@@ -229,7 +229,7 @@ template <http::transport T> class sink_engine {
       co_return endpoint_outcome{
           places_[at].name,
           endpoint_outcome::result_type{
-              unexpect, failure<http::error>{{.reason = why_stopped(here, stop_reason::cancelled_before_start)}}},
+              unexpect, failure<http::error>{{.reason = stopped_now(here, stop_reason::cancelled_before_start)}}},
           0, duration::zero(), attempt_trace{}};
     }
     sink_leg<T> at_work{places_, options_, e, content, at, roams};
