@@ -7,69 +7,13 @@
 /// when the call has finally failed. `failure<failure<E>>` never appears: see `merged_error_t`.
 #pragma once
 
-#include <again/policy/decide.hpp>
+#include <again/policy/attempt_trace.hpp>
 
-#include <array>
-#include <cstddef>
 #include <optional>
-#include <string_view>
 #include <utility>
 
 namespace again {
 inline namespace AGAIN_ABI {
-
-/// One attempt, as observers see it and as the trace keeps it. Trivially copyable; `name` has static storage.
-struct attempt_record {
-  int attempt = 0;             ///< from 1
-  bool ok = false;             ///< it gave a value
-  bool last = false;           ///< nothing comes after it
-  bool timed_out = false;      ///< `attempt_timeout` or `deadline` cut it short
-  again::reach reach{};        ///< how far it got; of a failed one
-  disposition kind{};          ///< what its error said; of a failed one
-  wait_by by = wait_by::none;  ///< who asked for `wait`
-  stop_reason stop{};          ///< why it ended there; when `last` and not `ok`
-  int code = 0;                ///< HTTP status, or 0
-  std::string_view name{};     ///< one word for the error; empty when `ok` or unknown
-  duration began{-1};          ///< since the start of the first attempt; negative: nothing asked for a clock
-  duration took{-1};           ///< its own time; negative: nothing asked for a clock
-  duration wait{};             ///< decided wait before the next attempt
-
-  /// OpenTelemetry's `http.request.resend_count` (semantic conventions 1.23): absent on the first send, then 1, 2, …
-  constexpr std::optional<int> resend_count() const noexcept {
-    return attempt > 1 ? std::optional{attempt - 1} : std::nullopt;
-  }
-};
-
-/// The last `capacity` attempts of a call.
-class attempt_trace {
- public:
-  static constexpr std::size_t capacity = 8;
-
-  constexpr attempt_trace() noexcept {}  // records are written before they are read
-
-  /// Adds one; returns where it is kept.
-  constexpr attempt_record& push(const attempt_record& record) noexcept {
-    slot& here = records_[count_++ % capacity];
-    here = slot{record};
-    return here.record;
-  }
-  /// Counts `n` more as dropped, as another trace did: `capacity` calls of `push` must follow.
-  constexpr void skip(std::size_t n) noexcept { count_ += n; }
-  constexpr std::size_t size() const noexcept { return count_ < capacity ? count_ : capacity; }
-  constexpr std::size_t dropped() const noexcept { return count_ - size(); }  ///< earlier attempts no longer kept
-  constexpr const attempt_record& operator[](std::size_t i) const noexcept {
-    return records_[(dropped() + i) % capacity].record;
-  }
-
- private:
-  union slot {  // no constructor runs for records that are never written
-    constexpr slot() noexcept {}
-    constexpr explicit slot(const attempt_record& r) noexcept : record{r} {}
-    attempt_record record;
-  };
-  std::size_t count_ = 0;
-  std::array<slot, capacity> records_;
-};
 
 /// Lifetime: owns what it points to; copies are deep. A moved-from failure may only be assigned to or destroyed.
 template <class E> class [[nodiscard]] failure {
