@@ -5,7 +5,7 @@
 
 #include <again/coro/context.hpp>
 #include <again/policy/failure.hpp>
-#include <again/policy/reason_for.hpp>
+#include <again/policy/verdict.hpp>
 
 #include <utility>
 

@@ -6,7 +6,6 @@
 
 #include <again/core/stop_reason.hpp>
 #include <again/policy/policy.hpp>
-#include <again/policy/reason_for.hpp>
 #include <again/policy/verdict.hpp>
 
 #include <cstdint>
@@ -55,7 +54,7 @@ namespace detail {
 [[gnu::noinline]] constexpr decision weigh(const policy& p, const progress& at, const verdict& v,
                                            double draw) noexcept {
   const auto stop = [&](stop_reason why) { return decision{.again = false, .stop = why, .state = at.state}; };
-  if (v.kind != disposition::transient) return stop(detail::reason_for(v.kind));
+  if (v.kind != disposition::transient) return stop(reason_for(v.kind));
   if (at.attempt >= p.attempts && p.attempts != unlimited) return stop(stop_reason::attempts_exhausted);
   if (at.nested) return stop(stop_reason::nested_limit);
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <again/core/clock.hpp>
+#include <again/core/stop_reason.hpp>
 
 #include <concepts>
 #include <cstdint>
@@ -70,6 +71,19 @@ constexpr std::string_view name(disposition d) noexcept {
 }
 
 namespace detail {
+
+/// Why a call stops after an error of this disposition, where no deadline, budget or cancellation decides first.
+constexpr stop_reason reason_for(disposition kind) noexcept {
+  switch (kind) {
+    case disposition::transient: return stop_reason::attempts_exhausted;
+    case disposition::permanent: return stop_reason::permanent;
+    case disposition::not_replayable: return stop_reason::not_replayable;
+    case disposition::forbidden: return stop_reason::server_forbade;
+    case disposition::aborted: return stop_reason::cancelled_in_attempt;
+  }
+  return stop_reason::attempts_exhausted;
+}
+
 template <class E>
 concept has_member_verdict = requires(const E& e) {
   { e.verdict() } -> std::same_as<again::verdict>;
@@ -78,6 +92,7 @@ template <class E>
 concept has_adl_verdict = requires(const E& e) {
   { again_verdict(e) } -> std::same_as<again::verdict>;
 };
+
 }  // namespace detail
 
 /// The verdict of an error: its member, else its `again_verdict`, else "transient, maybe sent".
