@@ -4,6 +4,7 @@
 /// because …" or "stop, because …". The loop, `explain` and `worst_case` all call it; nothing else decides.
 #pragma once
 
+#include <again/core/detail/enumerators.hpp>
 #include <again/core/stop_reason.hpp>
 #include <again/policy/policy.hpp>
 #include <again/policy/verdict.hpp>
@@ -20,14 +21,7 @@ enum class wait_by : std::uint8_t {
   backoff,  ///< the policy
   server,   ///< the peer (Retry-After), with the policy's jitter above it
 };
-constexpr std::string_view name(wait_by by) noexcept {
-  switch (by) {
-    case wait_by::none: return "none";
-    case wait_by::backoff: return "backoff";
-    case wait_by::server: return "server";
-  }
-  return "unknown";
-}
+constexpr std::string_view name(wait_by by) noexcept { return detail::enumerator_name(by); }
 
 /// Where a retry stands when an attempt has failed.
 struct progress {

@@ -22,6 +22,7 @@
 /// | `server_delay_over` | `stop` | an error is better than an attempt before the time that the server named |
 #pragma once
 
+#include <again/core/detail/enumerators.hpp>
 #include <again/policy/backoff.hpp>
 
 #include <array>
@@ -29,7 +30,6 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
-#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -130,44 +130,18 @@ constexpr bool keeps(const policy& p, policy_rule rule) noexcept {
   return true;
 }
 
-/// The name of a rule, as the compiler prints it where it is a template argument; empty for a number that is no rule.
-template <policy_rule Rule> constexpr std::string_view printed_rule() noexcept {
-  constexpr std::string_view scope = "policy_rule::";
-  const std::string_view text = std::source_location::current().function_name();
-  const std::size_t at = text.find(scope);
-  if (at == std::string_view::npos) return {};
-  const std::string_view rest = text.substr(at + scope.size());
-  return rest.substr(0, rest.find_first_of(";]"));
-}
-
-template <std::uint8_t N = 0> constexpr std::size_t count_policy_rules() noexcept {
-  if constexpr (printed_rule<static_cast<policy_rule>(N)>().empty()) {
-    return N;
-  } else {
-    return count_policy_rules<N + 1>();
-  }
-}
-using policy_rule_indices = std::make_index_sequence<count_policy_rules()>;
-
-inline constexpr auto policy_rule_names = []<std::size_t... N>(std::index_sequence<N...>) {
-  return std::array{printed_rule<static_cast<policy_rule>(N)>()...};
-}(policy_rule_indices{});
-
 /// Declared and never defined: a call in a constant expression is an error in which the compiler prints the rule.
 template <policy_rule Broken> void broken_policy();
 
 }  // namespace detail
 
 /// The rule's name, as written above.
-constexpr std::string_view name(policy_rule rule) noexcept {
-  const auto n = static_cast<std::size_t>(rule);
-  return n < detail::policy_rule_names.size() ? detail::policy_rule_names[n] : "unknown";
-}
+constexpr std::string_view name(policy_rule rule) noexcept { return detail::enumerator_name(rule); }
 
 /// The first rule that `p` breaks, or `nullopt`. Usable in constant expressions.
 constexpr std::optional<policy_rule> validate(const policy& p) noexcept {
-  for (std::size_t n = 0; n < detail::policy_rule_names.size(); ++n)
-    if (!detail::keeps(p, static_cast<policy_rule>(n))) return static_cast<policy_rule>(n);
+  for (const policy_rule rule : detail::enumerators<policy_rule>)
+    if (!detail::keeps(p, rule)) return rule;
   return std::nullopt;
 }
 
@@ -210,7 +184,7 @@ class checked_policy {
 consteval checked_policy checked(policy p) {
   constexpr auto refuse = []<std::size_t... N>(std::index_sequence<N...>) {
     return std::array{&detail::broken_policy<static_cast<policy_rule>(N)>...};
-  }(detail::policy_rule_indices{});
+  }(detail::enumerator_indices<policy_rule>{});
   if (const auto rule = validate(p)) refuse[static_cast<std::size_t>(*rule)]();
   return checked_policy{p};
 }
