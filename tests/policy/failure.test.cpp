@@ -67,7 +67,7 @@ TEST_CASE("an empty failure is filled through its details") {
   CHECK(f.error()->number == 503);
 }
 
-TEST_CASE("copies are deep, moves leave only an empty shell") {
+TEST_CASE("a copy owns its own report, and a move takes it") {
   failure<std::string>::report r;
   r.error = "broken";
   failure<std::string> a{std::move(r)};
@@ -85,7 +85,7 @@ TEST_CASE("copies are deep, moves leave only an empty shell") {
   CHECK(*a.error() == "changed");
 }
 
-TEST_CASE("to a retry around it, a failure that gave up counting means what its last error means") {
+TEST_CASE("to a retry around it, a failure that ran out of attempts means what its last error means") {
   CHECK(stopped(stop_reason::attempts_exhausted).verdict().kind == disposition::transient);
   CHECK(stopped(stop_reason::nested_limit).verdict().kind == disposition::transient);
   CHECK(stopped(stop_reason::attempts_exhausted, disposition::not_replayable).verdict().kind ==
@@ -94,7 +94,7 @@ TEST_CASE("to a retry around it, a failure that gave up counting means what its 
   CHECK(stopped(stop_reason::deadline_reached, disposition::aborted).verdict().kind == disposition::transient);
 }
 
-TEST_CASE("to a retry around it, a failure that somebody asked for is a stop") {
+TEST_CASE("to a retry around it, a failure that a caller, a server, a budget or a breaker ended is a stop") {
   CHECK(stopped(stop_reason::permanent).verdict().kind == disposition::permanent);
   CHECK(stopped(stop_reason::budget_exhausted).verdict().kind == disposition::permanent);
   CHECK(stopped(stop_reason::breaker_open).verdict().kind == disposition::permanent);

@@ -3,8 +3,8 @@
 /// `failure<E>`: why a combinator ended without a value. The last real error, the `stop_reason` beside it, the number of
 /// attempts, the elapsed time, and a bounded trace of the attempts.
 ///
-/// A `failure` is one pointer wide, so that a result costs a successful caller nothing; what it points to is allocated once,
-/// when the call has finally failed. `failure<failure<E>>` never appears: see `merged_error_t`.
+/// A `failure` is as wide as a pointer, so that a successful result does not carry its size. The report is allocated once, when the
+/// call has failed. `failure<failure<E>>` never appears: see `merged_error_t`.
 #pragma once
 
 #include <again/policy/attempt_trace.hpp>
@@ -15,7 +15,7 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
-/// Lifetime: owns what it points to; copies are deep. A moved-from failure may only be assigned to or destroyed.
+/// Lifetime: it owns its report, and a copy copies the report. A moved-from failure may only be assigned to or destroyed.
 template <class E> class [[nodiscard]] failure {
  public:
   using error_type = E;
@@ -29,8 +29,8 @@ template <class E> class [[nodiscard]] failure {
   };
 
   explicit failure(report r) : report_{new report(std::move(r))} {}
-  /// An empty one, to be filled through `details`.
-  explicit failure(std::in_place_t) : report_{new report} {}  // no braces: they would write zeros over the trace
+  /// An empty failure, to be filled through `details`.
+  explicit failure(std::in_place_t) : report_{new report} {}  // braces would write zeros over the whole trace
   failure(const failure& other) : report_{new report(*other.report_)} {}
   failure(failure&& other) noexcept : report_{std::exchange(other.report_, nullptr)} {}
   failure& operator=(const failure& other) {
@@ -45,21 +45,21 @@ template <class E> class [[nodiscard]] failure {
 
   /// Why it stopped.
   stop_reason reason() const noexcept { return report_->reason; }
-  /// The last real error; null only when nothing was sent.
+  /// The last real error; null only when nothing was sent. Lifetime: that of the failure.
   const E* error() const noexcept { return report_->error ? &*report_->error : nullptr; }
   E* error() noexcept { return report_->error ? &*report_->error : nullptr; }
   /// Sends made; 0 when it stopped before the first.
   int attempts() const noexcept { return report_->attempts; }
-  /// From the start of the first attempt to the end. Where neither a deadline, a timeout nor an observer asks for a clock,
-  /// the start is the moment at which the loop last woke up.
+  /// From the start of the first attempt to the end. Where no deadline, timeout or observer needs a clock, the start is the time
+  /// at which the loop last woke up.
   duration elapsed() const noexcept { return report_->elapsed; }
-  /// The farthest that any attempt got: `not_sent` proves that the peer has seen nothing.
+  /// The farthest reach of all attempts: `not_sent` proves that the peer has seen nothing.
   again::reach reach() const noexcept { return report_->farthest; }
   /// The last attempts, oldest first.
   const attempt_trace& trace() const noexcept { return report_->trace; }
 
-  /// What a failure means to a retry around it: the inner verdict where the inner one just gave up counting, a stop where
-  /// someone asked for it.
+  /// What a failure means to a retry around it: the last error's verdict where the inner retry ran out of attempts or time, and a
+  /// stop where a caller, a server, a budget or a breaker ended it.
   again::verdict verdict() const {
     again::verdict v = error() != nullptr ? verdict_of(*error()) : again::verdict{.reach = again::reach::not_sent};
     if (v.reach < reach()) v.reach = reach();
@@ -86,7 +86,7 @@ template <class E> class [[nodiscard]] failure {
     return v;
   }
 
-  /// For those who build combinators: the whole of it.
+  /// The whole report, for combinators that fill it.
   report& details() noexcept { return *report_; }
   const report& details() const noexcept { return *report_; }
 
@@ -105,7 +105,8 @@ template <class E> struct merged_error<failure<E>> {
 };
 }  // namespace detail
 
-/// The `E` of the failure that a combinator over errors of type `E` gives: `failure<failure<E>>` is `failure<E>`.
+/// The error type of the failure that a combinator over errors of type `E` returns: for `failure<E>` it is `E`, so that nested
+/// retries return one failure.
 template <class E> using merged_error_t = typename detail::merged_error<E>::type;
 
 }  // namespace AGAIN_ABI
