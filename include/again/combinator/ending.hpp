@@ -8,7 +8,7 @@
 #include <again/coro/context.hpp>
 #include <again/coro/scheduler.hpp>
 #include <again/policy/failure.hpp>
-#include <again/policy/reason_for.hpp>
+#include <again/policy/verdict.hpp>
 
 #include <optional>
 #include <utility>
