@@ -25,7 +25,7 @@
 #include <again/coro/task.hpp>
 #include <again/http/client.hpp>
 #include <again/http/transport.hpp>
-#include <again/metrics/metrics.hpp>
+#include <again/metrics/page.hpp>
 #include <again/sink/delivery.hpp>
 #include <again/sink/detail/engine.hpp>
 #include <again/sink/options.hpp>

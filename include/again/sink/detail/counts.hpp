@@ -4,7 +4,7 @@
 /// twice or on the way. An attempt is counted once, however many redirects it followed.
 #pragma once
 
-#include <again/metrics/metrics.hpp>
+#include <again/metrics/page.hpp>
 #include <again/sink/delivery.hpp>
 
 #include <array>
