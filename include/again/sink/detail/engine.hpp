@@ -4,11 +4,11 @@
 /// One loop, one thread.
 #pragma once
 
+#include <again/combinator/ending.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
 #include <again/coro/when_all.hpp>
 #include <again/http/transport.hpp>
-#include <again/retry/detail/state.hpp>
 #include <again/retry/retry.hpp>
 #include <again/sink/delivery.hpp>
 #include <again/sink/detail/endpoint_delivery.hpp>
@@ -156,7 +156,7 @@ template <http::transport T> class sink_engine {
   const std::string& name_of(std::size_t at) const noexcept { return workers_[at].numbers.name; }
 
   static stop_reason cancelled_before_start(const context& here) noexcept {
-    return why_stopped(here, stop_reason::cancelled_before_start);
+    return stopped_at(here.scheduler->now(), here, stop_reason::cancelled_before_start);
   }
 
   sink_state state_;
