@@ -36,6 +36,7 @@
 #include <again/protection/adaptive_rate.hpp>
 #include <again/protection/breaker.hpp>
 #include <again/protection/budget.hpp>
+#include <again/protection/budgets.hpp>
 #include <again/protection/fallback.hpp>
 #include <again/protection/guard.hpp>
 #include <again/protection/hedge.hpp>

@@ -15,7 +15,7 @@
 ///   uncontended mutex, twice each; no allocation.
 #pragma once
 
-#include <again/protection/budget.hpp>
+#include <again/protection/budgets.hpp>
 #include <again/protection/rate.hpp>
 
 #include <cstdint>
