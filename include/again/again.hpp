@@ -35,6 +35,7 @@
 #include <again/policy/verdict.hpp>
 #include <again/protection/adaptive_rate.hpp>
 #include <again/protection/breaker.hpp>
+#include <again/protection/breaker_rules.hpp>
 #include <again/protection/budget.hpp>
 #include <again/protection/budgets.hpp>
 #include <again/protection/fallback.hpp>
