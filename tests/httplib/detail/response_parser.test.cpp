@@ -6,7 +6,6 @@
 #include <string>
 #include <string_view>
 
-using again::http::response;
 using again::http::detail::response_reader;
 using state = response_reader::state;
 
@@ -14,7 +13,7 @@ namespace {
 
 struct reading {
   state now = state::more;
-  response response;
+  again::http::response response;
   std::string why;
   bool last = false, until_close = false;
 };
