@@ -698,10 +698,10 @@ TEST_CASE("bounds of forever do not overflow the wait for a name") {
         "response 200");
 }
 
-TEST_CASE("origins that nobody uses any more are forgotten") {
+TEST_CASE("origins that are out of use are forgotten") {
   server_options so;
   so.family = again_test::family::unix_domain;
-  so.unix_path = "/tmp/again-httplib-lanes-" + std::to_string(::getpid()) + ".sock";
+  so.unix_path = "/tmp/again-httplib-origins-" + std::to_string(::getpid()) + ".sock";
   misbehaving_server server{[](const seen_request&, int) { return respond(200, {{"Connection", "close"}}); }, so};
   httplib_options options;
   options.unix_socket = so.unix_path;
@@ -729,8 +729,8 @@ namespace {
 
 TEST_CASE("what was counted in one attempt is where the next one begins") {
   misbehaving_server server{{respond(200).body("x"), hang()}};
-  http::detail::dead_fd nowhere;
-  http::detail::socket_watch watch{false, nowhere.fd()};
+  http::detail::dead_fd dead;
+  http::detail::socket_watch watch{false, dead.fd()};
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   watch.begin(false);
   watch.opened(fd);
@@ -739,13 +739,13 @@ TEST_CASE("what was counted in one attempt is where the next one begins") {
   CHECK(watch.examine().how_far == reach::not_sent);
   const std::string_view ask = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
   REQUIRE(::send(fd, ask.data(), ask.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(ask.size()));
-  http::detail::response_reader reader{100};
+  http::detail::response_parser parser{100};
   std::size_t heard = 0;
-  for (char part[512]; !reader.whole();) {
+  for (char part[512]; !parser.whole();) {
     const auto n = ::recv(fd, part, sizeof part, 0);
     REQUIRE(n > 0);
     heard += static_cast<std::size_t>(n);
-    reader.feed({part, static_cast<std::size_t>(n)});
+    parser.feed({part, static_cast<std::size_t>(n)});
   }
   CHECK(watch.examine().how_far == reach::answered);
   watch.moved(ask.size(), heard);
@@ -787,16 +787,16 @@ TEST_CASE("a response that ends with the connection, before the request could be
 
 TEST_CASE("without a descriptor to watch it by, a socket is refused and nothing is sent") {
   misbehaving_server server{{respond(200)}};
-  http::detail::dead_fd nowhere;
-  http::detail::socket_watch watch{false, nowhere.fd()};
+  http::detail::dead_fd dead;
+  http::detail::socket_watch watch{false, dead.fd()};
   ::rlimit before{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
   ::rlimit few = before;
   std::vector<int> held;
-  while (held.empty() || held.back() < 200) held.push_back(::dup(nowhere.fd()));
+  while (held.empty() || held.back() < 200) held.push_back(::dup(dead.fd()));
   few.rlim_cur = 201;
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
-  while (held.back() >= 0) held.push_back(::dup(nowhere.fd()));  // until there is none
+  while (held.back() >= 0) held.push_back(::dup(dead.fd()));  // until there is none
   held.pop_back();
   ::close(held.back());
   const int fd = held.back() = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
