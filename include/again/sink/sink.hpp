@@ -26,6 +26,7 @@
 #include <again/coro/task.hpp>
 #include <again/http/client.hpp>
 #include <again/http/transport.hpp>
+#include <again/httplib/transport.hpp>
 #include <again/metrics/page.hpp>
 #include <again/sink/delivery.hpp>
 #include <again/sink/detail/engine.hpp>
