@@ -40,7 +40,7 @@ namespace {
 
 using namespace programs;
 
-/// Prints results, complains about lines, and keeps count. The loop's thread.
+/// Prints results, reports refused lines, and counts both. Used by the loop's thread alone.
 class reporter : public again::delivery_observer {
  public:
   reporter(line_source& source, std::uint64_t total, const deliver_settings& s, again::dead_letter_file* dead,
@@ -69,7 +69,7 @@ class reporter : public again::delivery_observer {
     if (d.dead_letter == again::dead_letter::lost)
       say(fmt::format("deliver: {}: its dead letter is LOST: {}\n", d.event.id, dead_->problem()));
   }
-  /// What the caller of the sink got.
+  /// The final result of one event.
   void result(std::size_t line_number, again::delivery d) {
     --progress_.running;
     ++(d ? progress_.delivered : progress_.failed);
@@ -131,7 +131,7 @@ class reporter : public again::delivery_observer {
   bool output_failed_ = false;
 };
 
-/// A line of input as what the sink takes, or why not.
+/// Makes an event for the sink from a line of input, or says why the line is refused.
 again::expected<again::event, std::string> event_of(input_line&& line, const deliver_settings& s) {
   if (line.cut_off) return again::unexpected<std::string>{"cut off: reading ended inside of it"};
   if (line.too_long)
@@ -156,7 +156,7 @@ again::expected<again::event, std::string> event_of(input_line&& line, const del
   return e;
 }
 
-/// Hands lines to the sink, one after another; each gets its result before the next is taken.
+/// Delivers lines one after another: the result of a line is printed before the next line is taken.
 again::task<> deliver_lines(line_source& source, again::sink& to, const deliver_settings& s, reporter& report) {
   for (;;) {
     auto line = co_await source.next();
@@ -181,7 +181,7 @@ again::task<> redraw(reporter& report) {
   }
 }
 
-/// When the first signal comes: no more is taken in; what was accepted has until the second one, or the end of the grace period.
+/// Closes the sink after the first signal. Accepted events may finish until the second signal or the end of the grace period.
 again::task<> close_when_asked(again::sink& to, again::inplace_stop_token asked) {
   const bool now = co_await stop_wait{asked};
   if (now) co_await to.close(again::forever);
@@ -242,7 +242,7 @@ std::unique_ptr<again::dead_letter_file> dead_letters(const deliver_settings& s,
   } catch (const std::system_error& e) { throw usage_error{fmt::format("--dead-letters: {}", e.what())}; }
 }
 
-/// The pages that were asked for, served until this ends.
+/// Serves the pages named on the command line for as long as it lives.
 class pages {
  public:
   pages(const deliver_settings& s, const again::sink& to, responses& kept) {
@@ -272,7 +272,7 @@ class pages {
   std::vector<std::unique_ptr<status_server>> servers_;
 };
 
-/// What would be done, by endpoint where they differ.
+/// The schedule of each endpoint; endpoints with equal policies share one.
 std::string explained(const deliver_settings& s) {
   std::vector<std::pair<again::policy, std::string>> groups;
   for (const again::endpoint& at : s.endpoints) {
@@ -306,7 +306,7 @@ int program(int argc, char** argv) {
   again::run_loop loop{s.how.no_wait ? static_cast<again::clock&>(pretend) : again::system_clocks(),
                        s.how.seed ? *s.how.seed : again::fresh_seed()};
   again::inplace_stop_source closing, cancel;
-  hold_interrupts();
+  block_interrupts();
   responses kept{s.kept_responses};
   line_source source{loop, input.fd(), s.line_bound()};
   reporter report{source, input.size(), s, dead.get(), s.exported ? &kept : nullptr};
@@ -323,7 +323,7 @@ int program(int argc, char** argv) {
                              closing.request_stop();
                            },
                            [&cancel] { cancel.request_stop(); }};
-  source.start();  // only now, that nothing read is lost where something above cannot be had
+  source.start();  // last: a start that fails above must not lose lines that were already read
   again::sync_wait(loop, run(source, to, s, report, closing.get_token()), cancel.get_token());
 
   const std::string problem = source.problem();

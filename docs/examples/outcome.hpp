@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What became of one send or delivery, and how it is written as JSON.
+// The result of one send or delivery, and its JSON.
 #pragma once
 
 #include <again/core/expected.hpp>
@@ -25,21 +25,21 @@ using json = nlohmann::ordered_json;
 /// A final result with all of its attempts.
 struct outcome {
   bool ok = false;
-  int status = 0;                            ///< of a complete response; 0: none came
-  std::string_view error;                    ///< one word where there is no complete response
+  int status = 0;                            ///< of a complete response; 0: there was none
+  std::string_view error;                    ///< one word if there is no complete response
   std::optional<again::stop_reason> reason;  ///< why it stopped without a success
   std::string detail;                        ///< the last error in one line
   int attempts = 0;
-  int redirects = 0;  ///< that the last attempt followed, each a request of its own
+  int redirects = 0;  ///< that the last attempt followed; each is one more request
   again::duration elapsed{};
   std::optional<std::string> body;           ///< of a complete response
   std::vector<again::attempt_record> trace;  ///< oldest first
-  std::size_t trace_dropped = 0;             ///< earlier attempts that are not in it
+  std::size_t trace_dropped = 0;             ///< earlier attempts that are not in the trace
 };
 
 using http_result = again::expected<again::http::response, again::failure<again::http::error>>;
 
-/// The result as it is reported; takes the response's body out of it.
+/// Makes an outcome of a result of `retry`; moves the response's body.
 inline outcome outcome_of(http_result&& result, std::vector<again::attempt_record> trace, again::duration elapsed) {
   outcome o;
   o.elapsed = elapsed;
@@ -68,7 +68,7 @@ inline outcome outcome_of(http_result&& result, std::vector<again::attempt_recor
   return o;
 }
 
-/// The same of what a sink says of one endpoint.
+/// Makes an outcome of a sink's result for one endpoint.
 inline outcome outcome_of(again::endpoint_outcome&& o) {
   std::vector<again::attempt_record> trace;
   trace.reserve(o.trace.size());
@@ -79,7 +79,7 @@ inline outcome outcome_of(again::endpoint_outcome&& o) {
   return all;
 }
 
-/// One that was never sent.
+/// The outcome of a request that was never sent.
 inline outcome not_sent(again::http::error_kind kind, again::stop_reason why, std::string detail) {
   outcome o;
   o.error = name(kind);
@@ -88,16 +88,16 @@ inline outcome not_sent(again::http::error_kind kind, again::stop_reason why, st
   return o;
 }
 
-/// Milliseconds to the microsecond.
+/// Milliseconds, rounded down to the microsecond.
 inline double milliseconds(again::duration d) { return std::floor(static_cast<double>(d.count()) / 1e3) / 1e3; }
 
 template <class T> json or_null(bool there, const T& value) { return there ? json(value) : json(nullptr); }
 
 inline json to_json(const again::attempt_record& r) {
-  const bool answered = r.ok || r.name == "status";
+  const bool responded = r.ok || r.name == "status";
   return {{"attempt", r.attempt},
-          {"status", or_null(answered && r.code != 0, r.code)},
-          {"error", or_null(!answered && !r.name.empty(), std::string{r.name})},
+          {"status", or_null(responded && r.code != 0, r.code)},
+          {"error", or_null(!responded && !r.name.empty(), std::string{r.name})},
           {"reach", std::string{name(r.ok ? again::reach::answered : r.reach)}},
           {"wait_ms", milliseconds(r.wait)},
           {"wait_by", or_null(r.by != again::wait_by::none, std::string{name(r.by)})}};
@@ -109,7 +109,7 @@ inline json to_json(const std::vector<again::attempt_record>& trace) {
   return all;
 }
 
-/// The members that every report has, without the body.
+/// Adds the members that every report has; the body is not one of them.
 inline void add_to(json& report, const outcome& o) {
   report["ok"] = o.ok;
   report["status"] = or_null(o.status != 0, o.status);
@@ -125,7 +125,7 @@ inline void add_trace(json& report, const outcome& o) {
   if (o.trace_dropped > 0) report["trace_dropped"] = o.trace_dropped;
 }
 
-/// All of it, as `send` prints it.
+/// The report of `send`.
 inline json report_of(const outcome& o) {
   json report;
   add_to(report, o);
@@ -134,7 +134,7 @@ inline json report_of(const outcome& o) {
   return report;
 }
 
-/// One line; bytes that are no UTF-8 become U+FFFD, so that it always is JSON.
+/// JSON on one line. Bytes that are not UTF-8 become U+FFFD.
 inline std::string one_line(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
 
 }  // namespace programs

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The last responses of endpoints, to be looked at or taken over HTTP: GET /export?type=peek|poll&pageNum=&pageSize=.
+// The last responses of endpoints, served over HTTP: GET /export?type=peek|poll&pageNum=&pageSize=.
 #pragma once
 
 #include "options.hpp"
@@ -19,13 +19,13 @@
 
 namespace programs {
 
-/// Any thread.
+/// Keeps the last responses. Any thread may call it.
 class responses {
  public:
   static constexpr std::size_t longest_body = std::size_t{16} << 10U;  ///< bytes kept of each response
   static constexpr std::size_t largest_page = 1000;
 
-  /// Keeps the last `most` of them, and of those what fits into `most_bytes`: older ones are forgotten.
+  /// At most `most` responses and `most_bytes` bytes are kept; the oldest are dropped.
   explicit responses(std::size_t most, std::size_t most_bytes = std::size_t{16} << 20U)
       : most_{most}, most_bytes_{most_bytes} {}
 
@@ -65,7 +65,7 @@ class responses {
     int status = 200;
     std::string body;
   };
-  /// What GET /export responses: 204 where there is nothing, 400 with a reason where a parameter is wrong. `poll` takes the items away.
+  /// The response to GET /export: 204 if nothing is kept, 400 with a reason if a parameter is wrong. `poll` removes the items.
   page get(const std::optional<std::string>& type, const std::optional<std::string>& number,
            const std::optional<std::string>& size) {
     const auto bad = [](std::string_view parameter, std::string_view why) {

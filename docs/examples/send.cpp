@@ -41,25 +41,25 @@ settings settings_of(int argc, char** argv) {
   options o{"send", "METHOD URL [options]\n\nSends one request, retries it where that is safe and useful, and prints "
                     "one JSON object."};
   s.how.add_to(o);
-  o.with("--body", "TEXT", "what is sent", [&s](std::string_view v) { s.body = v; });
-  o.with("--body-file", "FILE", "what is sent, read again for each attempt",
+  o.with("--body", "TEXT", "the body", [&s](std::string_view v) { s.body = v; });
+  o.with("--body-file", "FILE", "a file that holds the body, read again for each attempt",
          [&s](std::string_view v) { s.body_file = v; });
-  o.on("--one-shot-body", "the body can be had once: no attempt after one that began to send it", s.one_shot_body);
-  o.on("--idempotent", "your word that a repetition is harmless", s.idempotent);
+  o.on("--one-shot-body", "the body can be read only once: no retry after it was sent", s.one_shot_body);
+  o.on("--idempotent", "state that a repetition is harmless", s.idempotent);
   o.with("--idempotency-key", "auto|VALUE", "one Idempotency-Key for all attempts",
          [&s](std::string_view v) { s.key = v; });
-  o.with("--accept", "LIST", "statuses that are a success besides 2xx and 3xx, such as 404,410",
+  o.with("--accept", "LIST", "further statuses that are a success, such as 404,410",
          [&s](std::string_view v) { s.accept = taken(http::parse_status_set(v)); });
-  o.on("--follow-redirects", "at most 10 of them", s.follow_redirects);
-  o.with("--warm-up", "PATH", "a GET first, on the same connection, that is not reported",
+  o.on("--follow-redirects", "follow at most 10 redirects", s.follow_redirects);
+  o.with("--warm-up", "PATH", "send a GET first, on the same connection, without a result line",
          [&s](std::string_view v) { s.warm_up = v; });
-  o.with("--repeat", "N", "so many calls, one JSON line each, with one client",
+  o.with("--repeat", "N", "make N calls with one client, one JSON line each",
          [&s](std::string_view v) { s.repeat = number_in(v, 1, 1'000'000); });
   o.with("--cancel-after", "D", "stop the call after this long",
          [&s](std::string_view v) { s.cancel_after = duration_of(v); });
   std::vector<std::string> words = o.parse(argc, argv);
   if (words.size() != 2)
-    throw usage_error{"needs a method and a URL: send GET http://127.0.0.1:8080/; send --help tells the rest"};
+    throw usage_error{"needs a method and a URL: send GET http://127.0.0.1:8080/; send --help lists the options"};
   if (s.warm_up && !s.warm_up->starts_with('/'))
     throw usage_error{fmt::format("--warm-up: '{}' is no path; write it like /{}", *s.warm_up, *s.warm_up)};
   if (s.body && s.body_file) throw usage_error{"--body and --body-file exclude each other: give one of them"};
@@ -113,7 +113,7 @@ http::request request_of(const settings& s, const std::string& target) {
 
 void print(const outcome& o) { put_or_throw(one_line(report_of(o)) + '\n'); }
 
-// One call from beginning to end.
+// One call with all of its attempts.
 again::task<outcome> call(http::client& client, const settings& s, const std::string& target) {
   const http::request what = request_of(s, target);
   http::request complete = what;
@@ -157,7 +157,7 @@ again::task<> warm_up(http::client& client, const std::string& path) {
 int program(int argc, char** argv) {
   const settings s = settings_of(argc, argv);
   const auto url = http::parse_url(s.url);
-  if (!url) {  // a request that cannot be sent is a result like any other
+  if (!url) {  // a URL that cannot be used is reported as a result too
     complain(fmt::format("send: URL: {}\n", url.error()));
     print(not_sent(http::error_kind::invalid_request, again::stop_reason::permanent, url.error().text()));
     return 1;
@@ -167,7 +167,7 @@ int program(int argc, char** argv) {
   again::run_loop loop{time, s.how.seed ? *s.how.seed : again::fresh_seed()};
 
   http::client_options client_options = s.how.client_options();
-  client_options.headers.clear();  // they are checked together with the request, as its own
+  client_options.headers.clear();  // call() adds and validates them with the request
   http::client client{url->origin.text(), std::move(client_options), {.cacert = s.how.cacert}};
   if (s.warm_up) again::sync_wait(loop, warm_up(client, *s.warm_up));
 

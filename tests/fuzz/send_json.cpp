@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Whatever a server sends and a retry makes of it: what `send` prints is one line of JSON that says the same.
+// For any response and any result, `send` prints one line of valid JSON with the same values.
 #include "outcome.hpp"
 
 #include <cstddef>
@@ -15,25 +15,25 @@ using namespace programs;
 
 class bytes {
  public:
-  explicit bytes(std::string_view all) : rest_{all} {}
+  explicit bytes(std::string_view all) : unread_{all} {}
   std::uint64_t number(std::size_t width) {
     std::uint64_t n = 0;
-    for (; width > 0 && !rest_.empty(); --width, rest_.remove_prefix(1))
-      n = n << 8U | static_cast<unsigned char>(rest_.front());
+    for (; width > 0 && !unread_.empty(); --width, unread_.remove_prefix(1))
+      n = n << 8U | static_cast<unsigned char>(unread_.front());
     return n;
   }
   template <class T, std::size_t N> T one_of(const std::array<T, N>& values) { return values[number(1) % N]; }
-  std::string_view rest() const { return rest_; }
+  std::string_view unread() const { return unread_; }
 
  private:
-  std::string_view rest_;
+  std::string_view unread_;
 };
 
 void need(bool holds) {
   if (!holds) std::abort();
 }
 
-/// Only bytes that are no UTF-8 may have become U+FFFD.
+/// Only bytes that are not UTF-8 may be replaced by U+FFFD.
 void compare(const std::string& given, const std::string& printed) {
   bool plain = true;
   for (const char c : given) plain = plain && static_cast<unsigned char>(c) < 0x80;
@@ -64,7 +64,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     r.wait = again::duration{static_cast<again::duration::rep>(in.number(8))};
     o.trace.push_back(r);
   }
-  const std::string body{in.rest()};
+  const std::string body{in.unread()};
   o.detail = body;
   if (o.status % 3 != 0) o.body = body;
 

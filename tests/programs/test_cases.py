@@ -34,7 +34,7 @@ def arguments(case, server):
              "--attempts", over.get("max_attempts", entry["max_attempts"]),
              "--deadline", f'{over["max_total_s"]}s' if "max_total_s" in over else "200h", "--cacert", server.authority]
     if any(step["do"] == "refuse" for step in case["server"]):
-        words += ["--base", "700ms"]  # real ones: the server has to notice that somebody found nobody
+        words += ["--base", "700ms"]  # a real wait: the server has to notice the refused connection first
     else:
         words += ["--no-wait", "--base", f'{over.get("base_delay_ms", entry["base_delay_ms"])}ms']
     if "body_size" in case:

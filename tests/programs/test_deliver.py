@@ -35,7 +35,7 @@ class Results(unittest.TestCase):
         self.assertEqual(seen["e7"]["headers"]["Content-Type"], "application/cloudevents+json")
         self.assertEqual(run.err, "", "nothing but results when there is no terminal")
 
-    def test_what_failed_for_good_is_a_result_with_a_reason_and_exit_1(self):
+    def test_a_final_failure_is_a_result_with_a_reason_and_exit_1(self):
         with Server({"*": [OK], '"/test#e1"': [{"do": "respond", "status": 422}], '"/test#e2"': [{"do": "respond", "status": 503}]},
                     "--key", "Idempotency-Key") as server:
             run = Run("deliver", server.url(), "--no-wait", "--attempts", 3, stdin=lines(*map(event, range(4))))
@@ -93,7 +93,7 @@ class Results(unittest.TestCase):
 
 
 class Input(unittest.TestCase):
-    def test_nothing_is_read_where_the_start_fails(self):
+    def test_nothing_is_read_if_the_start_fails(self):
         text = lines(*map(event, range(10)))
         with Server({"*": [OK]}) as server:
             for _ in range(5):  # a thread that read would have little time
@@ -124,7 +124,7 @@ class Input(unittest.TestCase):
             run = Run("deliver", server.url())
         self.assertEqual((run.code, run.out, run.err), (0, "", ""))
 
-    def test_a_file_is_read_where_one_is_named(self):
+    def test_input_reads_from_a_file(self):
         with tempfile.NamedTemporaryFile() as file, Server({"*": [OK]}) as server:
             file.write(lines(*map(event, range(3))))
             file.flush()
@@ -200,7 +200,7 @@ class Interrupted(unittest.TestCase):
             out, _ = child.communicate(timeout=30)
         self.assertEqual(json.loads(out)["reason"], "cancelled_in_attempt")
 
-    def test_a_third_one_ends_even_a_program_that_is_stuck(self):
+    def test_a_third_signal_kills_a_program_that_is_stuck(self):
         read, write = os.pipe()  # whose reader never reads
         os.set_blocking(write, False)
         with contextlib.suppress(BlockingIOError):
@@ -221,7 +221,7 @@ class Interrupted(unittest.TestCase):
 
 
 class Output(unittest.TestCase):
-    def test_a_stderr_that_cannot_be_written_costs_no_event_its_result(self):
+    def test_a_failing_stderr_costs_no_event_its_result(self):
         text = lines(*map(event, range(5))) + b"malformed\n" + lines(*map(event, range(5, 10)))
         read, gone = os.pipe()
         os.close(read)
@@ -234,20 +234,20 @@ class Output(unittest.TestCase):
                 self.assertEqual(child.returncode, 1, "for the line that was refused")
         os.close(gone)
 
-    def test_the_schedule_that_cannot_be_written_is_no_success(self):
+    def test_a_schedule_that_cannot_be_written_is_not_a_success(self):
         with open("/dev/full", "wb") as full:
             for words in (["--explain"], ["--help"]):
                 child = subprocess.run([program("deliver"), *words], stdout=full, stderr=subprocess.PIPE, timeout=60)
                 self.assertEqual((child.returncode, child.stderr), (1, b"deliver: stdout cannot be written: No space left on device\n"))
 
-    def test_a_result_file_past_its_limit_is_an_error_and_not_the_end(self):
+    def test_a_result_file_at_its_size_limit_is_an_error_and_no_crash(self):
         with Server({"*": [OK]}) as server, tempfile.TemporaryFile() as file:
             child = subprocess.run([program("deliver"), server.url()], input=lines(event(1)), stdout=file, stderr=subprocess.PIPE, timeout=60,
                                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)))
         self.assertEqual(child.returncode, 1)
         self.assertIn(b"results cannot be written: File too large", child.stderr)
 
-    def test_without_its_three_streams_nothing_takes_their_place(self):
+    def test_closed_standard_streams_are_not_replaced_by_files(self):
         with tempfile.TemporaryDirectory() as folder, Server({"*": [{"do": "respond", "status": 422}]}) as server:
             given, dead = os.path.join(folder, "in"), os.path.join(folder, "dead")
             with open(given, "wb") as file:
@@ -259,13 +259,13 @@ class Output(unittest.TestCase):
         self.assertEqual((code, sorted(d["id"] for d in letters)), (1, ["e0", "e1", "e2"]))
         self.assertEqual(server.final["requests"], 3)
 
-    def test_results_that_cannot_be_written_are_no_success(self):
+    def test_results_that_cannot_be_written_are_not_a_success(self):
         with Server({"*": [OK]}) as server, open("/dev/full", "wb") as full:
             child = subprocess.run([program("deliver"), server.url()], input=lines(*map(event, range(3))), stdout=full, stderr=subprocess.PIPE, timeout=60)
         self.assertEqual(child.returncode, 1)
         self.assertIn(b"results cannot be written: No space left on device", child.stderr)
 
-    def test_progress_is_drawn_on_a_terminal_and_taken_away_again(self):
+    def test_progress_is_drawn_on_a_terminal_and_erased_at_the_end(self):
         master, slave = pty.openpty()
         with Server({"*": [OK], '"/test#e1"': [{"do": "respond", "status": 503}, OK]}, "--key", "Idempotency-Key") as server:
             child = subprocess.Popen([program("deliver"), server.url(), "--base", "300ms", "--jitter", "none"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=slave)

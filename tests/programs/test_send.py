@@ -48,7 +48,7 @@ class Results(unittest.TestCase):
         self.assertEqual(run.json["trace"][0]["reach"], "answered")
         self.assertEqual(run.json["trace"][0]["error"], "truncated")
 
-    def test_a_body_that_is_no_utf8_still_gives_json(self):
+    def test_a_body_that_is_not_utf8_still_gives_json(self):
         with Server([{"do": "raw", "data": "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na\u00ffb"}]) as server:
             run = Run("send", "GET", server.url())  # U+00FF goes out as two bytes, of which Content-Length takes one
         self.assertEqual(run.code, 0)
@@ -91,7 +91,7 @@ class Waits(unittest.TestCase):
             run = Run("send", "GET", server.url(), "--no-wait", "--jitter", "none", "--retry-after", "ignore")
         self.assertEqual((run.json["trace"][0]["wait_ms"], run.json["trace"][0]["wait_by"]), (100, "backoff"))
 
-    def test_a_wish_beyond_the_maximum_stops_or_is_clamped(self):
+    def test_a_retry_after_beyond_the_maximum_stops_or_is_clamped(self):
         script = [status(503, Retry_After="20"), OK]
         with Server(script) as server:
             run = Run("send", "GET", server.url(), "--no-wait", "--retry-after-max", "5s")
@@ -270,7 +270,7 @@ class Usage(unittest.TestCase):
             self.assertEqual(run.err.count("\n"), 1, run.err)
             self.assertNotIn("s3cret", run.err)
 
-    def test_a_result_that_cannot_be_written_is_no_success(self):
+    def test_a_result_that_cannot_be_written_is_not_a_success(self):
         with Server([OK]) as server, open("/dev/full", "wb") as full:
             done = subprocess.run([program("send"), "GET", server.url()], stdout=full, stderr=subprocess.PIPE, timeout=60)
         self.assertEqual((done.returncode, done.stderr), (1, b"send: stdout cannot be written: No space left on device\n"))
