@@ -47,19 +47,19 @@ class reporter : public again::delivery_observer {
            responses* kept)
       : source_{source}, progress_{total}, settings_{s}, dead_{dead}, responses_{kept} {
     if (s.log) {
-      const auto write = [this](again::log_level, std::string_view line) { say(std::string{line} + '\n'); };
+      const auto write = [this](again::log_level, std::string_view line) { say(std::string{line}); };
       log_ = std::make_unique<again::delivery_log>(*s.log, write, s.log_level, s.log_keys);
     }
   }
 
   void refuse(std::size_t line, const std::string& why) {
     ++progress_.refused;
-    say(fmt::format("deliver: line {}: not delivered: {}\n", line, why));
+    say(fmt::format("deliver: line {}: not delivered: {}", line, why));
   }
   void began() { ++progress_.running; }
   void attempted(const again::event& e, std::string_view endpoint, const again::attempt_record& record) override {
     if (record.attempt > 1) ++progress_.retries;
-    if (settings_.how.verbose) say(fmt::format("{}: {}\n", e.id, record));
+    if (settings_.how.verbose) say(fmt::format("{}: {}", e.id, record));
     if (log_) log_->attempted(e, endpoint, record);
     draw();
   }
@@ -67,42 +67,44 @@ class reporter : public again::delivery_observer {
     if (log_) log_->finished(d);
     if (responses_ != nullptr) responses_->keep(d);
     if (d.dead_letter == again::dead_letter::lost)
-      say(fmt::format("deliver: {}: its dead letter is LOST: {}\n", d.event.id, dead_->problem()));
+      say(fmt::format("deliver: {}: its dead letter is LOST: {}", d.event.id, dead_->problem()));
   }
   /// The final result of one event.
   void result(std::size_t line_number, again::delivery d) {
     --progress_.running;
     ++(d ? progress_.delivered : progress_.failed);
-    json line;
-    line["id"] = d.event.id;
-    const bool several = settings_.endpoints.size() > 1;
     std::vector<outcome> each;
-    json parts = json::array();
+    std::vector<std::string_view> endpoints;
     for (again::endpoint_outcome& o : d.outcomes) {
-      json part;
-      part["endpoint"] = o.endpoint;
+      endpoints.push_back(o.endpoint);
       each.push_back(outcome_of(std::move(o)));
-      add_to(part, each.back());
-      add_trace(part, each.back());
-      parts.push_back(std::move(part));
     }
-    const auto first_failed = [&each]() -> const outcome* {
-      for (const outcome& o : each)
-        if (!o.ok) return &o;
-      return each.empty() ? nullptr : &each.front();
-    };
-    outcome whole = first_failed() != nullptr
-                        ? *first_failed()
-                        : not_sent(again::http::error_kind::cancelled,
-                                   d.not_begun.value_or(again::stop_reason::cancelled_before_start), {});
+    const auto failed = std::find_if(each.begin(), each.end(), [](const outcome& o) { return !o.ok; });
+    outcome whole = failed != each.end() ? *failed
+                    : !each.empty()      ? each.front()
+                                         : not_sent(again::http::error_kind::cancelled,
+                                                    d.not_begun.value_or(again::stop_reason::cancelled_before_start), {});
     whole.attempts = 0;
     for (const outcome& o : each) whole.attempts += o.attempts;
+
+    std::string text;
+    json_object line{text};
+    line.text("id", d.event.id);
     add_to(line, whole);
-    line["line"] = line_number;
-    add_trace(line, whole);
-    if (several) line["endpoints"] = std::move(parts);
-    if (d.dead_letter != again::dead_letter::none) line["dead_letter"] = std::string{name(d.dead_letter)};
-    write(one_line(line) + '\n');
+    line.number("line", line_number);
+    add_trace(line, text, whole);
+    if (settings_.endpoints.size() > 1) {
+      line.array("endpoints", each.size(), [&](std::size_t i) {
+        json_object part{text};
+        part.text("endpoint", endpoints[i]);
+        add_to(part, each[i]);
+        add_trace(part, text, each[i]);
+        part.end();
+      });
+    }
+    if (d.dead_letter != again::dead_letter::none) line.text("dead_letter", name(d.dead_letter));
+    line.end();
+    write(text + '\n');
     draw();
   }
   void draw() { progress_.draw(source_.bytes_read()); }
@@ -118,7 +120,7 @@ class reporter : public again::delivery_observer {
     progress_.clear();
     if (put(text) || output_failed_) return;
     output_failed_ = true;
-    say(fmt::format("deliver: results cannot be written: {}; reading no further\n", std::strerror(errno)));
+    say(fmt::format("deliver: results cannot be written: {}; reading no further", std::strerror(errno)));
     source_.close();
   }
 
@@ -266,7 +268,7 @@ class pages {
       auto& server = servers_.emplace_back(std::make_unique<status_server>(where));
       server->serve(path, std::move(make));
       const int port = server->start();
-      complain(fmt::format("deliver: {} is http://{}:{}{}\n", flag, server->host(), port, path));
+      complain(fmt::format("deliver: {} is http://{}:{}{}", flag, server->host(), port, path));
     } catch (const usage_error& e) { throw usage_error{fmt::format("{}: {}", flag, e.what())}; }
   }
   std::vector<std::unique_ptr<status_server>> servers_;
@@ -285,7 +287,7 @@ std::string explained(const deliver_settings& s) {
   if (groups.empty()) groups.emplace_back(s.how.policy, "");
   std::string text;
   for (const auto& [policy, names] : groups) {
-    if (groups.size() > 1) text += fmt::format("{}{}:\n", text.empty() ? "" : "\n", names);
+    if (groups.size() > 1) text += fmt::format("{}{}:\n", text.empty() ? "" : "\n", printable(names));
     text += fmt::format("{}\n{}", policy, again::explain(policy));
   }
   return text;
@@ -327,8 +329,8 @@ int program(int argc, char** argv) {
   again::sync_wait(loop, run(source, to, s, report, closing.get_token()), cancel.get_token());
 
   const std::string problem = source.problem();
-  if (!problem.empty()) complain(fmt::format("deliver: the input cannot be read: {}\n", problem));
-  if (to.dead_letters_lost() > 0) complain(fmt::format("deliver: {} dead letters LOST\n", to.dead_letters_lost()));
+  if (!problem.empty()) complain(fmt::format("deliver: the input cannot be read: {}", problem));
+  if (to.dead_letters_lost() > 0) complain(fmt::format("deliver: {} dead letters LOST", to.dead_letters_lost()));
   return report.all_delivered() && problem.empty() && !source.closed() ? 0 : 1;
 }
 

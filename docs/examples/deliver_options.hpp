@@ -39,7 +39,8 @@ struct deliver_settings {
   std::size_t kept_responses = 1000;
   std::size_t longest = std::size_t{1} << 20U;
   again::duration grace = std::chrono::seconds{5};
-  bool no_key = false, explain = false, replay = false, fsync = false, log_keys = false;
+  again::http::status_set accept;
+  bool no_key = false, explain = false, replay = false, fsync = false, log_keys = false, follow_redirects = false;
 
   /// `own`: the flags of one endpoint; they override those in `words`.
   explicit deliver_settings(std::vector<std::string> words, std::vector<std::string> own = {}) {
@@ -136,6 +137,9 @@ struct deliver_settings {
            [this](std::string_view v) { endpoint_parallel = number_in<int>(v, 1, 1024); });
     o.with("--queue", "N", "events that wait for a free place (16)",
            [this](std::string_view v) { queue = number_in<int>(v, 0, 65536); });
+    o.with("--accept", "LIST", "statuses that deliver an event besides 2xx, such as 302,404",
+           [this](std::string_view v) { accept = taken(again::http::parse_status_set(v)); });
+    o.on("--follow-redirects", "follow at most 10 redirects; otherwise a redirect is a failure", follow_redirects);
     o.with("--endpoints", "FILE", "more endpoints: a JSON array of objects with url, name, and flags as members",
            [this](std::string_view v) { endpoint_file = v; });
 
@@ -174,7 +178,9 @@ struct deliver_settings {
                       .rules = client.rules,
                       .headers = client.headers,
                       .limits = client.limits};
-    e.max_redirects = client.max_redirects;
+    e.rules.successes = again::http::status_set::range(200, 299);  // a redirect has delivered nothing
+    e.accept = by.accept;
+    e.max_redirects = by.follow_redirects ? 10 : 0;
     e.in_flight = by.endpoint_parallel > 0 ? by.endpoint_parallel : by.parallel;
     endpoints.push_back(std::move(e));
   }
@@ -216,6 +222,8 @@ struct deliver_settings {
                                     "retry-after",
                                     "retry-after-max",
                                     "over-max",
+                                    "accept",
+                                    "follow-redirects",
                                     "H",
                                     "endpoint-parallel"};
     std::vector<std::string> flags;
@@ -223,6 +231,10 @@ struct deliver_settings {
       if (name == "url" || name == "name") continue;
       if (std::find(own.begin(), own.end(), name) == own.end())
         throw usage_error{fmt::format("'{}' is not an endpoint's own", name)};
+      if (name == "follow-redirects" && value.is_boolean()) {
+        if (value.get<bool>()) flags.push_back("--" + name);
+        continue;
+      }
       const bool several = name == "H" && value.is_array();
       for (const auto& v : several ? value : nlohmann::json::array({value})) {
         if (!v.is_string() && !v.is_number())

@@ -145,7 +145,8 @@ void draw_timeline(const colours& paint, std::string_view title, const outcome& 
   };
   std::string axis, words;
   std::size_t at = 0;
-  for (const again::attempt_record& r : o.trace) {
+  for (const attempt& a : o.trace) {
+    const again::attempt_record& r = a.record;
     const std::size_t begin = std::max(at, column(r.began));
     std::size_t end = std::max(begin + 1, column(r.began + r.took));
     end = std::min(end, width + o.trace.size());
@@ -242,11 +243,10 @@ int demo(const std::string& path) {
     ok += d.result.ok ? 1U : 0U;
     retried_ok += d.result.ok && d.result.attempts > 1 ? 1U : 0U;
     attempts += static_cast<std::size_t>(d.result.attempts);
-    const auto sent =
-        static_cast<std::size_t>(std::ranges::count_if(d.result.trace, [](const again::attempt_record& r) {
-          // On a slow machine an attempt may time out before it has a connection.
-          return r.ok || r.reach != again::reach::not_sent;
-        }));
+    const auto sent = static_cast<std::size_t>(std::ranges::count_if(d.result.trace, [](const attempt& a) {
+      // On a slow machine an attempt may time out before it has a connection.
+      return a.record.ok || a.record.reach != again::reach::not_sent;
+    }));
     left += sent;
     if (d.result.reason) ++reasons[name(*d.result.reason)];
     if (sent != 0) per_key[keys[line - 1]] += sent;

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
@@ -63,7 +64,7 @@ inline again::duration duration_of(std::string_view text) {
   if (text == "0") return {};
   double n{};
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), n, std::chars_format::fixed);
-  if (problem != std::errc{} || !(n >= 0)) throw refused();
+  if (problem != std::errc{} || !(n >= 0) || !std::isfinite(n)) throw refused();
   const std::string_view unit{end, static_cast<std::size_t>(text.data() + text.size() - end)};
   const double size = unit == "us"   ? 1e3
                       : unit == "ms" ? 1e6
@@ -186,10 +187,10 @@ template <class Program> int run(std::string_view name, Program&& program) {
   try {
     return program();
   } catch (const usage_error& e) {
-    complain(fmt::format("{}: {}\n", name, e.what()));
+    complain(fmt::format("{}: {}", name, e.what()));
     return 2;
   } catch (const std::exception& e) {
-    complain(fmt::format("{}: {}\n", name, e.what()));
+    complain(fmt::format("{}: {}", name, e.what()));
     return 1;
   }
 }

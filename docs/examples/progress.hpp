@@ -61,13 +61,13 @@ class progress {
                     failed + refused != 0 ? paint_.red(fmt::to_string(failed + refused)) : "0", "failed",
                     retries != 0 ? paint_.yellow(fmt::to_string(retries)) : "0", "retries", running,
                     static_cast<double>(delivered + failed) / (seconds > 0.001 ? seconds : 0.001));
-    complain(fmt::format("\r{}{}\x1b[K", bar(bytes_done), counts));
+    write_to_stderr(fmt::format("\r{}{}\x1b[K", bar(bytes_done), counts));
     drawn_ = true;
   }
   /// Erases the line, so that other text can be written.
   void clear() {
     if (!drawn_) return;
-    complain("\r\x1b[K");
+    write_to_stderr("\r\x1b[K");
     drawn_ = false;
     next_ = {};
   }

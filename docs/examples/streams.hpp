@@ -2,12 +2,15 @@
 // Output: results go to stdout, and a failure to write them is an error; complaints go to stderr, and a failure is ignored.
 #pragma once
 
+#include "printable.hpp"
+
 #include <fmt/format.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 
 #include <csignal>
@@ -17,9 +20,11 @@
 namespace programs {
 
 /// Writes to stderr and ignores failures: a closed pipe or a full disk behind stderr must not cost an event its result.
-inline void complain(std::string_view text) noexcept {
+inline void write_to_stderr(std::string_view text) noexcept {
   [[maybe_unused]] const auto written = std::fwrite(text.data(), 1, text.size(), stderr);
 }
+/// Writes one line to stderr. `line` has no line end; what a person must not be shown as it is, is escaped.
+inline void complain(std::string_view line) { write_to_stderr(printable(line) + '\n'); }
 
 /// Writes to stdout. Returns false and sets errno if that fails.
 inline bool put(std::string_view text) noexcept {

@@ -82,7 +82,7 @@ class Cases(unittest.TestCase):
             self.assertEqual(len(waits), len(case["expected_waits_s"]))
             for wait, least in zip(waits, case["expected_waits_s"]):
                 self.assertGreaterEqual(wait, least - case.get("wait_tolerance_s", 0))
-        self.assertIn(run.code, (0, 1))
+        self.assertEqual(run.code, 0 if last["ok"] else 2 if last["error"] == "invalid_request" else 1)
 
 
 def played(case):

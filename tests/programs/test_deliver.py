@@ -46,6 +46,28 @@ class Results(unittest.TestCase):
         self.assertTrue(by_id["e0"]["ok"] and by_id["e3"]["ok"])
         self.assertEqual(sum(r["attempts"] for r in run.lines), server.final["requests"])
 
+    def test_only_2xx_delivers_unless_another_status_is_accepted(self):
+        for status in (300, 301, 302, 303, 304, 307, 308):
+            step = {"do": "respond", "status": status, "headers": {"Location": "/elsewhere"}}
+            with Server({"*": [step]}) as server:
+                refused = Run("deliver", server.url(), stdin=lines(event(1)))
+                accepted = Run("deliver", server.url(), "--accept", f"404,{status}", stdin=lines(event(1)))
+            self.assertEqual((refused.code, refused.json["ok"], refused.json["status"], refused.json["reason"], refused.json["attempts"]),
+                             (1, False, status, "permanent", 1))
+            self.assertEqual((accepted.code, accepted.json["ok"], accepted.json["status"]), (0, True, status))
+            self.assertEqual({r["target"] for r in server.final["seen"]}, {"/"}, "no redirect is followed")
+
+    def test_redirects_are_followed_on_request_for_all_endpoints_or_for_one(self):
+        with Server([{"do": "respond", "status": 307, "headers": {"Location": "/there"}}, OK] * 2) as server:
+            run = Run("deliver", server.url("/in"), "--follow-redirects", stdin=lines(event(1)))
+            self.assertEqual((run.code, run.json["status"], run.json["attempts"], run.json["redirects"]), (0, 202, 1, 1))
+            with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+                json.dump([{"url": server.url("/in"), "follow-redirects": True}], file)
+                file.flush()
+                run = Run("deliver", "--endpoints", file.name, stdin=lines(event(2)))
+            self.assertEqual((run.code, run.json["redirects"]), (0, 1))
+        self.assertEqual([r["target"] for r in server.final["seen"]], ["/in", "/there"] * 2)
+
     def test_attempts_equal_requests_under_all_kinds_of_faults(self):
         faults = [{"do": "close"}, {"do": "reset"}, {"do": "respond", "status": 503}, {"do": "truncated", "content_length": 9, "body": "x"},
                   {"do": "respond", "status": 500}, {"do": "hang", "ms": 8000}]
@@ -299,6 +321,47 @@ class Output(unittest.TestCase):
         run = Run("deliver", "--explain", "--attempts", "2", "--base", "1s", "--jitter", "none")
         self.assertEqual(run.code, 0)
         self.assertIn("attempt 2  after 1 s", run.out)
+
+
+class Escapes(unittest.TestCase):
+    EVIL = "\n\r\x1b]0;title\x07\x1b[2J\x9b2J\x7f\u202e\u2028"
+
+    def check(self, text):
+        for line in text.split(b"\n"):
+            self.assertFalse([c for c in line.decode() if not c.isprintable()], line)
+
+    def test_ids_and_refused_lines_cannot_reach_the_terminal(self):
+        events = [{"id": "42" + self.EVIL}, {"specversion": self.EVIL, "id": "a"}, {"specversion": "1.0", "id": "b", "type": self.EVIL}]
+        text = b"".join(json.dumps(e, ensure_ascii=ascii).encode() + b"\n" for e in events for ascii in (True, False))
+        text += b"not json \x1b]0;title\x07\x9b\n" + b'{"id":"\x1b[31mred\xff"}\n' + b'{"id":"x"} \x1b[2J\n'
+        with Server({"*": [{"do": "respond", "status": 400}]}) as server:
+            for log in ([], ["--log", "logfmt"], ["--log", "json"]):
+                run = subprocess.run([program("deliver"), server.url(), "-v", *log], input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+                self.check(run.stderr)
+                self.check(run.stdout)
+                self.assertIn(b"42\\u000a\\u000d\\u001b]0;title\\u0007", run.stderr)
+                self.assertEqual(sum(b": not delivered: " in line for line in run.stderr.splitlines()), 7)
+
+    def test_a_replayed_line_cannot_reach_the_terminal(self):
+        letters = [{"id": "1" + self.EVIL, "body": "x"}, {"id": "2", "body": "x", "only": ["there" + self.EVIL]}, {"id": self.EVIL}]
+        with Server({"*": [{"do": "respond", "status": 400}]}) as server:
+            run = subprocess.run([program("deliver"), server.url(), "--replay", "-v"], input=lines(*letters) + b"\x1b[2J\n",
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        self.check(run.stderr)
+        self.check(run.stdout)
+        self.assertIn(b"line 2: not delivered: no endpoint is called 'there\\u000a", run.stderr)
+
+    def test_arguments_and_names_of_endpoints_cannot_reach_the_terminal(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump([{"url": "http://h/a", "name": "a" + self.EVIL}, {"url": "http://h/b", "name": "b", "attempts": 2}], file)
+            file.flush()
+            explained = subprocess.run([program("deliver"), "--explain", "--endpoints", file.name], stdout=subprocess.PIPE, timeout=60)
+        self.assertEqual(explained.returncode, 0)
+        self.check(explained.stdout)
+        for words in (["--input", "/nowhere/" + self.EVIL], ["--what" + self.EVIL], ["--grace", self.EVIL]):
+            run = subprocess.run([program("deliver"), "http://127.0.0.1:9/", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+            self.assertEqual((run.returncode, run.stderr.count(b"\n")), (2, 1), run.stderr)
+            self.check(run.stderr)
 
 
 class Usage(unittest.TestCase):
