@@ -44,6 +44,22 @@ TEST_CASE("an event is posted with its headers, its body and a key, and its call
   CHECK(b.balanced());
 }
 
+TEST_CASE("a redirect that is not followed has delivered nothing, unless the endpoint accepts its status") {
+  for (const int status : {300, 301, 302, 303, 304, 307, 308}) {
+    bench b{[status](const auto&) { return response(status); }, {at("a")}};
+    b.deliver({event{"1"}});
+    CHECK_FALSE(b.only());
+    CHECK(b.only().reason() == stop_reason::permanent);
+    CHECK(b.only().failed()->result.error().error()->status() == status);
+    CHECK(b.through.seen.size() == 1);
+    endpoint lenient = at("a");
+    lenient.accept = {status};
+    bench a{[status](const auto&) { return response(status); }, {lenient}};
+    a.deliver({event{"1"}});
+    CHECK(a.only());
+  }
+}
+
 TEST_CASE(
     "the Idempotency-Key, given or made, is the same on every attempt and at every endpoint, and can be switched off") {
   const auto down = [](const pretend_transport::request& r) {

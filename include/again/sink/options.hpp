@@ -30,8 +30,11 @@ struct endpoint {
   std::string name{};  ///< in results, metrics and logs; empty: the URL without its query, which may hold secrets
   /// How often and how long. A delivery that begins here keeps this policy wherever its retries go.
   again::policy policy{};
-  http::rules rules{};      ///< which of the attempts made here are worth another one
-  http::headers headers{};  ///< sent with events that have no field of the same name
+  /// What is a success and what is worth another attempt, of the attempts made here. 2xx alone is a success: an event that was
+  /// redirected was not delivered.
+  http::rules rules{.successes = http::status_set::range(200, 299)};
+  http::status_set accept{};  ///< statuses that are a success besides
+  http::headers headers{};    ///< sent with events that have no field of the same name
   http::send_limits limits{};
   int max_redirects = 0;  ///< followed at most, each a request inside its attempt; 0: a redirect is the response
   http::method method = http::method::post;

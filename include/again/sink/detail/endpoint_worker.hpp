@@ -32,13 +32,14 @@ template <http::transport T> class endpoint_worker {
                 e.url.origin,
                 {.limits = e.limits, .rules = e.rules, .headers = e.headers, .max_redirects = e.max_redirects}},
         target_{std::move(e.url.target)},
+        accept_{e.accept},
         method_{e.method} {}
 
   /// The operation that sends `e` here.
   http::send_operation<T> send(const event& e, const http::body& content, bool keyed) const {
     http::request r{method_, target_};
     for (const http::headers::field& f : e.headers) r.header(f.name, f.value);
-    r.body(content);
+    r.body(content).accept(accept_);
     if (keyed) r.idempotency_key(e.key);
     return client_.send(std::move(r));
   }
@@ -50,6 +51,7 @@ template <http::transport T> class endpoint_worker {
  private:
   http::client_over<T> client_;
   std::string target_;
+  http::status_set accept_;
   http::method method_;
 };
 
