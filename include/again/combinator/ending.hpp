@@ -84,15 +84,7 @@ template <class E> failure<merged_error_t<E>> sent_once(E&& e, const verdict& v,
     r.attempts = 1;
     r.elapsed = elapsed;
     r.farthest = v.reach;
-    attempt_record one;
-    one.attempt = 1;
-    one.last = true;
-    one.reach = v.reach;
-    one.kind = v.kind;
-    one.stop = why;
-    one.code = v.code;
-    one.name = v.name;
-    r.trace.push(one);
+    r.trace.push(attempt_record::failed(1, v, {.stop = why}));
     r.error.emplace(std::forward<E>(e));
     return failure<E>{std::move(r)};
   }

@@ -183,9 +183,8 @@ template <class Op> class hedge_run {
     if (v.kind == disposition::transient && parts_.shared != nullptr) parts_.shared->failed();
     decision d;
     d.stop = end_.reason = reason_of(e, ended_by(v, now_, *ctx_), 1);
-    attempt_record r;
     end_.count(sends_of(e), v.reach);
-    describe(r, end_.sends, v, d);
+    const attempt_record r = attempt_record::failed(end_.sends, v, d);
     if constexpr (merged_error<error>::nested) {
       take_over(end_.trace, e.trace(), end_.sends - e.attempts(), r);
     } else {
