@@ -254,7 +254,7 @@ bench/tools/page.py bench/results/mine.jsonl     # this page from it
         text.append(f"### {os.path.basename(path)}: {machine(next(iter(other.values()))['run'])}\n\n{goals(other)}\n{obstacles(other)}")
     why = """A part that knows less can do less. The textbook task cannot be stopped and cannot throw. A loop written in its caller needs no
         frame. libcurl's multi interface and the client by hand over Boost.Asio read their sockets on the loop's thread, so they need no
-        way to a worker and back; that way is the price of a blocking library, and `run_loop::share_with_workers` saves most of it. `retry`
+        way to a worker and back; that way is the price of a blocking library, and `run_loop::share_with_workers` saves about half of it. `retry`
         brings the machinery of waits, bounds, stops and traces into the program, which a loop of four lines does not have."""
     text.append(f"""## Where a peer wins
 
