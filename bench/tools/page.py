@@ -32,7 +32,7 @@ TOPICS = {  # in this order; what is said above each table
             "`run_loop::share_with_workers`; the worker that brings a response resumes the coroutine.",
     "sink": "Events delivered through the sink, beside the same requests without it.",
     "include-cost": "The compiler's CPU seconds for a file that contains nothing but the `#include`, without code generation.",
-    "binary-size": "Bytes of code and unwinding tables that one more use adds, each with an operation of its own type.",
+    "binary-size": "Bytes of code and unwinding tables that one more use adds, each with an operation of a different type.",
 }
 # What the results were called when they were measured, and what the same thing is called today.
 RENAMED = {"again/policy.hpp": "again/policy/policy.hpp", "again/task.hpp": "again/coro/task.hpp", "lent loop": "shared loop",
