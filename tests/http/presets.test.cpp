@@ -106,7 +106,7 @@ headers headers_of(const value& h) {
 struct step_result {
   error_kind kind = error_kind::status;
   reach how_far = reach::answered;
-  response response;
+  again::http::response response;
   bool seen = true;  // by the server
 };
 
@@ -119,7 +119,7 @@ bool plays(const std::string& what) {
 
 step_result play(const value& step, const value& one_case) {
   const std::string what = step["do"].string();
-  const auto response = [&] {
+  const auto whole = [&] {
     return response{static_cast<int>(step["status"].number_or(200)), headers_of(step["headers"]),
                     step["body"].string_or("")};
   };
@@ -137,16 +137,16 @@ step_result play(const value& step, const value& one_case) {
     return {one_case.contains("cancel_after_ms") ? error_kind::cancelled : error_kind::timeout, reach::maybe_sent, {}};
   if (what == "delay" && step["ms"].number() > timeout) return {error_kind::timeout, reach::maybe_sent, {}};
   if (what == "delay") return play(step["then"], one_case);
-  if (what == "truncated") return {error_kind::truncated, reach::answered, response()};
-  if (what == "stall_body") return {error_kind::timeout, reach::answered, response()};
-  return {error_kind::status, reach::answered, response()};
+  if (what == "truncated") return {error_kind::truncated, reach::answered, whole()};
+  if (what == "stall_body") return {error_kind::timeout, reach::answered, whole()};
+  return {error_kind::status, reach::answered, whole()};
 }
 
 }  // namespace
 
 static_assert(find_preset("curl")->rules == &rules::curl && find_preset("Curl") == nullptr);
 
-TEST_CASE("every preset says what the file says of its client, to the last status") {
+TEST_CASE("every preset has exactly the rules that the shared file has for its client") {
   std::set<std::string> covered;
   for (const auto& [name_there, policy] : file()["policies"].object()) {
     CAPTURE(name_there);
@@ -169,7 +169,7 @@ TEST_CASE("every preset says what the file says of its client, to the last statu
   CHECK(covered.size() == presets.size());
 }
 
-TEST_CASE("every preset has its sentences, and a name of its own") {
+TEST_CASE("every preset has its sentences and a unique name") {
   std::set<std::string> names;
   for (const preset& p : presets) {
     CAPTURE(p.name);
@@ -188,7 +188,7 @@ TEST_CASE("every preset has its sentences, and a name of its own") {
   CHECK(none.error().reason().find("rfc9110, rfc9110_refusals, curl") != std::string::npos);
 }
 
-TEST_CASE("each client's own test cases come out as that client has them") {
+TEST_CASE("each client's own test cases end as in that client") {
   std::vector<std::string> not_judged;
   int judged = 0;
   for (const value& c : file()["cases"].array()) {
@@ -316,7 +316,7 @@ std::string tables() {
 
 }  // namespace
 
-TEST_CASE("docs/http.md shows the presets as they are") {
+TEST_CASE("docs/http.md shows the presets of this header") {
   const auto read = [] {
     std::ifstream page{"docs/http.md"};
     return std::string{std::istreambuf_iterator<char>{page}, {}};

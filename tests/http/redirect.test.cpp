@@ -52,7 +52,7 @@ TEST_CASE("a Location is resolved against where the response came from") {
   CHECK(other->request.target() == "/x");
 }
 
-TEST_CASE("what becomes a GET loses its body, what described it, its preconditions and its key; the rest stays") {
+TEST_CASE("a request that becomes a GET loses its body, the fields that describe it, its preconditions and its key") {
   const request from = request::post("/orders")
                            .header("Content-Type", "text/plain")
                            .header("content-encoding", "gzip")
@@ -78,7 +78,7 @@ TEST_CASE("what becomes a GET loses its body, what described it, its preconditio
   CHECK(post->request.fields(3) == from.fields(3));
 }
 
-TEST_CASE("a key given as a header goes with its operation too") {
+TEST_CASE("a key given as a header field is dropped with its operation too") {
   const request from = request::post("/").header("Idempotency-Key", "\"k\"").body("x");
   CHECK_FALSE(redirected(from, here, leads(302, "/b"))->request.keyed());
   CHECK(redirected(from, here, leads(308, "/b"))->request.keyed());
@@ -106,7 +106,7 @@ TEST_CASE("credentials stay with their origin: scheme, host and port") {
   }
 }
 
-TEST_CASE("an Idempotency-Key names an operation and opens nothing") {
+TEST_CASE("an Idempotency-Key is no credential") {
   CHECK(!is_credential("Idempotency-Key"));
   CHECK(!is_credential("Keep"));
 }
@@ -114,7 +114,7 @@ TEST_CASE("an Idempotency-Key names an operation and opens nothing") {
 TEST_CASE("a redirect that cannot be followed says why") {
   CHECK(refusal(request::get("/"), leads(302, "http://example.com/")) == "the redirect leads from https to http");
   CHECK(refusal(request::get("/"), leads(302, "ftp://example.com/")) ==
-        "the redirect's Location is of no use: only http:// and https:// are supported");
+        "the redirect's Location cannot be followed: only http:// and https:// are supported");
   CHECK(refusal(request::get("/"), leads(302, "http://user:secret@example.com/")).find("secret") == std::string::npos);
   CHECK(!refusal(request::get("/"), leads(302, "https://")).empty());
   CHECK(!refusal(request::get("/"), leads(302, "/a b")).empty());
@@ -122,9 +122,9 @@ TEST_CASE("a redirect that cannot be followed says why") {
       refusal(request::get("/"), leads(302, "https://example.com/"), origin{scheme::http, "example.com", 80}).empty());
 }
 
-TEST_CASE("a body that can be had once, and was, is not promised again") {
+TEST_CASE("a one-shot body that was sent is not sent again to follow a redirect") {
   const request from = request::put("/").body(body::one_shot("x"));
   REQUIRE(from.body().open());
-  CHECK(refusal(from, leads(307, "/b")) == "the redirect needs the body once more, which can be had once");
+  CHECK(refusal(from, leads(307, "/b")) == "the redirect needs the body again, which can be sent once");
   CHECK(refusal(from, leads(303, "/b")).empty());
 }

@@ -136,7 +136,7 @@ TEST_CASE("the X-RateLimit family is understood as spans, seconds since 1970 or 
   }
 }
 
-TEST_CASE("a server's yes or no is read from its two fields, and nothing else is a word") {
+TEST_CASE("X-Should-Retry and Stripe-Should-Retry are read as true or false, and other text as absent") {
   CHECK(should_retry({{"X-Should-Retry", "false"}}) == false);
   CHECK(should_retry({{"x-should-retry", "TRUE"}}) == true);
   CHECK(should_retry({{"Stripe-Should-Retry", "false"}}) == false);

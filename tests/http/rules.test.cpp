@@ -32,7 +32,7 @@ static_assert(rules{} == rules::rfc9110 && rules{} != rules::none);
 static_assert(of(post, {.kind = error_kind::reset, .reach = reach::maybe_sent}) == disposition::not_replayable,
               "a judgment can be a constant");
 
-TEST_CASE("not a byte sent: any method may be sent again") {
+TEST_CASE("where no byte was sent, every method may be sent again") {
   for (const error_kind kind :
        {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::tls_handshake,
         error_kind::reset, error_kind::closed, error_kind::timeout}) {
@@ -43,7 +43,8 @@ TEST_CASE("not a byte sent: any method may be sent again") {
   }
 }
 
-TEST_CASE("maybe sent or answered: only what is idempotent, by method, by key, or by its maker's word") {
+TEST_CASE(
+    "where the request was sent or answered, it is repeated only if method, key or idempotent() makes it harmless") {
   for (const error_kind kind : {error_kind::reset, error_kind::closed, error_kind::timeout, error_kind::truncated}) {
     for (const reach how_far : {reach::maybe_sent, reach::answered}) {
       CAPTURE(name(kind));
@@ -60,7 +61,7 @@ TEST_CASE("maybe sent or answered: only what is idempotent, by method, by key, o
   }
 }
 
-TEST_CASE("what another attempt would not cure is permanent, safe or not") {
+TEST_CASE("an outcome that another attempt would not change is permanent, safe or not") {
   for (const error_kind kind :
        {error_kind::tls_verify, error_kind::protocol, error_kind::too_large, error_kind::redirects,
         error_kind::invalid_request, error_kind::unsupported, error_kind::overloaded}) {
@@ -74,7 +75,8 @@ TEST_CASE("what another attempt would not cure is permanent, safe or not") {
   }
 }
 
-TEST_CASE("a body that cannot be had again makes the transient not replayable, and leaves the permanent permanent") {
+TEST_CASE(
+    "a body that cannot be sent again makes a transient outcome not replayable and leaves a permanent one permanent") {
   constexpr request_facts spent{.method = method::put, .replayable = false};
   CHECK(of(spent, response(503)) == disposition::not_replayable);
   CHECK(of(spent, {.kind = error_kind::refused, .reach = reach::not_sent}) == disposition::not_replayable);
@@ -82,7 +84,7 @@ TEST_CASE("a body that cannot be had again makes the transient not replayable, a
   CHECK(of(spent, {.kind = error_kind::cancelled, .reach = reach::maybe_sent}) == disposition::aborted);
 }
 
-TEST_CASE("our own stop says nothing of the peer, whatever the rules list") {
+TEST_CASE("our own stop is aborted, whatever the rules list") {
   rules r;
   for (const error_kind kind : all_error_kinds) r.errors.insert(kind);
   CHECK(of(r, get, {.kind = error_kind::cancelled, .reach = reach::not_sent}) == disposition::aborted);
@@ -100,7 +102,7 @@ TEST_CASE("the verdict carries reach, status and the kind's name") {
         verdict{.kind = disposition::transient, .reach = reach::answered, .code = 200, .name = "truncated"});
 }
 
-TEST_CASE("a wish is heard on the statuses that may make one, and bounded") {
+TEST_CASE("Retry-After is obeyed on the statuses that the rules name, up to a bound") {
   for (const int status : {429, 503}) CHECK(judge(rules{}, get, response(status, 2s)).server_delay == 2s);
   CHECK(judge(rules{}, get, response(413, 2s)).server_delay == 2s);
   CHECK(judge(rules{}, get, response(413, 2s)).kind == disposition::permanent);
@@ -125,7 +127,7 @@ TEST_CASE("a wish is heard on the statuses that may make one, and bounded") {
   CHECK_FALSE(judge(unbounded, get, response(503, again::forever)).server_delay_too_long);
 }
 
-TEST_CASE("statuses that refuse before processing may be repeated for any method, where the rules say so") {
+TEST_CASE("a status of a refusal before processing is repeated for every method where the rules say so") {
   rules r;
   r.any_method_statuses = {429, 421};
   CHECK(of(r, post, response(429)) == disposition::transient);
@@ -159,7 +161,7 @@ TEST_CASE("a Retry-After may be needed, may suffice, or must be 0") {
   CHECK(of(r, get, response(503)) == disposition::permanent);
 }
 
-TEST_CASE("where the rules hear it, a server's yes or no outranks its status, but not what is safe") {
+TEST_CASE("where the rules obey X-Should-Retry, it outranks the status but not safety") {
   const outcome no{.status = 503, .retry_after = 1s, .should_retry = false}, yes{.status = 409, .should_retry = true};
   CHECK(of(get, no) == disposition::transient);
   CHECK(of(get, yes) == disposition::permanent);
@@ -173,7 +175,7 @@ TEST_CASE("where the rules hear it, a server's yes or no outranks its status, bu
   CHECK(of(r, get, response(404)) == disposition::permanent);
 }
 
-TEST_CASE("of truncated responses those cut in the headers may be told apart") {
+TEST_CASE("a response cut in its headers can be worth another attempt where one cut in its body is not") {
   rules r;
   r.errors.erase(error_kind::truncated);
   r.truncated_headers = true;
@@ -181,7 +183,7 @@ TEST_CASE("of truncated responses those cut in the headers may be told apart") {
   CHECK(of(r, get, {.kind = error_kind::truncated, .reach = reach::answered, .status = 200}) == disposition::permanent);
 }
 
-TEST_CASE("a method that only the rules exclude is permanent, for it would be harmless") {
+TEST_CASE("a method that only the rules exclude is permanent, because a repetition would be harmless") {
   rules r;
   r.methods = {};
   r.not_sent_any_method = false;
@@ -194,7 +196,7 @@ TEST_CASE("a method that only the rules exclude is permanent, for it would be ha
   CHECK(of(r, harmful_get, response(503)) == disposition::not_replayable);
 }
 
-TEST_CASE("a status is a value where it is accepted by name, or 2xx and 3xx that are not to be retried") {
+TEST_CASE("a status is a value where the request accepts it, and 2xx and 3xx unless the rules retry them") {
   for (const int status : {200, 204, 299, 301, 304, 399}) CHECK(accepted(rules{}, {}, status));
   for (const int status : {0, 100, 103, 199, 400, 404, 503, 599}) CHECK_FALSE(accepted(rules{}, {}, status));
   CHECK(accepted(rules{}, {404, 503}, 404));

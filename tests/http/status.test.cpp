@@ -44,7 +44,7 @@ TEST_CASE("a set prints as a list with ranges, and the list gives the set again"
   CHECK(parse_status_set("none")->empty());
 }
 
-TEST_CASE("what is no status is refused by name") {
+TEST_CASE("a text that is no status is refused and quoted") {
   for (const std::string bad :
        {"99", "600", "4x8", "408,,429", "500-", "-500", "504-500", "+408", "0x1F4", "99999999999999999999"}) {
     CAPTURE(bad);

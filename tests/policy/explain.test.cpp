@@ -74,7 +74,7 @@ TEST_CASE("where there is no bound the worst case says so") {
       .attempts = again::unlimited, .backoff = again::constant(1ns), .jitter = again::jitter::none, .deadline = 1h};
   CHECK(worst_case(many) == again::cost_bound{again::unlimited, 1h});
   const policy polly{.attempts = 7, .backoff = again::polly_v2(1s, 10s), .deadline = 2s};
-  CHECK(worst_case(polly).sends == 7);  // its waits may be next to nothing
+  CHECK(worst_case(polly).sends == 7);  // its waits may be almost zero
 }
 
 TEST_CASE("durations are printed for people") {

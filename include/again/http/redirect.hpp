@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// Redirects (RFC 9110 15.4), followed by us and not by the HTTP library, and only where asked for: `client_options::max_redirects`,
-/// or `.max_redirects(n)` on a request. Pure: what to send next, or why not.
+/// Redirects (RFC 9110 15.4): which request follows a response, as pure functions. The client follows redirects itself, not the HTTP
+/// library, and only on request: `client_options::max_redirects`, or `.max_redirects(n)` of a request.
 ///
-/// A redirect is a request of its own, inside an attempt: `response::redirects` and `error::redirects` count them, and
-/// `response::url` says where the response came from. A retry begins again with the original request.
+/// A redirect is one more request inside the attempt. `response::redirects` and `error::redirects` count them, and `response::url`
+/// says where the response came from. The next attempt of a retry begins with the original request.
 #pragma once
 
 #include <again/http/detail/chars.hpp>
@@ -21,22 +21,23 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 
-/// Does the response lead elsewhere? 301, 302, 303, 307 or 308 with a Location. (300 leaves the choice to a reader, 304 is an
-/// response, 305 and 306 are out of use.)
+/// Whether the response is a redirect: 301, 302, 303, 307 or 308 with a Location. 300 leaves the choice to a person, 304 answers a
+/// conditional request, and 305 and 306 are deprecated.
 inline bool is_redirect(const response& response) noexcept {
   const int s = response.status;
   return (s == 301 || s == 302 || s == 303 || s == 307 || s == 308) && response.headers.contains("Location");
 }
 
-/// 303: GET (HEAD stays HEAD). 301 and 302: POST becomes GET, as clients have always done. 307 and 308: unchanged.
+/// The method of the next request. 303: GET, or HEAD after HEAD. 301 and 302: GET after POST (RFC 9110 15.4.2 and 15.4.3 allow it,
+/// and clients do it). 307 and 308: the same method.
 constexpr method redirected_method(const method& m, int status) noexcept {
   if (status == 303 && m != method::head) return method::get;
   if ((status == 301 || status == 302) && m == method::post) return method::get;
   return m;
 }
 
-/// Is a field of that name for the origin it was meant for alone? Authorization, Cookie, Proxy-Authorization, and every name that
-/// has auth, cookie, token, secret, session, credential, password, signature or api-key in it, or ends in key (not Idempotency-Key).
+/// Whether a field of that name is for its own origin alone: Authorization, Cookie, Proxy-Authorization, and every name that has
+/// auth, cookie, token, secret, session, credential, password, signature or api-key in it, or ends in key (not Idempotency-Key).
 inline bool is_credential(std::string_view name) {
   std::string lower{name};
   std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return detail::lower(c); });
@@ -48,27 +49,27 @@ inline bool is_credential(std::string_view name) {
          lower.find("apikey") != std::string::npos;
 }
 
-/// A request and where it goes.
+/// A request and the origin that it is sent to.
 struct redirection {
   redirection(http::origin o, http::request r) : origin{std::move(o)}, request{std::move(r)} {}
   http::origin origin;
   http::request request;
 };
 
-/// What `response` to `from`, sent to `there`, asks to be sent next.
-/// - The method as `redirected_method` says. Where that makes a GET of something else, the body goes, and with it the fields that
-///   describe it and the Idempotency-Key: it named another operation.
-/// - To another origin no credentials go along; nor do If-… fields, which compare with what that origin never sent.
-/// - Refused: a Location that is no http or https URL, https to http, and a body that is needed again but cannot be had again.
+/// The request that `response` asks for, after `from` was sent to `there`.
+/// - The method is that of `redirected_method`. Where it changes, the body is dropped, with the fields that describe it and the
+///   Idempotency-Key, which belongs to the first operation.
+/// - No credentials are sent to another origin, and no If-… fields, because that origin did not send what they compare with.
+/// - Refused are a Location that is no http or https URL, a redirect from https to http, and a body that cannot be sent again.
 inline expected<redirection, invalid> redirected(const request& from, const origin& there, const response& response) {
   using bad = unexpected<invalid>;
   auto to = resolve_reference(url{there, from.target()}, response.headers.get("Location"));
-  if (!to) return bad{invalid{"the redirect's Location is of no use: " + to.error().reason()}};
+  if (!to) return bad{invalid{"the redirect's Location cannot be followed: " + to.error().reason()}};
   if (there.scheme == scheme::https && to->origin.scheme == scheme::http)
     return bad{invalid{"the redirect leads from https to http"}};
   const method m = redirected_method(from.method(), response.status);
   if (m == from.method() && !from.body().replayable())
-    return bad{invalid{"the redirect needs the body once more, which can be had once"}};
+    return bad{invalid{"the redirect needs the body again, which can be sent once"}};
   request next = from.redirected(m, std::move(to->target));
   const bool elsewhere = to->origin != there;
   http::headers kept;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `rules`: what an HTTP outcome means to a retry, as data, and `judge`, the one pure function that applies them.
+/// `rules`: which responses and errors are worth another attempt, as data, and `judge`, the pure function that applies them.
 ///
-/// The default is RFC 9110's safe reading. `rules::curl`, `rules::urllib3`, … are those of clients people know; presets.hpp
-/// has all of them by name, with what they differ in. Change one member and it is yours: `auto r = rules{}; r.statuses.insert(409);`
+/// The default is RFC 9110's safe reading. `rules::curl`, `rules::urllib3`, … are the rules of known clients; presets.hpp lists them
+/// by name, with how they differ. Rules of yours start from a copy: `auto r = rules{}; r.statuses.insert(409);`
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -22,68 +22,71 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 
-/// Data: trivially copyable, comparable, constexpr; write it with designated initializers.
+/// Trivially copyable, comparable, constexpr; written with designated initializers.
 struct rules {
-  /// Statuses worth another attempt, where the request may be repeated. Default: those that say "not now".
+  /// Statuses worth another attempt where the request may be repeated. Default: the statuses of a passing condition.
   status_set statuses{408, 425, 429, 500, 502, 503, 504};
-  /// Statuses worth another attempt of any method: refusals before processing. Default none: an RFC promises it of 421 (RFC 9110
-  /// 15.5.20) and 425 (RFC 8470 5.2) alone, and servers' code is not always RFC.
+  /// Statuses worth another attempt with every method, because the server refused before it acted. Default: none, because the RFCs
+  /// promise that for 421 (RFC 9110 15.5.20) and 425 (RFC 8470 5.2) alone, and not every server keeps to them.
   status_set any_method_statuses{};
-  /// Methods that may be repeated after something of the request was sent. A key or `idempotent` on the request outranks it.
+  /// Methods that may be repeated after a part of the request was sent. A key or `idempotent` of the request outranks it.
   method_set methods = method_set::idempotent();
-  /// Where not a byte was sent, any method may be repeated (RFC 9110 9.2.2: "the original request was never applied").
+  /// Where no byte was sent, every method may be repeated (RFC 9110 9.2.2: "the original request was never applied").
   bool not_sent_any_method = true;
-  /// Errors worth another attempt. Default: all that time may cure.
+  /// Errors worth another attempt. Default: all that may be over at the next attempt.
   error_set errors{error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::tls_handshake,
                    error_kind::reset,   error_kind::closed,  error_kind::timeout,         error_kind::truncated};
-  /// Of truncated responses, those that were cut in the header section: as if in `errors`.
+  /// A truncated response that was cut in the header section is worth another attempt, even where `errors` has no `truncated`.
   bool truncated_headers = false;
 
   /// Statuses whose Retry-After is obeyed (RFC 9110 10.2.3, RFC 6585 4).
   status_set respect_retry_after{413, 429, 503};
-  /// The longest wait a server may ask for. Default an hour; `forever`: no bound of the rules (a policy's deadline still is one).
+  /// The longest wait that a server may ask for. Default: an hour; `forever`: as long as the policy's deadline allows.
   duration max_retry_after = std::chrono::hours{1};
+  /// What to do when it asks for more.
   again::over_max over_max = again::over_max::stop;
-  /// A respected Retry-After makes its status worth another attempt even where `statuses` lacks it.
+  /// A respected Retry-After makes its status worth another attempt even where `statuses` does not have it.
   bool retry_after_forces_retry = false;
   /// Statuses of `statuses` that are worth another attempt only with a respected Retry-After.
   status_set needs_retry_after{};
-  /// Statuses worth another attempt only where Retry-After says 0, whatever `statuses` says.
+  /// Statuses worth another attempt only where Retry-After is 0; it outranks `statuses`.
   status_set zero_retry_after_statuses{};
-  /// Without Retry-After, read RateLimit, RateLimit-Reset, X-RateLimit-Reset and their like (see retry_after.hpp).
+  /// Without Retry-After, read RateLimit, RateLimit-Reset, X-RateLimit-Reset and similar fields (see retry_after.hpp).
   bool rate_limit_headers = false;
-  /// Obey X-Should-Retry and Stripe-Should-Retry: "false" ends the retry (`forbidden`), "true" makes any status worth another
-  /// attempt. What the API's own clients do for Stripe and OpenAI; no standard.
+  /// Obey X-Should-Retry and Stripe-Should-Retry: "false" ends the retry (`forbidden`), "true" makes every status worth another
+  /// attempt. Stripe's and OpenAI's own clients do it; there is no standard.
   bool should_retry_headers = false;
 
   friend constexpr bool operator==(const rules&, const rules&) = default;
 
-  /// The default, RFC 9110 to the letter; and the same with refusals (408, 421, 425, 429, 503) repeated for any method.
+  /// The default; and the default with refusals (408, 421, 425, 429, 503) repeated for every method.
   static const rules rfc9110, rfc9110_refusals;
-  /// Those of other clients, as their own tests have them; and none, which repeats nothing.
+  /// The rules of other clients, as their own tests have them; and `none`, which repeats nothing.
   static const rules curl, curl_all_errors, urllib3, go_retryablehttp, reqwest_retry, apache5, got, ky, okhttp,
       axios_retry, none;
 };
 
-/// How a send ended, as far as the rules care.
+/// How a send ended, as far as the rules need it.
 struct outcome {
   error_kind kind = error_kind::status;
   again::reach reach = again::reach::answered;
-  int status = 0;  ///< of the response, also where it was cut short; 0: none came, or not all of its headers
-  std::optional<duration> retry_after{};  ///< what the response asks for (see `retry_after`); nothing: it does not
-  std::optional<bool> should_retry{};     ///< what it says of another attempt (see `should_retry`); nothing: nothing
+  int status = 0;  ///< of the response, also of one that was cut short; 0: none, or one cut in its headers
+  std::optional<duration> retry_after{};  ///< the wait that the response asks for (see `retry_after`)
+  std::optional<bool> should_retry{};     ///< whether the response asks for another attempt (see `should_retry`)
 };
 
-/// True where this status is a value and not an error: it was accepted by name, or is 2xx or 3xx and not one to retry.
+/// Whether a response of this status is a value and not an error: the request accepts it, or it is 2xx or 3xx and the rules do not
+/// retry it.
 constexpr bool accepted(const rules& r, const status_set& accept, int status) noexcept {
   if (accept.contains(status)) return true;
   return status >= 200 && status < 400 && !r.statuses.contains(status) && !r.any_method_statuses.contains(status);
 }
 
-/// The decision: reach × method × key × replayable body × rules. Pure.
-/// - Worth another attempt and safe to send again: transient, with the wait that the server asked for.
-/// - Worth it, but not safe (or the body cannot be had again): not_replayable.
-/// - Not worth it, or safe but excluded by `methods`: permanent. The server said no: forbidden. Our own stop: aborted.
+/// Judges one outcome. A pure function of rules, method, key, body and reach.
+/// - Worth another attempt and safe to send again: `transient`, with the wait that the server asked for.
+/// - Worth it, but not safe, or the body cannot be sent again: `not_replayable`.
+/// - Not worth it, or safe but excluded by `methods`: `permanent`.
+/// - The server asked for no further attempt: `forbidden`. Our own stop: `aborted`.
 constexpr verdict judge(const rules& r, const request_facts& request, const outcome& o) noexcept {
   verdict v{.kind = disposition::permanent, .reach = o.reach, .code = o.status, .name = name(o.kind)};
   const bool honoured = o.retry_after.has_value() && r.respect_retry_after.contains(o.status);
@@ -94,14 +97,14 @@ constexpr verdict judge(const rules& r, const request_facts& request, const outc
   }
 
   bool wanted = false;
-  bool whatever_method = o.reach == reach::not_sent && r.not_sent_any_method;
+  bool any_method = o.reach == reach::not_sent && r.not_sent_any_method;
   switch (o.kind) {
     case error_kind::cancelled:
     case error_kind::deadline: v.kind = disposition::aborted; return v;
     case error_kind::invalid_request:
     case error_kind::unsupported: return v;
     case error_kind::status:
-      whatever_method = whatever_method || r.any_method_statuses.contains(o.status);
+      any_method = any_method || r.any_method_statuses.contains(o.status);
       wanted = r.statuses.contains(o.status) || r.any_method_statuses.contains(o.status) ||
                (honoured && r.retry_after_forces_retry);
       if (r.needs_retry_after.contains(o.status) && !honoured) wanted = false;
@@ -117,8 +120,8 @@ constexpr verdict judge(const rules& r, const request_facts& request, const outc
   if (!wanted) return v;
 
   const bool repeatable = request.idempotent.value_or(request.keyed || r.methods.contains(request.method));
-  if (!whatever_method && !repeatable) {
-    // What only `methods` excludes would be harmless to repeat: the reason is the rules', not safety.
+  if (!any_method && !repeatable) {
+    // Where only `methods` excludes the request, a repetition would be harmless: the reason is the rules and not safety.
     const bool harmless = o.reach == reach::not_sent || request.repeatable();
     v.kind = harmless ? disposition::permanent : disposition::not_replayable;
   } else {
@@ -127,7 +130,7 @@ constexpr verdict judge(const rules& r, const request_facts& request, const outc
   return v;
 }
 
-// ── the presets (presets.hpp says what they differ in) ──
+// ── the presets (presets.hpp says how they differ) ──
 
 inline constexpr rules rules::rfc9110{};
 inline constexpr rules rules::rfc9110_refusals = [] {

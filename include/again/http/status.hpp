@@ -17,7 +17,7 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 
-/// "Service Unavailable" for 503; empty for codes nobody registered (IANA HTTP Status Code Registry).
+/// "Service Unavailable" for 503; empty for a code that is not in IANA's HTTP Status Code Registry.
 constexpr std::string_view reason_phrase(int status) noexcept;
 
 /// Some status codes from 0 to 639: `status_set{408, 429}`, `status_set::range(500, 599)`. Trivially copyable.
@@ -91,7 +91,7 @@ inline std::string status_set::text() const {
     if (!contains(s)) continue;
     int last = s;
     while (contains(last + 1)) ++last;
-    out.append(out.empty() ? "" : ", ").append(std::to_string(s));
+    detail::append_item(out, std::to_string(s));
     if (last > s) out.append(last == s + 1 ? ", " : "-").append(std::to_string(last));
     s = last;
   }
