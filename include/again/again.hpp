@@ -36,7 +36,9 @@
 #include <again/policy/verdict.hpp>
 #include <again/protection/adaptive_rate.hpp>
 #include <again/protection/breaker.hpp>
+#include <again/protection/breaker_rules.hpp>
 #include <again/protection/budget.hpp>
+#include <again/protection/budgets.hpp>
 #include <again/protection/fallback.hpp>
 #include <again/protection/guard.hpp>
 #include <again/protection/hedge.hpp>

@@ -196,6 +196,14 @@ TEST_CASE("a method that only the rules exclude is permanent, because a repetiti
   CHECK(of(r, harmful_get, response(503)) == disposition::not_replayable);
 }
 
+TEST_CASE("the rules may make fewer or more statuses a value than 2xx and 3xx") {
+  const rules strict{.successes = status_set::range(200, 299)};
+  for (const int status : {200, 202, 299}) CHECK(accepted(strict, {}, status));
+  for (const int status : {300, 302, 304, 308, 399}) CHECK_FALSE(accepted(strict, {}, status));
+  CHECK(accepted(strict, {302}, 302));
+  CHECK_FALSE(accepted(rules{.successes = status_set::range(200, 599)}, {}, 503));  // worth another attempt
+}
+
 TEST_CASE("a status is a value where the request accepts it, and 2xx and 3xx unless the rules retry them") {
   for (const int status : {200, 204, 299, 301, 304, 399}) CHECK(accepted(rules{}, {}, status));
   for (const int status : {0, 100, 103, 199, 400, 404, 503, 599}) CHECK_FALSE(accepted(rules{}, {}, status));

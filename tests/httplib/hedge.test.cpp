@@ -4,7 +4,7 @@
 
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
-#include <again/http/client.hpp>
+#include <again/httplib/client.hpp>
 #include <again/protection/pipe.hpp>
 
 #include "support/misbehaving_server.hpp"

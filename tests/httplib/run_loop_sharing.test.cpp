@@ -8,7 +8,7 @@
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
 #include <again/coro/when_all.hpp>
-#include <again/http/client.hpp>
+#include <again/httplib/client.hpp>
 #include <again/retry.hpp>
 
 #include "support/misbehaving_server.hpp"

@@ -36,10 +36,10 @@ using again::http::request;
 namespace {
 
 // Bounds that a test runs into are short; those it must not run into are longer than the test may take.
-constexpr limits patient{.connect = 20s, .idle = 20s, .total = 20s, .max_body = 1U << 20U};
-constexpr limits hasty{.connect = 20s, .idle = 150ms, .total = 20s, .max_body = 1U << 20U};
+constexpr send_limits patient{.connect = 20s, .idle = 20s, .total = 20s, .max_body = 1U << 20U};
+constexpr send_limits hasty{.connect = 20s, .idle = 150ms, .total = 20s, .max_body = 1U << 20U};
 
-std::shared_ptr<const outgoing> to(const misbehaving_server& server, request r, const limits& l = patient) {
+std::shared_ptr<const outgoing> to(const misbehaving_server& server, request r, const send_limits& l = patient) {
   auto where = parse_url(server.url());
   REQUIRE(where);
   return std::make_shared<const outgoing>(where->origin, std::move(r), l);
@@ -346,7 +346,7 @@ TEST_CASE("on a used connection reach is counted from where the attempt before e
                                respond(201), stall_body("half", 8), respond(200), respond(200), hang()},
                               tls ? with_tls() : server_options{}};
     httplib_transport transport{trusting()};
-    const auto outcome = [&](request r, const limits& l) {
+    const auto outcome = [&](request r, const send_limits& l) {
       const auto result = sync_wait(transport.send(to(server, std::move(r), l), 1));
       return kind_of(result) + " " + reach_of(result);
     };
@@ -438,7 +438,7 @@ TEST_CASE("https: every failure has its kind, and reach tells the truth") {
     CAPTURE(name(r.what.what));
     misbehaving_server server{{r.what}, with_tls()};
     httplib_transport transport{trusting()};
-    limits l = std::string_view{r.kind} == "timeout" ? hasty : patient;
+    send_limits l = std::string_view{r.kind} == "timeout" ? hasty : patient;
     if (std::string_view{r.kind} == "connect_timeout") l.connect = 200ms;
     const auto result = sync_wait(transport.send(to(server, request::post("/").body("x"), l), 1));
     CAPTURE(result ? std::string{} : result.error().detail);
@@ -551,7 +551,7 @@ TEST_CASE("an attempt that is stopped before it begins is not sent") {
 TEST_CASE("a body that drips is ended by the bound on the whole attempt") {
   misbehaving_server server{{drip(std::string(100000, 'x'), 5ms)}};
   httplib_transport transport;
-  limits l = patient;
+  send_limits l = patient;
   l.total = 500ms;  // long enough for the head to have come on any machine
   const auto r = sync_wait(transport.send(to(server, request::get("/"), l), 1));
   CHECK(kind_of(r) == "timeout");
@@ -561,7 +561,7 @@ TEST_CASE("a body that drips is ended by the bound on the whole attempt") {
 TEST_CASE("a silent address is a connect timeout") {
   misbehaving_server server{{blackhole()}};
   httplib_transport transport;
-  limits l = patient;
+  send_limits l = patient;
   l.connect = 100ms;
   const auto r = sync_wait(transport.send(to(server, request::get("/"), l), 1));
   CHECK(kind_of(r) == "connect_timeout");
@@ -571,7 +571,7 @@ TEST_CASE("a silent address is a connect timeout") {
 namespace {
 
 std::shared_ptr<const outgoing> to_name(const misbehaving_server& server, std::string host, request r,
-                                        const limits& l = patient) {
+                                        const send_limits& l = patient) {
   return std::make_shared<const outgoing>(
       origin{scheme::http, std::move(host), static_cast<std::uint16_t>(server.port())}, std::move(r), l);
 }
@@ -619,7 +619,7 @@ TEST_CASE("a name server that hangs holds up neither the one who stops, nor the 
       CHECK(kind_of(r) == "cancelled");
       CHECK(reach_of(r) == "not_sent");
     }
-    limits l = patient;
+    send_limits l = patient;
     l.connect = 50ms;
     const auto r = sync_wait(transport.send(to_name(server, "hangs.example", request::get("/"), l), 1));
     CHECK(kind_of(r) == "resolve");
@@ -680,7 +680,7 @@ TEST_CASE("an address that accepts and never responds is left for another one by
     httplib_options options;
     options.resolve = [](const std::string&) { return std::vector<std::string>{"127.0.0.2", "127.0.0.1"}; };
     httplib_transport transport{options};
-    limits l = patient;
+    send_limits l = patient;
     (idle ? l.idle : l.total) = 100ms;
     CHECK(kind_of(sync_wait(transport.send(to_name(good, "two.example", request::get("/"), l), 1))) == "timeout");
     CHECK(kind_of(sync_wait(transport.send(to_name(good, "two.example", request::get("/")), 2))) == "response 200");
@@ -693,15 +693,15 @@ TEST_CASE("bounds of forever do not overflow the wait for a name") {
   httplib_options options;
   options.resolve = [](const std::string&) { return std::vector<std::string>{"127.0.0.1"}; };
   httplib_transport transport{options};
-  const limits endless{.connect = forever, .idle = forever, .total = forever};
+  const send_limits endless{.connect = forever, .idle = forever, .total = forever};
   CHECK(kind_of(sync_wait(transport.send(to_name(server, "name.example", request::get("/"), endless), 1))) ==
         "response 200");
 }
 
-TEST_CASE("origins that nobody uses any more are forgotten") {
+TEST_CASE("origins that are out of use are forgotten") {
   server_options so;
   so.family = again_test::family::unix_domain;
-  so.unix_path = "/tmp/again-httplib-lanes-" + std::to_string(::getpid()) + ".sock";
+  so.unix_path = "/tmp/again-httplib-origins-" + std::to_string(::getpid()) + ".sock";
   misbehaving_server server{[](const seen_request&, int) { return respond(200, {{"Connection", "close"}}); }, so};
   httplib_options options;
   options.unix_socket = so.unix_path;
@@ -729,8 +729,8 @@ namespace {
 
 TEST_CASE("what was counted in one attempt is where the next one begins") {
   misbehaving_server server{{respond(200).body("x"), hang()}};
-  http::detail::dead_fd nowhere;
-  http::detail::socket_watch watch{false, nowhere.fd()};
+  http::detail::dead_fd dead;
+  http::detail::socket_watch watch{false, dead.fd()};
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   watch.begin(false);
   watch.opened(fd);
@@ -739,13 +739,13 @@ TEST_CASE("what was counted in one attempt is where the next one begins") {
   CHECK(watch.examine().how_far == reach::not_sent);
   const std::string_view ask = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
   REQUIRE(::send(fd, ask.data(), ask.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(ask.size()));
-  http::detail::response_reader reader{100};
+  http::detail::response_parser parser{100};
   std::size_t heard = 0;
-  for (char part[512]; !reader.whole();) {
+  for (char part[512]; !parser.whole();) {
     const auto n = ::recv(fd, part, sizeof part, 0);
     REQUIRE(n > 0);
     heard += static_cast<std::size_t>(n);
-    reader.feed({part, static_cast<std::size_t>(n)});
+    parser.feed({part, static_cast<std::size_t>(n)});
   }
   CHECK(watch.examine().how_far == reach::answered);
   watch.moved(ask.size(), heard);
@@ -787,16 +787,16 @@ TEST_CASE("a response that ends with the connection, before the request could be
 
 TEST_CASE("without a descriptor to watch it by, a socket is refused and nothing is sent") {
   misbehaving_server server{{respond(200)}};
-  http::detail::dead_fd nowhere;
-  http::detail::socket_watch watch{false, nowhere.fd()};
+  http::detail::dead_fd dead;
+  http::detail::socket_watch watch{false, dead.fd()};
   ::rlimit before{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
   ::rlimit few = before;
   std::vector<int> held;
-  while (held.empty() || held.back() < 200) held.push_back(::dup(nowhere.fd()));
+  while (held.empty() || held.back() < 200) held.push_back(::dup(dead.fd()));
   few.rlim_cur = 201;
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
-  while (held.back() >= 0) held.push_back(::dup(nowhere.fd()));  // until there is none
+  while (held.back() >= 0) held.push_back(::dup(dead.fd()));  // until there is none
   held.pop_back();
   ::close(held.back());
   const int fd = held.back() = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -932,7 +932,7 @@ TEST_CASE("a bound that meets the response: what is called not_sent was never se
       senders.emplace_back([&, t] {
         random_stream moments{static_cast<std::uint64_t>(t)};
         for (int i = t * each; i < (t + 1) * each; ++i) {
-          limits l = patient;
+          send_limits l = patient;
           l.total = std::chrono::microseconds{moments.bits() % 400};
           const auto r = sync_wait(transport.send(to(server, request::post("/" + std::to_string(i)).body("x"), l), 1));
           results[static_cast<std::size_t>(i)] = r ? "whole" : kind_of(r) + " " + reach_of(r);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // nginx, which nobody wrote to suit us, as a real peer: what it refuses, what it hangs up on, what it forgets, and its restart.
-#include <again/http/client.hpp>
+#include <again/httplib/client.hpp>
 
 #include <again/coro/run_loop.hpp>
 #include <again/coro/sleep.hpp>

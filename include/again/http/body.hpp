@@ -66,8 +66,8 @@ class body {
   /// With g++ 12, give a lambda with captures by value a name before the `co_await` expression that uses it: the compiler
   /// destroys a lambda that is written inside the expression twice.
   template <class F>
-    requires std::convertible_to<std::invoke_result_t<F&>, std::string> ||
-             std::convertible_to<std::invoke_result_t<F&>, std::unique_ptr<chunk_source>>
+    requires(std::convertible_to<std::invoke_result_t<F&>, std::string> ||
+             std::convertible_to<std::invoke_result_t<F&>, std::unique_ptr<chunk_source>>)
   static body factory(F make);
   /// The file of that path, opened and read again for each attempt. Its size is that of the moment at which it is opened.
   static body file(std::string path);
@@ -238,8 +238,8 @@ struct body::once final : body::maker {
 };
 
 template <class F>
-  requires std::convertible_to<std::invoke_result_t<F&>, std::string> ||
-           std::convertible_to<std::invoke_result_t<F&>, std::unique_ptr<chunk_source>>
+  requires(std::convertible_to<std::invoke_result_t<F&>, std::string> ||
+           std::convertible_to<std::invoke_result_t<F&>, std::unique_ptr<chunk_source>>)
 body body::factory(F make) {
   body b;
   b.maker_ = std::make_shared<from_function<F>>(std::move(make));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `client`: requests to one origin, as operations that `retry` can start again.
+/// `client_over<T>`: requests to one origin over the transport `T`, as operations that `retry` can start again.
+/// `http::client` (httplib/client.hpp) is this over cpp-httplib.
 ///
 /// ```cpp
-/// again::http::client api{"http://127.0.0.1:8080"};
+/// again::http::client_over api{transport, origin};
 /// auto once  = co_await api.get("/quote/ACME");                                    // expected<response, error>
 /// auto tried = co_await again::retry(polite, api.get("/quote/ACME"));              // expected<response, failure<error>>
 /// auto order = co_await again::retry(polite, api.send(http::request::post("/orders").body(json).idempotency_key_auto()));
@@ -16,7 +17,8 @@
 ///   once, in `send`, and shared by its copies: whoever starts it, it is the same operation to the server. Two orders are two `send`s.
 /// - Redirects are followed only where asked for; each is a request of its own, and none is hidden.
 /// - Cancellation: a stop request ends an attempt at once, in every phase, sockets included.
-/// - Lifetime: a client outlives the start of every attempt, and one that follows redirects all of it. Destroying it ends attempts that run as `cancelled`.
+/// - Lifetime: operations refer to the transport, never to the client. The transport outlives the start of every attempt, and where
+///   redirects are followed, the whole attempt.
 /// - Threads: every member may be called from any thread; one operation object is started from one thread at a time.
 #pragma once
 
@@ -25,13 +27,10 @@
 #include <again/http/message.hpp>
 #include <again/http/rules.hpp>
 #include <again/http/transport.hpp>
-#include <again/httplib/transport.hpp>
 
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
-#include <string_view>
 #include <utility>
 
 namespace again {
@@ -107,35 +106,6 @@ template <transport T> class client_over {
   T* through_;
   http::origin origin_;
   client_options options_;
-};
-
-/// A client with a transport of its own.
-class client : public client_over<httplib_transport> {
- public:
-  /// `url`: scheme, host and port. Throws std::invalid_argument that says what is wrong with it.
-  explicit client(std::string_view url, client_options options = {}, httplib_options transport = {})
-      : client{std::make_unique<httplib_transport>(std::move(transport)), origin_of(url), std::move(options)} {}
-
-  /// The same without throwing for a bad URL.
-  static expected<client, invalid> open(std::string_view url, client_options options = {},
-                                        httplib_options transport = {}) {
-    auto o = parse_origin(url);
-    if (!o) return unexpected<invalid>{std::move(o.error())};
-    return client{std::make_unique<httplib_transport>(std::move(transport)), std::move(*o), std::move(options)};
-  }
-
- private:
-  client(std::unique_ptr<httplib_transport> t, http::origin o, client_options options)
-      : client_over{*t, std::move(o), std::move(options)}, transport_{std::move(t)} {}
-  static http::origin origin_of(std::string_view url) {
-    auto o = parse_origin(url);
-    if (!o)
-      throw std::invalid_argument{"again::http::client: " +
-                                  o.error().text()};  // without the URL: it may hold a password
-    return std::move(*o);
-  }
-
-  std::unique_ptr<httplib_transport> transport_;
 };
 
 // ── definitions ──

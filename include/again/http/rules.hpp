@@ -24,6 +24,9 @@ namespace http {
 
 /// Trivially copyable, comparable, constexpr; written with designated initializers.
 struct rules {
+  /// Statuses that are a value and not an error, unless they are worth another attempt. Default: 2xx and 3xx. A webhook sets
+  /// `status_set::range(200, 299)`, because a redirect that is not followed has delivered nothing.
+  status_set successes = status_set::range(200, 399);
   /// Statuses worth another attempt where the request may be repeated. Default: the statuses of a passing condition.
   status_set statuses{408, 425, 429, 500, 502, 503, 504};
   /// Statuses worth another attempt with every method, because the server refused before it acted. Default: none, because the RFCs
@@ -75,11 +78,11 @@ struct outcome {
   std::optional<bool> should_retry{};     ///< whether the response asks for another attempt (see `should_retry`)
 };
 
-/// Whether a response of this status is a value and not an error: the request accepts it, or it is 2xx or 3xx and the rules do not
-/// retry it.
+/// Whether a response of this status is a value and not an error: the request accepts it, or it is one of `successes` and the rules
+/// do not retry it.
 constexpr bool accepted(const rules& r, const status_set& accept, int status) noexcept {
   if (accept.contains(status)) return true;
-  return status >= 200 && status < 400 && !r.statuses.contains(status) && !r.any_method_statuses.contains(status);
+  return r.successes.contains(status) && !r.statuses.contains(status) && !r.any_method_statuses.contains(status);
 }
 
 /// Judges one outcome. A pure function of rules, method, key, body and reach.

@@ -20,8 +20,11 @@ inline namespace AGAIN_ABI {
 namespace http {
 namespace detail {
 
-/// A startable. Its own time bound, a stop request and a worker's result may come together: the job's `cancel_switch` says
-/// whose result it is. A stop finishes it at once; the worker, its socket shut down, follows on its own.
+/// A startable. Its time bound, a stop request and a worker's result may come together: the job's `cancel_switch` says which of
+/// them gives the result. A stop finishes it at once; the worker, its socket shut down, ends later by itself.
+///
+/// Owned by the awaiting coroutine; shares the job with the pool. Threads: the scheduler's, except that a stop request comes on any
+/// and the worker writes the result (send_job::deliver).
 class [[nodiscard]] httplib_send {
  public:
   using result_type = send_result;
