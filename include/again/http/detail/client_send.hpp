@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `client_send`: one attempt of a client's operation: a transport's send, redirects followed if wished, and the rules applied to
-/// what comes of it.
+/// `client_send`: one attempt of a client's operation. It sends through a transport, follows redirects where the request asks for
+/// them, and judges the result by the rules.
+///
+/// Owner: the awaiting coroutine's frame. Thread: that of the context's scheduler, on which the transport finishes.
 #pragma once
 
 #include <again/coro/awaitable.hpp>
@@ -24,7 +26,7 @@ inline namespace AGAIN_ABI {
 namespace http {
 namespace detail {
 
-/// What all attempts of an operation share, made once.
+/// What all attempts of an operation share. `client_over::send` makes it once.
 struct planned : outgoing {
   planned(http::origin o, http::request r, http::send_limits l, const http::rules& by, int redirects,
           std::optional<invalid> b)
@@ -34,10 +36,10 @@ struct planned : outgoing {
         bad{std::move(b)} {}
   const http::rules rules;
   const int max_redirects;
-  const std::optional<invalid> bad;  ///< why it is not sent at all
+  const std::optional<invalid> bad;  ///< why the request is not sent
 };
 
-/// A startable. Needs the transport while redirects are followed, else nothing of the client once it has started.
+/// A startable. It uses the transport while redirects are followed, else only to start.
 template <transport T> class [[nodiscard]] client_send {
  public:
   using result_type = expected<response, error>;
@@ -65,7 +67,7 @@ template <transport T> class [[nodiscard]] client_send {
     if (failed_) std::rethrow_exception(failed_);
     return std::move(*result_);
   }
-  /// The result where it stands, after it has finished; null if it threw.
+  /// The result, after it has finished; null if it threw.
   result_type* peek() noexcept { return result_ ? &*result_ : nullptr; }
   std::exception_ptr exception() const noexcept { return failed_; }
 
@@ -75,7 +77,7 @@ template <transport T> class [[nodiscard]] client_send {
   void finish() noexcept {
     if (concluded() || go_on()) then_();
   }
-  /// Sends hop after hop while they finish at once. True: there is a result.
+  /// Sends hop after hop while each finishes at once. True: there is a result.
   bool go_on() noexcept {
     try {
       do {
@@ -92,7 +94,7 @@ template <transport T> class [[nodiscard]] client_send {
     if (std::exchange(sending_, false)) std::destroy_at(std::addressof(inner_));
   }
 
-  /// What has come of a hop. False: `hop_` is another one to make.
+  /// Takes the result of a hop. False: `hop_` is the next one to send.
   bool concluded() noexcept {
     failed_ = inner_.exception();
     if (failed_) return true;
@@ -114,7 +116,7 @@ template <transport T> class [[nodiscard]] client_send {
       return true;
     }
     send_failure& f = r.error();
-    // After a redirect somebody has seen the request, however far the last hop got.
+    // After a redirect a server has seen the request, also where the last hop was not sent.
     const reach far = redirects_ > 0 ? reach::answered : f.reach;
     if (!f.partial) return fail({by, what_->facts(), f.kind, far, std::move(f.detail)});
     f.partial->redirects = redirects_;
