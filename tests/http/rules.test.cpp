@@ -69,9 +69,25 @@ TEST_CASE("an outcome that another attempt would not change is permanent, safe o
     for (const request_facts& f : {get, post})
       CHECK(of(f, {.kind = kind, .reach = reach::not_sent}) == disposition::permanent);
   }
-  for (const int status : {100, 400, 401, 403, 404, 409, 413, 421, 422, 501, 505, 511, 599, 0, 999, -1}) {
+  for (const int status : {100, 400, 401, 403, 404, 409, 413, 421, 422, 471, 501, 505, 511, 0, -1}) {
     CAPTURE(status);
     for (const request_facts& f : {get, post}) CHECK(of(f, response(status)) == disposition::permanent);
+  }
+}
+
+TEST_CASE("an unknown 5xx is worth what a 500 is, and so is a status from 600 on (RFC 9110 15)") {
+  for (const int status : {509, 520, 521, 522, 524, 529, 530, 598, 599, 600, 777, 999}) {
+    CAPTURE(status);
+    CHECK(of(get, response(status)) == disposition::transient);
+    CHECK(of(post, response(status)) == disposition::not_replayable);
+    CHECK(judge(rules{}, get, response(status)).code == status);
+    CHECK_FALSE(accepted(rules{}, {}, status));
+    CHECK(of(rules{.statuses = {503}}, get, response(status)) == disposition::permanent);
+    CHECK(of(rules{.unknown_as_class = false}, get, response(status)) == disposition::permanent);
+    CHECK(of(rules{.statuses = {status}, .unknown_as_class = false}, get, response(status)) == disposition::transient);
+    for (const rules& other : {rules::curl, rules::got, rules::ky})  // they take their lists as they are
+      CHECK(of(other, get, response(status)) ==
+            (other.statuses.contains(status) ? disposition::transient : disposition::permanent));
   }
 }
 

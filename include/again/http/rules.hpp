@@ -29,6 +29,9 @@ struct rules {
   status_set successes = status_set::range(200, 399);
   /// Statuses worth another attempt where the request may be repeated. Default: the statuses of a passing condition.
   status_set statuses{408, 425, 429, 500, 502, 503, 504};
+  /// A status that is not registered counts as the x00 of its class, and one from 600 on as 500, in every set of these rules
+  /// (RFC 9110 15: a client MUST). False: the sets are taken as they are, as other clients do.
+  bool unknown_as_class = true;
   /// Statuses worth another attempt with every method, because the server refused before it acted. Default: none, because the RFCs
   /// promise that for 421 (RFC 9110 15.5.20) and 425 (RFC 8470 5.2) alone, and not every server keeps to them.
   status_set any_method_statuses{};
@@ -92,7 +95,10 @@ constexpr bool accepted(const rules& r, const status_set& accept, int status) no
 /// - The server asked for no further attempt: `forbidden`. Our own stop: `aborted`.
 constexpr verdict judge(const rules& r, const request_facts& request, const outcome& o) noexcept {
   verdict v{.kind = disposition::permanent, .reach = o.reach, .code = o.status, .name = name(o.kind)};
-  const bool honoured = o.retry_after.has_value() && r.respect_retry_after.contains(o.status);
+  const auto in = [&r, &o](const status_set& set) {
+    return set.contains(o.status) || (r.unknown_as_class && set.contains(equivalent_status(o.status)));
+  };
+  const bool honoured = o.retry_after.has_value() && in(r.respect_retry_after);
   if (honoured) {
     const bool over = *o.retry_after > r.max_retry_after;
     v.server_delay = over && r.over_max == again::over_max::cap ? r.max_retry_after : *o.retry_after;
@@ -107,11 +113,10 @@ constexpr verdict judge(const rules& r, const request_facts& request, const outc
     case error_kind::invalid_request:
     case error_kind::unsupported: return v;
     case error_kind::status:
-      any_method = any_method || r.any_method_statuses.contains(o.status);
-      wanted = r.statuses.contains(o.status) || r.any_method_statuses.contains(o.status) ||
-               (honoured && r.retry_after_forces_retry);
-      if (r.needs_retry_after.contains(o.status) && !honoured) wanted = false;
-      if (r.zero_retry_after_statuses.contains(o.status)) wanted = o.retry_after == duration::zero();
+      any_method = any_method || in(r.any_method_statuses);
+      wanted = in(r.statuses) || in(r.any_method_statuses) || (honoured && r.retry_after_forces_retry);
+      if (in(r.needs_retry_after) && !honoured) wanted = false;
+      if (in(r.zero_retry_after_statuses)) wanted = o.retry_after == duration::zero();
       break;
     default:
       wanted = r.errors.contains(o.kind) || (r.truncated_headers && o.kind == error_kind::truncated && o.status == 0);
@@ -135,6 +140,14 @@ constexpr verdict judge(const rules& r, const request_facts& request, const outc
 
 // ── the presets (presets.hpp says how they differ) ──
 
+namespace detail {
+/// The rules of a client that takes its lists of statuses as they are.
+constexpr rules other_client(rules r) noexcept {
+  r.unknown_as_class = false;
+  return r;
+}
+}  // namespace detail
+
 inline constexpr rules rules::rfc9110{};
 inline constexpr rules rules::rfc9110_refusals = [] {
   rules r;
@@ -143,14 +156,14 @@ inline constexpr rules rules::rfc9110_refusals = [] {
   return r;
 }();
 /// tool_operate.c retrycheck(), `--retry`; lib/http.c clamps Retry-After to six hours.
-inline constexpr rules rules::curl{
+inline constexpr rules rules::curl = detail::other_client({
     .statuses = {408, 429, 500, 502, 503, 504, 522, 524},
     .methods = method_set::any(),
     .errors = {error_kind::resolve, error_kind::connect_timeout, error_kind::timeout},
     .respect_retry_after = {408, 429, 500, 502, 503, 504, 522, 524},
     .max_retry_after = std::chrono::hours{6},
     .over_max = again::over_max::cap,
-};
+});
 /// The same with `--retry-all-errors`.
 inline constexpr rules rules::curl_all_errors = [] {
   rules r = rules::curl;
@@ -160,7 +173,7 @@ inline constexpr rules rules::curl_all_errors = [] {
   return r;
 }();
 /// urllib3/util/retry.py, the defaults of `Retry`.
-inline constexpr rules rules::urllib3{
+inline constexpr rules rules::urllib3 = detail::other_client({
     .statuses = {},
     .errors = {error_kind::refused, error_kind::connect_timeout, error_kind::reset, error_kind::closed,
                error_kind::timeout, error_kind::protocol},
@@ -168,17 +181,17 @@ inline constexpr rules rules::urllib3{
     .max_retry_after = std::chrono::hours{6},
     .over_max = again::over_max::cap,
     .retry_after_forces_retry = true,
-};
+});
 /// client.go baseRetryPolicy and DefaultBackoff.
-inline constexpr rules rules::go_retryablehttp{
+inline constexpr rules rules::go_retryablehttp = detail::other_client({
     .statuses = status_set{429} | (status_set::range(500, 599) - status_set{501}),
     .methods = method_set::any(),
     .errors = rules::curl_all_errors.errors,
     .respect_retry_after = {429, 503},
     .max_retry_after = forever,
-};
+});
 /// retryable_strategy.rs of TrueLayer/reqwest-middleware.
-inline constexpr rules rules::reqwest_retry{
+inline constexpr rules rules::reqwest_retry = detail::other_client({
     .statuses = status_set{408, 429} | status_set::range(500, 599),
     .methods = method_set::any(),
     .errors = {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::reset,
@@ -186,9 +199,9 @@ inline constexpr rules rules::reqwest_retry{
     .truncated_headers = true,
     .respect_retry_after = {},
     .max_retry_after = forever,
-};
+});
 /// DefaultHttpRequestRetryStrategy of Apache HttpClient 5.
-inline constexpr rules rules::apache5{
+inline constexpr rules rules::apache5 = detail::other_client({
     .statuses = {429, 503},
     .any_method_statuses = {429, 503},
     .methods = {method::get, method::head, method::put, method::delete_, method::options, method::trace, method::query},
@@ -196,9 +209,9 @@ inline constexpr rules rules::apache5{
     .errors = {error_kind::reset},
     .respect_retry_after = {429, 503},
     .max_retry_after = forever,
-};
+});
 /// source/core/options.ts and calculate-retry-delay.ts of sindresorhus/got.
-inline constexpr rules rules::got{
+inline constexpr rules rules::got = detail::other_client({
     .statuses = {408, 413, 429, 500, 502, 503, 504, 521, 522, 524},
     .not_sent_any_method = false,
     .errors = {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::reset,
@@ -206,9 +219,9 @@ inline constexpr rules rules::got{
     .respect_retry_after = {408, 413, 429, 500, 502, 503, 504},
     .max_retry_after = forever,
     .needs_retry_after = {413},
-};
+});
 /// sindresorhus/ky, as its test/retry.ts has it.
-inline constexpr rules rules::ky{
+inline constexpr rules rules::ky = detail::other_client({
     .statuses = {408, 413, 429, 500, 502, 503, 504},
     .methods = rules::apache5.methods,
     .not_sent_any_method = false,
@@ -217,9 +230,9 @@ inline constexpr rules rules::ky{
     .max_retry_after = forever,
     .over_max = again::over_max::cap,
     .needs_retry_after = {413},
-};
+});
 /// RetryAndFollowUpInterceptor of square/okhttp: 408 once, 503 only where Retry-After is 0.
-inline constexpr rules rules::okhttp{
+inline constexpr rules rules::okhttp = detail::other_client({
     .statuses = {},
     .any_method_statuses = {408},
     .methods = method_set::any(),
@@ -227,23 +240,23 @@ inline constexpr rules rules::okhttp{
     .respect_retry_after = {},
     .max_retry_after = duration::zero(),
     .zero_retry_after_statuses = {503},
-};
+});
 /// isNetworkOrIdempotentRequestError of softonic/axios-retry.
-inline constexpr rules rules::axios_retry{
+inline constexpr rules rules::axios_retry = detail::other_client({
     .statuses = status_set{429} | status_set::range(500, 599),
     .methods = {method::get, method::head, method::options, method::put, method::delete_},
     .errors = {error_kind::resolve, error_kind::refused, error_kind::reset, error_kind::closed},
     .respect_retry_after = {429, 500, 502, 503, 504},
     .max_retry_after = forever,
-};
-inline constexpr rules rules::none{
+});
+inline constexpr rules rules::none = detail::other_client({
     .statuses = {},
     .methods = {},
     .not_sent_any_method = false,
     .errors = {},
     .respect_retry_after = {},
     .max_retry_after = forever,
-};
+});
 
 static_assert(std::is_trivially_copyable_v<rules> && std::is_trivially_destructible_v<rules>);
 
