@@ -119,10 +119,15 @@ TEST_CASE("the verdict carries reach, status and the kind's name") {
 }
 
 TEST_CASE("Retry-After is obeyed on the statuses that the rules name, up to a bound") {
-  for (const int status : {429, 503}) CHECK(judge(rules{}, get, response(status, 2s)).server_delay == 2s);
-  CHECK(judge(rules{}, get, response(413, 2s)).server_delay == 2s);
-  CHECK(judge(rules{}, get, response(413, 2s)).kind == disposition::permanent);
-  CHECK(judge(rules{}, get, response(500, 2s)).server_delay < 0s);
+  for (const int status : {408, 425, 429, 500, 502, 503, 504, 529, 999}) {
+    CAPTURE(status);
+    CHECK(judge(rules{}, get, response(status, 2s)).kind == disposition::transient);
+    CHECK(judge(rules{}, get, response(status, 2s)).server_delay == 2s);
+  }
+  const outcome cut_short{.kind = error_kind::truncated, .status = 200, .retry_after = 2s};
+  CHECK(judge(rules{}, get, cut_short).server_delay == 2s);
+  for (const int status : {403, 409, 413, 501}) CHECK(of(get, response(status, 2s)) == disposition::permanent);
+  CHECK(judge(rules{.respect_retry_after = {503}}, get, response(500, 2s)).server_delay < 0s);
   CHECK(judge(rules{}, get, response(503)).server_delay < 0s);
   CHECK(judge(rules{}, get, response(503, 0s)).server_delay == 0s);
 
@@ -164,6 +169,7 @@ TEST_CASE("a Retry-After may be needed, may suffice, or must be 0") {
 
   r = rules{};
   r.statuses = {};
+  r.respect_retry_after = {503};
   r.retry_after_forces_retry = true;
   CHECK(of(r, get, response(503)) == disposition::permanent);
   CHECK(of(r, get, response(503, 1s)) == disposition::transient);

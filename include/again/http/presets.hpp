@@ -28,7 +28,7 @@ struct preset {
 inline constexpr std::array presets{
     preset{"rfc9110", "the default", &rules::rfc9110, 3,
            "Repeats only what cannot do harm: any method that was not sent, else idempotent methods and requests with "
-           "a key; obeys Retry-After of 413, 429 and 503 up to an hour.",
+           "a key; obeys every Retry-After up to an hour.",
            "Yes: nothing is applied twice, and no server gets a request before the time that it named."},
     preset{
         "rfc9110_refusals", "the default, with refusals repeated", &rules::rfc9110_refusals, 3,

@@ -45,8 +45,9 @@ struct rules {
   /// A truncated response that was cut in the header section is worth another attempt, even where `errors` has no `truncated`.
   bool truncated_headers = false;
 
-  /// Statuses whose Retry-After is obeyed (RFC 9110 10.2.3, RFC 6585 4).
-  status_set respect_retry_after{413, 429, 503};
+  /// Statuses whose Retry-After is obeyed. Default: all. RFC 9110 10.2.3 allows the field in every response; on a status that is not
+  /// worth another attempt it has no effect.
+  status_set respect_retry_after = status_set::range(100, 999);
   /// The longest wait that a server may ask for. Default: an hour; `forever`: as long as the policy's deadline allows.
   duration max_retry_after = std::chrono::hours{1};
   /// What to do when it asks for more.
@@ -178,6 +179,7 @@ inline constexpr rules rules::urllib3 = detail::other_client({
     .errors = {error_kind::refused, error_kind::connect_timeout, error_kind::reset, error_kind::closed,
                error_kind::timeout, error_kind::protocol},
     .truncated_headers = true,
+    .respect_retry_after = {413, 429, 503},
     .max_retry_after = std::chrono::hours{6},
     .over_max = again::over_max::cap,
     .retry_after_forces_retry = true,
@@ -227,6 +229,7 @@ inline constexpr rules rules::ky = detail::other_client({
     .not_sent_any_method = false,
     .errors = {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::reset,
                error_kind::closed},
+    .respect_retry_after = {413, 429, 503},
     .max_retry_after = forever,
     .over_max = again::over_max::cap,
     .needs_retry_after = {413},
