@@ -23,7 +23,8 @@ namespace http {
 constexpr std::optional<duration> parse_retry_after(std::string_view value, wall_time now) noexcept;
 
 /// The wait that the header fields of a response ask for. A date is compared with the response's own Date where that is valid, so
-/// that a wrong clock on either side has no effect. Of repeated fields the first counts.
+/// that a wrong clock on either side has no effect. A cache sends the Date of a stored response as it was and counts in Age how long
+/// ago that is (RFC 9111 5.1), so the server's time is Date plus Age. Of repeated fields the first counts.
 /// `rate_limit`: where there is no Retry-After field, read the rate limit fields, in this order:
 /// RateLimit (draft-ietf-httpapi-ratelimit-headers, `"name";r=0;t=30` and the older `remaining=0, reset=30`),
 /// RateLimit-Reset, X-RateLimit-Reset-After, X-RateLimit-Retry-After, X-RateLimit-Reset, X-Rate-Limit-Reset. From 10^9 on
@@ -122,6 +123,16 @@ constexpr std::optional<duration> rate_limit_wait(std::string_view list) noexcep
   return longest;
 }
 
+/// The server's time when it sent the response: its Date plus its Age, or `now` where they are absent, unreadable or too far away.
+inline wall_time server_time(const headers& fields, wall_time now) noexcept {
+  const auto sent = parse_http_date(fields.get("Date"), now);
+  if (!sent) return now;
+  constexpr long long most = forever.count() / 1'000'000'000;
+  std::string_view age = fields.get("Age");  // a list by mistake counts as its first member (RFC 9111 5.1)
+  const long long since = sent->time_since_epoch().count() + digits(trim(take_until(age, ',')), most).value_or(0);
+  return since < most && since > -most ? wall_time{duration{std::chrono::seconds{since}}} : now;
+}
+
 inline std::optional<duration> rate_limit_fields(const headers& fields, wall_time server_now) noexcept {
   if (const auto list = fields.find("RateLimit")) return rate_limit_wait(*list);
   for (const std::string_view left : {"RateLimit-Remaining", "X-RateLimit-Remaining", "X-Rate-Limit-Remaining"})
@@ -144,13 +155,7 @@ constexpr std::optional<duration> parse_retry_after(std::string_view value, wall
 }
 
 inline std::optional<duration> retry_after(const headers& fields, wall_time now, bool rate_limit) noexcept {
-  if (const auto value = fields.find("Date")) {
-    if (const auto server = parse_http_date(*value, now)) {
-      const auto since = std::chrono::duration_cast<std::chrono::seconds>(server->time_since_epoch());
-      constexpr std::chrono::seconds most{forever.count() / 1'000'000'000};
-      if (since < most && since > -most) now = wall_time{duration{since}};
-    }
-  }
+  now = detail::server_time(fields, now);
   if (const auto value = fields.find("Retry-After")) return parse_retry_after(*value, now);
   return rate_limit ? detail::rate_limit_fields(fields, now) : std::nullopt;
 }
