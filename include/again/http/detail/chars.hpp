@@ -22,6 +22,8 @@ constexpr int hex_value(char c) noexcept {
   return is_digit(c) ? c - '0' : lower(c) >= 'a' && lower(c) <= 'f' ? lower(c) - 'a' + 10 : -1;
 }
 
+inline constexpr std::string_view upper_hex = "0123456789ABCDEF";
+
 /// A control character: 0x00 to 0x1F and DEL.
 constexpr bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 constexpr bool is_ascii(char c) noexcept { return static_cast<unsigned char>(c) < 0x80; }
@@ -82,23 +84,26 @@ inline std::string shown(char c) {
   if (c == '\t') return "a tab";
   if (c == ' ') return "a space";
   if (!is_control(c) && is_ascii(c)) return {'\'', c, '\''};
-  constexpr std::string_view hex = "0123456789ABCDEF";
   const auto byte = static_cast<unsigned char>(c);
-  return std::string{"byte 0x"} + hex[byte >> 4U] + hex[byte & 15U];
+  return std::string{"byte 0x"} + upper_hex[byte >> 4U] + upper_hex[byte & 15U];
 }
 
-/// The text with every control character but a tab as its percent code. cpp-httplib decodes "%0D%0A" in a Location; this undoes it.
-inline std::string without_controls(std::string_view text) {
-  constexpr std::string_view hex = "0123456789ABCDEF";
+/// The text with each character for which `encoded` is true as its percent code (RFC 3986 2.1).
+template <class Predicate> std::string percent_encode(std::string_view text, Predicate encoded) {
   std::string out;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (is_control(c) && c != '\t')
-      out.append({'%', hex[byte >> 4U], hex[byte & 15U]});
+    if (encoded(c))
+      out.append({'%', upper_hex[byte >> 4U], upper_hex[byte & 15U]});
     else
       out += c;
   }
   return out;
+}
+
+/// The text with every control character but a tab as its percent code. cpp-httplib decodes "%0D%0A" in a Location; this undoes it.
+inline std::string without_controls(std::string_view text) {
+  return percent_encode(text, [](char c) { return is_control(c) && c != '\t'; });
 }
 
 }  // namespace detail
