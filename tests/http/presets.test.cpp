@@ -57,7 +57,8 @@ again::duration seconds_of(const value& s) {
   return s.is_null() ? again::forever : again::saturating_scale(1s, s.number());
 }
 
-/// A `policies` entry of the file as rules. `ours`: it is one of our own, which go by classes where the RFC does.
+/// A `policies` entry of the file as rules. `ours`: it is one of our own, which go by classes where the RFC does,
+/// and wait for an outstanding key.
 rules rules_of(const value& p, bool ours) {
   rules r{.statuses = statuses_of(p["statuses"]),
           .any_method_statuses = statuses_of(p["any_method_statuses"]),
@@ -71,6 +72,7 @@ rules rules_of(const value& p, bool ours) {
           .needs_retry_after = p["retry_413_needs_header"].boolean_or(false) ? status_set{413} : status_set{},
           .zero_retry_after_statuses = statuses_of(p["zero_retry_after_statuses"])};
   r.unknown_as_class = ours;
+  if (!ours) r.outstanding_key_statuses = {};
   for (const value& e : p["errors"].array()) {
     if (e.string() == "truncated_headers") {
       r.truncated_headers = true;

@@ -91,6 +91,28 @@ TEST_CASE("an unknown 5xx is worth what a 500 is, and so is a status from 600 on
   }
 }
 
+TEST_CASE("a 409 to a key whose earlier attempt got no response is worth another attempt, and is named outstanding") {
+  request_facts key = keyed_post;
+  key.outstanding = true;
+  const verdict v = judge(rules{}, key, response(409, 2s));
+  CHECK(v.kind == disposition::transient);
+  CHECK(v.name == "outstanding");
+  CHECK(v.code == 409);
+  CHECK(v.server_delay == 2s);
+  CHECK(judge(rules{}, keyed_post, response(409)).kind ==
+        disposition::permanent);  // the first attempt: a real conflict
+  CHECK(judge(rules{}, keyed_post, response(409)).name == "status");
+  for (const int status : {400, 404, 412, 422, 423}) CHECK(of(key, response(status)) == disposition::permanent);
+  request_facts no_key = post;
+  no_key.outstanding = true;
+  CHECK(of(no_key, response(409)) == disposition::permanent);
+  request_facts spent = key;
+  spent.replayable = false;
+  CHECK(of(spent, response(409)) == disposition::not_replayable);
+  CHECK(judge(rules::curl, key, response(409)).kind == disposition::permanent);
+  CHECK(judge(rules{.outstanding_key_statuses = {}}, key, response(409)).kind == disposition::permanent);
+}
+
 TEST_CASE(
     "a body that cannot be sent again makes a transient outcome not replayable and leaves a permanent one permanent") {
   constexpr request_facts spent{.method = method::put, .replayable = false};

@@ -101,6 +101,7 @@ inline std::string error::text() const {
   if (kind_ == error_kind::status) {
     out = std::to_string(status());
     if (const auto phrase = reason_phrase(status()); !phrase.empty()) out.append(" ").append(phrase);
+    if (verdict_.name == outstanding) out.append(": an earlier attempt with this Idempotency-Key is still processed");
   } else {
     out = name(kind_);
   }

@@ -137,6 +137,7 @@ struct request_facts {
   bool keyed = false;                ///< it carries an Idempotency-Key
   std::optional<bool> idempotent{};  ///< what `request::idempotent` says; it outranks key and method
   bool replayable = true;            ///< another attempt can read its body
+  bool outstanding = false;  ///< an earlier attempt was sent and got no response: the server may still process it
 
   /// Whether another send is harmless: by `idempotent`, else by the key, else by the method.
   constexpr bool repeatable() const noexcept { return idempotent.value_or(keyed || method.idempotent()); }

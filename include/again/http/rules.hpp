@@ -35,6 +35,10 @@ struct rules {
   /// Statuses worth another attempt with every method, because the server refused before it acted. Default: none, because the RFCs
   /// promise that for 421 (RFC 9110 15.5.20) and 425 (RFC 8470 5.2) alone, and not every server keeps to them.
   status_set any_method_statuses{};
+  /// Statuses worth another attempt of a request with an Idempotency-Key while the server may still process an earlier attempt with
+  /// that key, which got no response. Default: 409 (draft-ietf-httpapi-idempotency-key-header 2.7). 422 is never one: it says that
+  /// the key was used for another content.
+  status_set outstanding_key_statuses{409};
   /// Methods that may be repeated after a part of the request was sent. A key or `idempotent` of the request outranks it.
   method_set methods = method_set::idempotent();
   /// Where no byte was sent, every method may be repeated (RFC 9110 9.2.2: "the original request was never applied").
@@ -89,6 +93,9 @@ constexpr bool accepted(const rules& r, const status_set& accept, int status) no
   return r.successes.contains(status) && !r.statuses.contains(status) && !r.any_method_statuses.contains(status);
 }
 
+/// The `verdict::name` of a response that says that an earlier attempt with the same key is still being processed.
+inline constexpr std::string_view outstanding = "outstanding";
+
 /// Judges one outcome. A pure function of rules, method, key, body and reach.
 /// - Worth another attempt and safe to send again: `transient`, with the wait that the server asked for.
 /// - Worth it, but not safe, or the body cannot be sent again: `not_replayable`.
@@ -118,6 +125,10 @@ constexpr verdict judge(const rules& r, const request_facts& request, const outc
       wanted = in(r.statuses) || in(r.any_method_statuses) || (honoured && r.retry_after_forces_retry);
       if (in(r.needs_retry_after) && !honoured) wanted = false;
       if (in(r.zero_retry_after_statuses)) wanted = o.retry_after == duration::zero();
+      if (request.keyed && request.outstanding && in(r.outstanding_key_statuses)) {
+        wanted = true;
+        v.name = outstanding;
+      }
       break;
     default:
       wanted = r.errors.contains(o.kind) || (r.truncated_headers && o.kind == error_kind::truncated && o.status == 0);
@@ -142,9 +153,10 @@ constexpr verdict judge(const rules& r, const request_facts& request, const outc
 // ── the presets (presets.hpp says how they differ) ──
 
 namespace detail {
-/// The rules of a client that takes its lists of statuses as they are.
+/// The rules of a client that takes its lists of statuses as they are, and knows nothing of keys.
 constexpr rules other_client(rules r) noexcept {
   r.unknown_as_class = false;
+  r.outstanding_key_statuses = {};
   return r;
 }
 }  // namespace detail
