@@ -194,6 +194,14 @@ TEST_CASE("a method that only the rules exclude is permanent, for it would be ha
   CHECK(of(r, harmful_get, response(503)) == disposition::not_replayable);
 }
 
+TEST_CASE("the statuses that are a value may be fewer or more than 2xx and 3xx") {
+  const rules strict{.successes = status_set::range(200, 299)};
+  for (const int status : {200, 202, 299}) CHECK(accepted(strict, {}, status));
+  for (const int status : {300, 302, 304, 308, 399}) CHECK_FALSE(accepted(strict, {}, status));
+  CHECK(accepted(strict, {302}, 302));
+  CHECK_FALSE(accepted(rules{.successes = status_set::range(200, 599)}, {}, 503));  // worth another attempt
+}
+
 TEST_CASE("a status is a value where it is accepted by name, or 2xx and 3xx that are not to be retried") {
   for (const int status : {200, 204, 299, 301, 304, 399}) CHECK(accepted(rules{}, {}, status));
   for (const int status : {0, 100, 103, 199, 400, 404, 503, 599}) CHECK_FALSE(accepted(rules{}, {}, status));

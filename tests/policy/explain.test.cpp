@@ -34,7 +34,7 @@ TEST_CASE("explain of an unbounded schedule shows its beginning and says that it
   CHECK(text.find("and so on\nno bound on one attempt; all of it at most 3601 sends and 1 h\n") != std::string::npos);
 }
 
-TEST_CASE("one send is said in the singular") {
+TEST_CASE("one send is written in the singular") {
   CHECK(again::explain(policy{.attempts = 1, .deadline = 2s}) ==
         "attempt 1  at once\neach attempt at most 2 s; all of it at most 1 send and 2 s\n");
 }
@@ -56,7 +56,7 @@ TEST_CASE("the worst case counts full attempts and longest waits, up to the dead
   CHECK(worst_case(jittered) == again::cost_bound{3, 9s});
 }
 
-TEST_CASE("a longest wait that does not fit is no bound: a shorter one may, and its attempt lasts until the deadline") {
+TEST_CASE("where the longest wait does not fit, a shorter one may, and its attempt lasts until the deadline") {
   const policy p{.attempts = 4, .backoff = again::exponential(1s, 8s), .attempt_timeout = 1s, .deadline = 5s};
   CHECK(worst_case(p) == again::cost_bound{4, 5s});
   const policy steady{.attempts = 4,

@@ -180,7 +180,7 @@ TEST_CASE("a repeated attempt of an outer retry deposits nothing, and gives back
 
   again::budget slots{again::budgets::in_flight{.share = 1, .floor = 0}};
   CHECK_FALSE(w.run(again::retry(three, again::hedge(soon, down).budget(slots))));
-  CHECK(slots.balance(w.time.now()) == 0);  // nobody in flight
+  CHECK(slots.balance(w.time.now()) == 0);  // no call is in flight
 
   again::budget tokens{again::budgets::tokens{.capacity = 10, .cost = 5, .first_try = 1}};
   {

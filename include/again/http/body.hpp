@@ -57,8 +57,8 @@ class body {
   /// With g++ 12, name a lambda with captures by value before a co_await expression that uses it: the compiler destroys
   /// one written inside twice.
   template <class F>
-    requires std::convertible_to<std::invoke_result_t<F&>, std::string> ||
-             std::convertible_to<std::invoke_result_t<F&>, std::unique_ptr<chunk_source>>
+    requires(std::convertible_to<std::invoke_result_t<F&>, std::string> ||
+             std::convertible_to<std::invoke_result_t<F&>, std::unique_ptr<chunk_source>>)
   static body factory(F make);
   /// The file of that path, opened and read again for each attempt; its size is taken when it is opened.
   static body file(std::string path);
@@ -229,8 +229,8 @@ struct body::once final : body::maker {
 };
 
 template <class F>
-  requires std::convertible_to<std::invoke_result_t<F&>, std::string> ||
-           std::convertible_to<std::invoke_result_t<F&>, std::unique_ptr<chunk_source>>
+  requires(std::convertible_to<std::invoke_result_t<F&>, std::string> ||
+           std::convertible_to<std::invoke_result_t<F&>, std::unique_ptr<chunk_source>>)
 body body::factory(F make) {
   body b;
   b.maker_ = std::make_shared<from_function<F>>(std::move(make));

@@ -3,10 +3,10 @@
 /// `error_kind`: what became of a request, as one closed list, and `error_set`: some of them.
 #pragma once
 
+#include <again/core/detail/enumerators.hpp>
 #include <again/http/detail/chars.hpp>
 #include <again/http/invalid.hpp>
 
-#include <array>
 #include <concepts>
 #include <cstdint>
 #include <string>
@@ -36,37 +36,11 @@ enum class error_kind : std::uint8_t {
   overloaded,       ///< not sent: no free connection, and no room to wait for one
   unsupported,      ///< not sent: the transport cannot do this
 };
-inline constexpr std::array all_error_kinds{
-    error_kind::status,        error_kind::resolve,    error_kind::refused,  error_kind::connect_timeout,
-    error_kind::tls_handshake, error_kind::tls_verify, error_kind::reset,    error_kind::closed,
-    error_kind::timeout,       error_kind::truncated,  error_kind::protocol, error_kind::too_large,
-    error_kind::redirects,     error_kind::cancelled,  error_kind::deadline, error_kind::invalid_request,
-    error_kind::overloaded,    error_kind::unsupported};
+/// Every kind, in the order above.
+inline constexpr auto all_error_kinds = again::detail::enumerators<error_kind>;
 
 /// The enumerator's name, as written above; static storage.
-constexpr std::string_view name(error_kind kind) noexcept {
-  switch (kind) {
-    case error_kind::status: return "status";
-    case error_kind::resolve: return "resolve";
-    case error_kind::refused: return "refused";
-    case error_kind::connect_timeout: return "connect_timeout";
-    case error_kind::tls_handshake: return "tls_handshake";
-    case error_kind::tls_verify: return "tls_verify";
-    case error_kind::reset: return "reset";
-    case error_kind::closed: return "closed";
-    case error_kind::timeout: return "timeout";
-    case error_kind::truncated: return "truncated";
-    case error_kind::protocol: return "protocol";
-    case error_kind::too_large: return "too_large";
-    case error_kind::redirects: return "redirects";
-    case error_kind::cancelled: return "cancelled";
-    case error_kind::deadline: return "deadline";
-    case error_kind::invalid_request: return "invalid_request";
-    case error_kind::overloaded: return "overloaded";
-    case error_kind::unsupported: return "unsupported";
-  }
-  return "unknown";
-}
+constexpr std::string_view name(error_kind kind) noexcept { return again::detail::enumerator_name(kind); }
 
 /// Some kinds of error: `error_set{error_kind::reset, error_kind::closed}`. Trivially copyable, one word.
 class error_set {

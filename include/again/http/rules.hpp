@@ -24,6 +24,9 @@ namespace http {
 
 /// Data: trivially copyable, comparable, constexpr; write it with designated initializers.
 struct rules {
+  /// Statuses that are a value and not an error, unless they are worth another attempt. Default: 2xx and 3xx. A webhook that must be
+  /// taken sets `status_set::range(200, 299)`: a redirect that is not followed has delivered nothing.
+  status_set successes = status_set::range(200, 399);
   /// Statuses worth another attempt, where the request may be repeated. Default: those that say "not now".
   status_set statuses{408, 425, 429, 500, 502, 503, 504};
   /// Statuses worth another attempt of any method: refusals before processing. Default none: an RFC promises it of 421 (RFC 9110
@@ -74,10 +77,10 @@ struct outcome {
   std::optional<bool> should_retry{};     ///< what it says of another attempt (see `should_retry`); nothing: nothing
 };
 
-/// True where this status is a value and not an error: it was accepted by name, or is 2xx or 3xx and not one to retry.
+/// True where this status is a value and not an error: it was accepted by name, or is one of `successes` and not one to retry.
 constexpr bool accepted(const rules& r, const status_set& accept, int status) noexcept {
   if (accept.contains(status)) return true;
-  return status >= 200 && status < 400 && !r.statuses.contains(status) && !r.any_method_statuses.contains(status);
+  return r.successes.contains(status) && !r.statuses.contains(status) && !r.any_method_statuses.contains(status);
 }
 
 /// The decision: reach × method × key × replayable body × rules. Pure.

@@ -40,7 +40,7 @@ class guard_ticket {
     return {.said = admission::state::refused, .reason = stop_reason::breaker_open};
   }
   void withdraw() noexcept { call_.abandon(); }
-  void ended(lazy_time& now, const attempt_end& how) noexcept {
+  void ended(lazy_time& now, const admission_outcome& how) noexcept {
     if (how.ok) {
       if (!call_.succeeded_if_quiet()) call_.succeeded(now());
     } else if (how.failed != nullptr) {

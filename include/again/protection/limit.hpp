@@ -112,7 +112,7 @@ class limit_ticket {
       leave_line();
     }
   }
-  void ended(lazy_time&, const attempt_end&) noexcept { withdraw(); }
+  void ended(lazy_time&, const admission_outcome&) noexcept { withdraw(); }
 
  private:
   enum class places : std::uint8_t { nowhere, queue, slot };

@@ -114,7 +114,7 @@ template <class Shared> class rate_ticket {
     return {.said = at_ > now ? admission::state::until : admission::state::go, .at = at_};
   }
   void withdraw() noexcept { shared_.give_back(at_); }
-  void ended(lazy_time& now, const attempt_end& how) noexcept {
+  void ended(lazy_time& now, const admission_outcome& how) noexcept {
     if constexpr (learns<Shared>) {
       if (how.ok || how.failed != nullptr) shared_.outcome(now(), how.failed);
     }

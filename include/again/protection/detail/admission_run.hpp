@@ -8,7 +8,7 @@
 /// - `admission ask(time_point now, scheduler&, waiter)`; `waiter()` gives the `work` that is posted once, from any thread, if the
 ///   response is `queued`.
 /// - `void withdraw() noexcept`: no longer wanted, while waiting; afterwards nothing is posted any more.
-/// - `void ended(lazy_time& now, const attempt_end&) noexcept`: how the attempt went.
+/// - `void ended(lazy_time& now, const admission_outcome&) noexcept`: how the attempt went.
 /// - the destructor gives back what it holds.
 #pragma once
 
@@ -54,7 +54,7 @@ class lazy_time {
   bool read_ = false;
 };
 
-struct attempt_end {
+struct admission_outcome {
   bool ok = false;
   const verdict* failed = nullptr;  ///< of an error; null and not `ok`: it threw
   bool timed_out = false;           ///< the nearest retry's `attempt_timeout` cut it short

@@ -16,7 +16,6 @@
 #include <again/policy/failure.hpp>
 #include <again/protection/budget.hpp>
 #include <again/protection/latency.hpp>
-#include <again/retry/detail/state.hpp>
 
 #include <array>
 #include <cstddef>
@@ -62,9 +61,9 @@ template <class Op> class hedge_run {
   [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<hedge_run>{*this}; }
 
   bool start(continuation k, const context& ctx) noexcept {
-    state_.now = start_ = ctx.scheduler->now();
+    now_ = start_ = ctx.scheduler->now();
     if (ctx.stop.stop_requested() || ctx.deadline <= start_) {
-      state_.reason = stopped_at(start_, ctx, stop_reason::cancelled_before_start);
+      end_.reason = stopped_at(start_, ctx, stop_reason::cancelled_before_start);
       return true;
     }
     k_ = k;
@@ -85,8 +84,7 @@ template <class Op> class hedge_run {
   std::exception_ptr exception() noexcept { return thrown_; }
   result_type take() {
     if (thrown_) std::rethrow_exception(thrown_);
-    if (won_ == nullptr)
-      return result_type(unexpect, failure<final_error>{report_of(state_, last_, state_.now - start_)});
+    if (won_ == nullptr) return result_type(unexpect, failed_with(end_, last_, now_ - start_));
     if constexpr (std::is_void_v<value>) {
       return result_type();
     } else {
@@ -151,7 +149,7 @@ template <class Op> class hedge_run {
 
   bool settle(lane& l) noexcept {
     l.token.give_back();  // frees an in-flight slot; what is sent is not given back
-    state_.now = ctx_->scheduler->now();
+    now_ = ctx_->scheduler->now();
     const bool lost = over();
     attempt_result* result = nullptr;
     try {
@@ -167,7 +165,7 @@ template <class Op> class hedge_run {
       if (!thrown_ && won_ == nullptr) thrown_ = std::current_exception();
     }
     if (l.first && parts_.after != nullptr && (lost || (result != nullptr && result == won_)))
-      parts_.after->record(state_.now - start_);
+      parts_.after->record(now_ - start_);
     if (won_ != nullptr || thrown_) {
       ctx_->scheduler->disarm(timer_);
       stop_.request_stop();
@@ -184,16 +182,14 @@ template <class Op> class hedge_run {
     const verdict v = verdict_of(e);
     if (v.kind == disposition::transient && parts_.shared != nullptr) parts_.shared->failed();
     decision d;
-    d.stop = state_.reason = reason_of(e, ended_by(v, state_.now, *ctx_), 1);
+    d.stop = end_.reason = reason_of(e, ended_by(v, now_, *ctx_), 1);
     attempt_record r;
-    const int sends = sends_of(e);
-    state_.sends += sends;
-    if (sends > 0 && v.reach > state_.farthest) state_.farthest = v.reach;
-    describe(r, state_.sends, v, d);
+    end_.count(sends_of(e), v.reach);
+    describe(r, end_.sends, v, d);
     if constexpr (merged_error<error>::nested) {
-      take_over(state_.trace, e.trace(), state_.sends - e.attempts(), r);
+      take_over(end_.trace, e.trace(), end_.sends - e.attempts(), r);
     } else {
-      state_.trace.push(r);
+      end_.trace.push(r);
     }
     keep_error(last_, e, v.kind == disposition::aborted);
   }
@@ -208,7 +204,8 @@ template <class Op> class hedge_run {
   attempt_result* won_ = nullptr;
   std::exception_ptr thrown_;
   std::optional<final_error> last_;
-  retry_state state_;
+  time_point now_{};
+  ending end_;
   context first_context_;
   context again_context_;
   own_timer timer_{*this};
