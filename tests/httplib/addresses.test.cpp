@@ -61,7 +61,7 @@ struct hanging {
 
 }  // namespace
 
-TEST_CASE("a name server that hangs holds up neither the one who stops, nor the bound, nor other sends, nor the end") {
+TEST_CASE("a name server that hangs delays neither a stop nor a bound, neither other sends nor the transport's end") {
   misbehaving_server server{[](const seen_request&, int) { return respond(200); }};
   const auto names = std::make_shared<hanging>();
   {
@@ -89,7 +89,7 @@ TEST_CASE("a name server that hangs holds up neither the one who stops, nor the 
   CHECK(server.request(0).header("Host")->starts_with("works.example:"));
 }
 
-TEST_CASE("localhost with a dead ::1 works within one attempt, and later attempts know") {
+TEST_CASE("localhost with a dead ::1 works within one attempt") {
   misbehaving_server server{[](const seen_request&, int) { return respond(200); }};
   httplib_options options;
   options.resolve = [](const std::string&) { return std::vector<std::string>{"::1", "127.0.0.1"}; };
@@ -127,7 +127,7 @@ TEST_CASE("several addresses: after one that failed, later attempts begin with o
 
 TEST_CASE("an address that accepts and never responds is left for another one by the next attempt") {
   misbehaving_server good{[](const seen_request&, int) { return respond(200, {{"Connection", "close"}}); }};
-  // A second one of the same port: nothing is ever accepted there, the kernel's backlog connects.
+  // A second listener on the same port: nothing is ever accepted there, but the kernel's backlog connects.
   const int silent = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   ::sockaddr_in where{};
   where.sin_family = AF_INET;

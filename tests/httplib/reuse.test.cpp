@@ -25,7 +25,7 @@ TEST_CASE("a connection is used again") {
   CHECK(server.requests_seen() == 5);
 }
 
-TEST_CASE("the response to 421 is not looked for on the same connection") {
+TEST_CASE("after a 421 the next attempt opens another connection") {
   misbehaving_server server{{respond(421), respond(200)}};
   httplib_transport transport;
   CHECK(kind_of(sync_wait(transport.send(to(server, request::get("/")), 1))) == "response 421");
@@ -92,7 +92,7 @@ TEST_CASE("a connection is not used again after Connection: close in any case or
   CHECK(server.connections_seen() == 3);
 }
 
-TEST_CASE("what a server says on an idle connection is not taken for the response to the next request") {
+TEST_CASE("bytes on an idle connection are not taken for the response to the next request") {
   for (const bool tls : {false, true}) {
     for (const afterwards what : {afterwards::close, afterwards::send_408_close, afterwards::send_extra_response}) {
       CAPTURE(tls);

@@ -74,16 +74,16 @@ TEST_CASE("https: every failure has its kind, and reach tells the truth") {
   }
 }
 
-TEST_CASE("https: a body that ends with its connection is whole only where the peer said goodbye") {
-  for (const bool goodbye : {true, false}) {
-    CAPTURE(goodbye);
+TEST_CASE("https: a body that ends with its connection is whole only after the peer's close_notify") {
+  for (const bool notified : {true, false}) {
+    CAPTURE(notified);
     server_options options = with_tls();
-    options.tls->close_notify = goodbye;
+    options.tls->close_notify = notified;
     misbehaving_server server{{respond(200).body("to the end").close_delimited()}, options};
     httplib_transport transport{trusting()};
     const auto r = sync_wait(transport.send(to(server, request::get("/")), 1));
     CAPTURE(r ? std::string{} : r.error().detail);
-    CHECK(kind_of(r) == (goodbye ? "response 200" : "truncated"));
+    CHECK(kind_of(r) == (notified ? "response 200" : "truncated"));
     CHECK(reach_of(r) == "answered");
   }
 }

@@ -46,7 +46,7 @@ TEST_CASE("past the bound of workers and queue an attempt is refused, and says s
   CHECK(server.wait_until([](const tally& t) { return t.requests == 2; }));
 }
 
-TEST_CASE("connections per origin are bounded; who waits gets one when it is free") {
+TEST_CASE("connections per origin are bounded; an attempt that waits gets one when it is free") {
   misbehaving_server server{[](const seen_request&, int) { return delay(5ms, respond(200)); }};
   httplib_options options;
   options.max_connections = 2;
@@ -59,7 +59,7 @@ TEST_CASE("connections per origin are bounded; who waits gets one when it is fre
   CHECK(server.requests_seen() == 8);
 }
 
-TEST_CASE("destroying the transport ends what runs and what waits; each gets its result") {
+TEST_CASE("destroying the transport ends running and waiting attempts; each gives its result") {
   misbehaving_server server{[](const seen_request&, int) { return hang(); }};
   httplib_options options;
   options.workers = 2;
