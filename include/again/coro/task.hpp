@@ -74,9 +74,6 @@ namespace detail {
 template <class T> task<T> task_promise<T>::get_return_object() noexcept {
   return task<T>{std::coroutine_handle<task_promise>::from_promise(*this)};
 }
-inline task<void> task_promise<void>::get_return_object() noexcept {
-  return task<void>{std::coroutine_handle<task_promise>::from_promise(*this)};
-}
 }  // namespace detail
 
 }  // namespace AGAIN_ABI
