@@ -4,6 +4,7 @@
 #include <again/coro/sleep.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
+#include <again/coro/when_all.hpp>
 
 #include "support/trouble.hpp"
 

@@ -34,7 +34,7 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
-class scope : detail::child_blocks {
+class scope : detail::child_pool {
  public:
   /// On the loop that this thread is running, with no deadline; throws `std::logic_error` where there is none.
   scope() : scope{running()} {}
@@ -55,7 +55,7 @@ class scope : detail::child_blocks {
     using stored = std::decay_t<A>;
     static_assert(std::is_void_v<detail::child_result_t<stored>>,
                   "again::scope::spawn: a scope has nowhere to put the result; spawn a task<void> that looks at it");
-    seat<stored>& s = seated<stored>(std::forward<A>(awaited));
+    slot<stored>& s = emplace<stored>(std::forward<A>(awaited));
     if (s.awaited.start({&finished<stored>, &s}, inner_)) finished<stored>(&s);
   }
 
@@ -70,7 +70,7 @@ class scope : detail::child_blocks {
 
  private:
   template <class A> static void finished(void* p) noexcept {
-    seat<A>& s = *static_cast<seat<A>*>(p);
+    slot<A>& s = *static_cast<slot<A>*>(p);
     scope& owner = static_cast<scope&>(s.home->owner);
     if (std::exception_ptr e = s.awaited.exception()) owner.threw(std::move(e));
     end(s);
