@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What may be written inside a co_await expression on g++ 12, which destroys some temporaries there twice (docs: coroutines on
-// g++ 12). Every spelling that the documentation calls fine stands here, and runs under AddressSanitizer.
+// What may be written inside a co_await expression on g++ 12, which destroys some temporaries there twice (docs:
+// coroutines on g++ 12). Every spelling that the documentation calls fine stands here, and runs under AddressSanitizer.
 #include <again/again.hpp>
 
 #include "support/trouble.hpp"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A loop that is lent: `run_loop::share_with_workers`, `post_or_run`, `run_shared`. Here a plain thread is the transport's worker.
+// A loop that is lent: `run_loop::share_with_workers`, `post_or_run`, `run_shared`. Here a plain thread is the
+// transport's worker.
 #include <again/coro/run_loop.hpp>
 
 #include <again/coro/sleep.hpp>
@@ -26,7 +27,8 @@ using id = std::thread::id;
 using flag = std::atomic<bool>;
 const flag stays{false};
 
-/// A thread that borrows the loop, as soon as its own thread is asleep, and runs `work` there; or nothing if the loop ends first.
+/// A thread that borrows the loop, as soon as its own thread is asleep, and runs `work` there; or nothing if the loop
+/// ends first.
 class borrower {
  public:
   borrower(again::run_loop& loop, std::vector<call*> work, const flag& reclaimed = stays)

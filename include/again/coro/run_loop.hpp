@@ -10,9 +10,11 @@
 /// ```
 ///
 /// - Errors: none. Posting and arming allocate nothing and cannot fail.
-/// - Lifetime: the loop outlives all work and timers that were given to it. A loop may be run again after it has returned.
-/// - Thread: one thread at a time runs a loop. `post`, `post_or_run`, `finish`, `now`, `wall_now`, `here`, `work_started` and
-///   `work_finished` may be called from any thread; everything else only from the thread that runs the loop.
+/// - Lifetime: the loop outlives all work and timers that were given to it. A loop may be run again after it has
+///   returned.
+/// - Thread: one thread at a time runs a loop. `post`, `post_or_run`, `finish`, `now`, `wall_now`, `here`,
+///   `work_started` and `work_finished` may be called from any thread; everything else only from the thread that runs
+///   the loop.
 /// - Cost: about 40 KiB for the timer wheel, of which only the parts in use are touched. An idle loop sleeps.
 #pragma once
 
@@ -40,8 +42,8 @@ class run_loop final : public scheduler {
     last_wake_ = time.now();
   }
 
-  /// Runs work and timers until `finish` is called, and returns true. Returns false if nothing is left that could ever run;
-  /// that is known only under a pretend clock while no outside work runs. A loop on real time sleeps instead.
+  /// Runs work and timers until `finish` is called, and returns true. Returns false if nothing is left that could ever
+  /// run; that is known only under a pretend clock while no outside work runs. A loop on real time sleeps instead.
   bool run() {
     const bool ended = run_until([this] { return finished_.load(std::memory_order_acquire); });
     if (ended) finished_.store(false, std::memory_order_release);  // not in the lambda, which is called more than once
@@ -57,11 +59,11 @@ class run_loop final : public scheduler {
     return true;
   }
 
-  /// Lets the workers of a transport run this loop while its own thread sleeps. A worker that has finished a send then resumes
-  /// the awaiting coroutine itself, instead of waking the loop's thread. This saves a tenth of the processor time of a small
-  /// request. One thread at a time runs the loop, as before, so coroutines need no locks. But the thread may change at every
-  /// await: do not rely on thread-local state. A coroutine that computes for long keeps a worker from sending.
-  /// Call it before the loop runs. It has no effect under a pretend clock.
+  /// Lets the workers of a transport run this loop while its own thread sleeps. A worker that has finished a send then
+  /// resumes the awaiting coroutine itself, instead of waking the loop's thread. This saves a tenth of the processor
+  /// time of a small request. One thread at a time runs the loop, as before, so coroutines need no locks. But the
+  /// thread may change at every await: do not rely on thread-local state. A coroutine that computes for long keeps a
+  /// worker from sending. Call it before the loop runs. It has no effect under a pretend clock.
   void share_with_workers(bool shared = true) noexcept { shared_ = shared; }
 
   /// Makes `run` return. If the loop is not running, the next `run` returns at once. Any thread.
@@ -160,7 +162,8 @@ class run_loop final : public scheduler {
     bool over = false;           // the sleeper runs the loop next
   };
 
-  // While it exists, the calling thread runs this loop. Loops nest: a blocking wait inside a coroutine runs another one.
+  // While it exists, the calling thread runs this loop. Loops nest: a blocking wait inside a coroutine runs another
+  // one.
   struct entered {
     explicit entered(run_loop& loop) noexcept : outer{detail::running_context} {
       detail::running_context = &loop.root();

@@ -3,14 +3,17 @@
 /// `when_all`: awaits several things concurrently and gives all their results.
 ///
 /// ```cpp
-/// auto [quote, rate] = co_await again::when_all(again::retry(polite, api.get("/quote")), again::retry(polite, api.get("/rate")));
+/// auto [quote, rate] =
+///     co_await again::when_all(again::retry(polite, api.get("/quote")), again::retry(polite, api.get("/rate")));
 /// std::vector<R> all = co_await again::when_all(std::move(tasks));      // std::vector<task<R>>
 /// ```
 ///
-/// - Takes: tasks, operations (each is started once) and foreign awaitables, by value. They are started in the order given.
-/// - Result: a tuple (`std::monostate` for void), or a vector; in the order given. Without arguments it completes immediately.
-/// - Errors: an `expected` with an error is a result like any other, and does not stop the others. If one throws, the others
-///   are asked to stop and are awaited; then the first exception is rethrown.
+/// - Takes: tasks, operations (each is started once) and foreign awaitables, by value. They are started in the order
+///   given.
+/// - Result: a tuple (`std::monostate` for void), or a vector; in the order given. Without arguments it completes
+///   immediately.
+/// - Errors: an `expected` with an error is a result like any other, and does not stop the others. If one throws, the
+///   others are asked to stop and are awaited; then the first exception is rethrown.
 /// - Cancellation: a stop request reaches all of them. The await ends when all have finished.
 /// - Lifetime: destroying the awaiting coroutine ends all of them.
 /// - Thread: everything runs on the scheduler's thread.

@@ -8,11 +8,13 @@
 /// auto one = co_await again::when_any(std::move(tasks));   // std::vector<task<R>>: { index, value }
 /// ```
 ///
-/// - Takes: tasks, operations (each is started once) and foreign awaitables, by value. They are started in the order given.
-/// - Result: that of the first to *finish*, with a value or an error; for the first *success* see `hedge`. The others are asked
-///   to stop and are awaited before the result is given, so that none of them is left running. Their results are dropped.
-/// - Errors: if the first to finish threw, its exception is rethrown. An empty range throws `std::invalid_argument`, because
-///   the await would never end.
+/// - Takes: tasks, operations (each is started once) and foreign awaitables, by value. They are started in the order
+///   given.
+/// - Result: that of the first to *finish*, with a value or an error; for the first *success* see `hedge`. The others
+///   are asked to stop and are awaited before the result is given, so that none of them is left running. Their results
+///   are dropped.
+/// - Errors: if the first to finish threw, its exception is rethrown. An empty range throws `std::invalid_argument`,
+///   because the await would never end.
 /// - Cancellation: a stop request reaches all of them.
 /// - Lifetime: destroying the awaiting coroutine ends all of them.
 /// - Thread: everything runs on the scheduler's thread.

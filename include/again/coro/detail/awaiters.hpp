@@ -4,8 +4,9 @@
 ///
 /// Where the startable runs depends on the awaiting coroutine:
 /// - If its promise is a `context_provider`, the startable starts at once, with that context.
-/// - Else it runs on the scheduler given with `.on`, else on the loop that this thread is running, else on the default loop of
-///   the process. If that loop belongs to another thread, the coroutine is resumed on that thread (`loop_transfer`).
+/// - Else it runs on the scheduler given with `.on`, else on the loop that this thread is running, else on the default
+///   loop of the process. If that loop belongs to another thread, the coroutine is resumed on that thread
+///   (`loop_transfer`).
 #pragma once
 
 #include <again/coro/awaitable.hpp>
@@ -90,7 +91,8 @@ template <class S> class startable_awaiter : public basic_startable_awaiter<S> {
   S& startable_;
 };
 
-/// Base of the awaiters that hold their startable: it gives the result, which must be looked at unless `S` says otherwise.
+/// Base of the awaiters that hold their startable: it gives the result, which must be looked at unless `S` says
+/// otherwise.
 template <class S> class startable_holder {
  public:
   [[nodiscard]] typename S::result_type await_resume() { return startable_.take(); }
@@ -113,8 +115,8 @@ template <class S> class startable_holder {
   startable_holder& operator=(const startable_holder&) = delete;
 };
 
-/// Awaits a startable that it holds, in any coroutine. The startable is made from `From...`. It is destroyed before the transfer
-/// to its loop is abandoned.
+/// Awaits a startable that it holds, in any coroutine. The startable is made from `From...`. It is destroyed before the
+/// transfer to its loop is abandoned.
 template <class S> class holding_awaiter : public basic_startable_awaiter<S>, public startable_holder<S> {
  public:
   template <class... From> explicit holding_awaiter(std::in_place_t, From&&... from)

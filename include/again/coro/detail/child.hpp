@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// One argument of `when_all`, `when_any` or `scope::spawn`: a task, an operation (which is started once) or a foreign awaitable.
-/// It is stored by value and started in place.
+/// One argument of `when_all`, `when_any` or `scope::spawn`: a task, an operation (which is started once) or a foreign
+/// awaitable. It is stored by value and started in place.
 #pragma once
 
 #include <again/coro/detail/attempt.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// A number of children that is known at run time, all of one type. They are made in place, in one allocation, and never moved.
+/// A number of children that is known at run time, all of one type. They are made in place, in one allocation, and
+/// never moved.
 #pragma once
 
 #include <again/coro/detail/child.hpp>

@@ -2,7 +2,8 @@
 /// \file
 /// Base of `when_all` and `when_any`: starts all children in order under one stop source, and counts them down.
 ///
-/// Everything runs on the scheduler's thread. A stop request may run on another thread: it is only passed on to the stop source.
+/// Everything runs on the scheduler's thread. A stop request may run on another thread: it is only passed on to the
+/// stop source.
 #pragma once
 
 #include <again/core/detail/linked_stop_source.hpp>
@@ -38,9 +39,9 @@ class child_group {
  protected:
   ~child_group() = default;
 
-  /// Starts all of `children`. `finished` is called with the index of each child that has finished. True: all have finished;
-  /// else `k` is called when the last one has. `Children` has `size()` and `for_each`, which calls its argument with each child
-  /// and the child's `member`.
+  /// Starts all of `children`. `finished` is called with the index of each child that has finished. True: all have
+  /// finished; else `k` is called when the last one has. `Children` has `size()` and `for_each`, which calls its
+  /// argument with each child and the child's `member`.
   template <class Children> bool start_children(Children& children,
                                                 void (*finished)(child_group&, std::size_t) noexcept, continuation k,
                                                 const context& ctx) noexcept {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The children of a `scope`, in blocks of up to sixteen of one type: a spawned task costs sixteen bytes and a sixteenth of an
-/// allocation, beside its frame. A block is freed when its last child ends. One thread: the scheduler's.
+/// The children of a `scope`, in blocks of up to sixteen of one type: a spawned task costs sixteen bytes and a
+/// sixteenth of an allocation, beside its frame. A block is freed when its last child ends. One thread: the
+/// scheduler's.
 #pragma once
 
 #include <again/core/detail/addressof.hpp>

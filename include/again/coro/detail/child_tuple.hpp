@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// A number of children that is known at compile time, each of a type that may differ. They are made in place and never moved.
+/// A number of children that is known at compile time, each of a type that may differ. They are made in place and never
+/// moved.
 #pragma once
 
 #include <again/coro/detail/child.hpp>

@@ -2,9 +2,9 @@
 /// \file
 /// Makes a startable of a foreign awaitable: a small coroutine, whose frame is recycled, awaits it.
 ///
-/// The awaitable may finish on any thread; the continuation runs on the scheduler's thread. Two threads touch the frame: the
-/// one that starts it and the one on which the awaitable finishes. `progress_` decides which of the two came second: only if
-/// that is the finishing thread, it posts the continuation.
+/// The awaitable may finish on any thread; the continuation runs on the scheduler's thread. Two threads touch the
+/// frame: the one that starts it and the one on which the awaitable finishes. `progress_` decides which of the two came
+/// second: only if that is the finishing thread, it posts the continuation.
 #pragma once
 
 #include <again/coro/awaitable.hpp>
@@ -83,8 +83,8 @@ template <class R, class A> foreign_frame<R> adapt(std::remove_reference_t<A>& a
   co_return co_await static_cast<A&&>(awaitable);
 }
 
-/// A startable that awaits a foreign awaitable. `A` is an object type if it holds the awaitable, a reference if the awaitable is
-/// stored elsewhere.
+/// A startable that awaits a foreign awaitable. `A` is an object type if it holds the awaitable, a reference if the
+/// awaitable is stored elsewhere.
 template <class A> class foreign_awaitable {
  public:
   using result_type = await_result_t<A>;

@@ -2,10 +2,10 @@
 /// \file
 /// A cache of coroutine frames for each thread, by size: in steady state starting a coroutine allocates nothing.
 ///
-/// Frames of up to 4 KiB are kept, in classes of 16 bytes, at most `most_kept` bytes in each class. (A frame that awaits a retry
-/// has more than 1 KiB.) Larger frames come from the global allocator. So do all frames under AddressSanitizer, which can then
-/// report each use after free. A frame may be freed on another thread than the one that made it: it then belongs to the cache
-/// of the thread that frees it.
+/// Frames of up to 4 KiB are kept, in classes of 16 bytes, at most `most_kept` bytes in each class. (A frame that
+/// awaits a retry has more than 1 KiB.) Larger frames come from the global allocator. So do all frames under
+/// AddressSanitizer, which can then report each use after free. A frame may be freed on another thread than the one
+/// that made it: it then belongs to the cache of the thread that frees it.
 #pragma once
 
 #include <again/core/expected.hpp>

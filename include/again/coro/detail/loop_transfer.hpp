@@ -2,9 +2,9 @@
 /// \file
 /// Starts a startable on the loop of another thread, for a coroutine that has no context.
 ///
-/// A transfer is a heap block, because the awaiting coroutine may be destroyed before the loop has run it: on the thread that
-/// awaited, or on the loop's. The awaiter holds a pointer to the block and the loop's queue holds the block itself. `state_`
-/// decides which of the two sides is the last to use the block and frees it.
+/// A transfer is a heap block, because the awaiting coroutine may be destroyed before the loop has run it: on the
+/// thread that awaited, or on the loop's. The awaiter holds a pointer to the block and the loop's queue holds the block
+/// itself. `state_` decides which of the two sides is the last to use the block and frees it.
 #pragma once
 
 #include <again/coro/awaitable.hpp>

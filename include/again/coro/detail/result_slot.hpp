@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The result of a coroutine until it is taken: empty, a value (or reference, or void), or an exception. `result_promise` is
-/// the promise that writes it. One thread at a time.
+/// The result of a coroutine until it is taken: empty, a value (or reference, or void), or an exception.
+/// `result_promise` is the promise that writes it. One thread at a time.
 #pragma once
 
 #include <again/core/detail/addressof.hpp>

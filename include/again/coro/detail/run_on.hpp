@@ -2,9 +2,9 @@
 /// \file
 /// Runs a startable on a given scheduler, and brings its result back to the scheduler of the awaiting context.
 ///
-/// If both are the same scheduler, the startable runs in place. Else it lives in a heap block. The far thread owns the contents
-/// of the block; the awaiting side holds a pointer to it. `state_` decides which side frees it. So the awaiting coroutine can be
-/// destroyed at any time without waiting for the far thread.
+/// If both are the same scheduler, the startable runs in place. Else it lives in a heap block. The far thread owns the
+/// contents of the block; the awaiting side holds a pointer to it. `state_` decides which side frees it. So the
+/// awaiting coroutine can be destroyed at any time without waiting for the far thread.
 #pragma once
 
 #include <again/core/detail/linked_stop_source.hpp>

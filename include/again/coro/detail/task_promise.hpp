@@ -3,9 +3,10 @@
 /// The promise of `task`. One thread: the scheduler's.
 ///
 /// It keeps the stack constant without tail calls:
-/// - A task is started by a plain call of `resume`. If it finishes at once, that call returns and the starter goes on without
-///   having been suspended.
-/// - A task that finishes later posts its continuation to its scheduler, instead of calling it from its last suspension.
+/// - A task is started by a plain call of `resume`. If it finishes at once, that call returns and the starter goes on
+///   without having been suspended.
+/// - A task that finishes later posts its continuation to its scheduler, instead of calling it from its last
+///   suspension.
 /// - A start nested deeper than `deepest` is posted as well.
 #pragma once
 
@@ -81,7 +82,8 @@ class task_promise_base : public promise_allocation, work {
     [[nodiscard]] typename S::result_type await_resume() { return startable.take(); }
   };
 
-  /// Native awaitables are awaited as they are. A foreign one is wrapped, so that the task is resumed on its own scheduler.
+  /// Native awaitables are awaited as they are. A foreign one is wrapped, so that the task is resumed on its own
+  /// scheduler.
   template <awaitable A> decltype(auto) await_transform(A&& operand) noexcept {
     if constexpr (native_awaitable<A&&> && startable<std::remove_cvref_t<A>>) {
       return direct_awaiter<std::remove_reference_t<A>>{operand};
