@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `again::expected<T, E>`: the result of everything in this library.
+/// `again::expected<T, E>`: the result type of this library.
 ///
-/// It *is* `std::expected` where the standard library has it (C++23), else `tl::expected`, else a compile error that says
-/// what to install. `AGAIN_ABI` names the inline namespace every declaration of the library lives in, so that two
-/// translation units that disagree about `expected` fail to link instead of corrupting memory.
+/// It is `std::expected` if the standard library has it (C++23), else `tl::expected`. If neither is there, compiling
+/// stops with an error that says what to install. `AGAIN_ABI` names the inline namespace of all declarations of the
+/// library. So two translation units that disagree about `expected` do not link, instead of corrupting memory.
 ///
-/// The headers use no monadic members (`transform`, `and_then`, …): the first standard libraries with `<expected>` lack them.
+/// The headers use no monadic members (`transform`, `and_then`, …): the first standard libraries with `<expected>` lack
+/// them.
 #pragma once
 
 #include <version>
