@@ -112,13 +112,13 @@ template <class Op, bool Shows = attempt_slot<Op>::shows> class result_view;
 template <class Op> class result_view<Op, true> : public attempt_slot<Op> {
  public:
   /// Null if it threw.
-  typename attempt_slot<Op>::result_type* look() { return this->peek(); }
+  typename attempt_slot<Op>::result_type* inspect() { return this->peek(); }
 };
 
 template <class Op> class result_view<Op, false> : public attempt_slot<Op> {
  public:
   /// Null if it threw.
-  typename attempt_slot<Op>::result_type* look() {
+  typename attempt_slot<Op>::result_type* inspect() {
     taken_.reset();
     if (this->exception()) return nullptr;
     taken_.emplace(this->take());

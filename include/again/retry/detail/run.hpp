@@ -92,7 +92,7 @@ template <class Op, class Hooks> class retry_run {
   static attempt_status inspect(void* run, attempt_end& end) noexcept {
     retry_run& self = *static_cast<retry_run*>(run);
     try {
-      attempt_result* const r = self.result_ = self.attempt_.look();
+      attempt_result* const r = self.result_ = self.attempt_.inspect();
       if (r == nullptr) [[unlikely]]
         return self.machine_->threw(self.attempt_.exception());
       if (r->has_value()) {
