@@ -103,7 +103,7 @@ TEST_CASE("a coroutine of another library awaits every combinator, on the thread
   CHECK(w.elapsed() == 2s + 1s + 2s);
 }
 
-TEST_CASE("its exceptions reach the coroutine of another library") {
+TEST_CASE("exceptions reach the awaiting coroutine of another library") {
   world w;
   const auto theirs = []() -> bare<std::string> {
     try {
@@ -134,7 +134,7 @@ TEST_CASE("a std::future-style coroutine with no loop at all is run on the defau
   CHECK(sends == 3);
 }
 
-TEST_CASE("with .on a coroutine without a loop goes on where it is told") {
+TEST_CASE("with .on a coroutine without a loop is resumed on the given scheduler") {
   world w;
   int sends = 0;
   const auto theirs = [&]() -> promised<bool> {
@@ -149,7 +149,7 @@ TEST_CASE("with .on a coroutine without a loop goes on where it is told") {
   CHECK(w.elapsed() == 2s);
 }
 
-TEST_CASE("a coroutine without a loop may be destroyed before it has arrived on the one it goes to") {
+TEST_CASE("a coroutine without a loop may be destroyed before its transfer to a loop has arrived") {
   world w;
   int sends = 0;
   const auto theirs = [&]() -> bare<int> {
@@ -165,7 +165,7 @@ TEST_CASE("a coroutine without a loop may be destroyed before it has arrived on 
   CHECK(sends == 0);
 }
 
-TEST_CASE("a task awaits the coroutines of another library, and goes on on its own thread") {
+TEST_CASE("a task awaits coroutines of another library, and is resumed on its own thread") {
   world w;
   std::thread worker;
   const auto ours = [&]() -> task<int> {
@@ -177,7 +177,7 @@ TEST_CASE("a task awaits the coroutines of another library, and goes on on its o
     sum += co_await by_function{4};
     co_return std::this_thread::get_id() == home ? sum : -1;
   };
-  w.loop.work_started();  // threads outside may come back
+  w.loop.work_started();  // other threads may post
   CHECK(w.run(ours()) == 7);
   const auto throws = [&]() -> task<int> { co_return co_await later_on_another_thread{&worker, -1}; };
   CHECK_THROWS_WITH_AS(w.run(throws()), "negative", std::runtime_error);

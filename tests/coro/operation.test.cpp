@@ -77,14 +77,14 @@ TEST_CASE("catching makes an exception an error, and leaves a value a value") {
   CHECK_FALSE(with_argument.has_value());
 }
 
-TEST_CASE("catching takes what is thrown while the task is made") {
+TEST_CASE("catching catches what is thrown while the task is made") {
   world w;
   const auto result = w.run(again::catching([]() -> task<int> { throw std::runtime_error{"not made"}; }));
   REQUIRE_FALSE(result.has_value());
   CHECK(text_of(result.error()) == "not made");
 }
 
-TEST_CASE("a caught operation can be retried, and gives the last exception") {
+TEST_CASE("a catching operation can be retried, and gives the last exception") {
   world w;
   int sends = 0;
   const auto result = w.run(again::retry(quick, again::catching([&]() -> task<int> {
