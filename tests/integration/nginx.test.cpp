@@ -185,7 +185,7 @@ TEST_CASE(
       if (post) posted[target] = r.has_value();
       if (!r && post) posts_given_up += r.error().reason() == stop_reason::not_replayable ? 1 : 100'000;
       if (!r && !post) ++gets_lost;
-      (void)co_await sleep_for(std::chrono::microseconds{14'000 + 250 * ((turn * 7 + lane) % 12)});
+      (void)co_await sleep_for(std::chrono::microseconds{14'000 + 250 * ((turn * 7 + sender) % 12)});
     }
   };
   std::vector<task<>> all;
