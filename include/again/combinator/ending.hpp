@@ -54,7 +54,7 @@ inline stop_reason stopped_now(const context& ctx, stop_reason cancelled) noexce
 inline stop_reason ended_by(const verdict& v, time_point now, const context& ctx) noexcept {
   const bool cut_short =
       v.kind == disposition::aborted || (v.kind == disposition::transient && ctx.stop.stop_requested());
-  return cut_short ? stopped_at(now, ctx, stop_reason::cancelled_in_attempt) : reason_for(v.kind);
+  return cut_short ? stopped_at(now, ctx, stop_reason::cancelled_in_attempt) : stop_reason_of(v.kind);
 }
 
 /// The failure of a call whose last real error, if there is one, is `last`.

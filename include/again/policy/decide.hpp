@@ -62,7 +62,7 @@ struct decision {
 [[gnu::noinline]] constexpr decision decide(const policy& p, const progress& at, const verdict& v,
                                             double draw) noexcept {
   const auto stop = [&](stop_reason why) { return decision{.again = false, .stop = why, .state = at.state}; };
-  if (v.kind != disposition::transient) return stop(detail::reason_for(v.kind));
+  if (v.kind != disposition::transient) return stop(detail::stop_reason_of(v.kind));
   if (at.attempt >= p.attempts && p.attempts != unlimited) return stop(stop_reason::attempts_exhausted);
   if (at.nested) return stop(stop_reason::nested_limit);
 

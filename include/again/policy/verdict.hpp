@@ -80,7 +80,7 @@ constexpr std::string_view name(disposition d) noexcept {
 namespace detail {
 
 /// Why a call stops after an error of this disposition, where no deadline, budget or cancellation decides first.
-constexpr stop_reason reason_for(disposition kind) noexcept {
+constexpr stop_reason stop_reason_of(disposition kind) noexcept {
   switch (kind) {
     case disposition::transient: return stop_reason::attempts_exhausted;
     case disposition::permanent: return stop_reason::permanent;
