@@ -66,8 +66,8 @@ inline std::uint64_t entropy() noexcept {
 #else
   seed = static_cast<std::uint64_t>(std::chrono::high_resolution_clock::now().time_since_epoch().count());
 #endif
-  return mix(seed ^
-             static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(&seed)));  // differs between threads at least
+  // No entropy: an address on the stack differs between threads at least.
+  return mix(seed ^ static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(&seed)));
 }
 
 inline long process() noexcept {

@@ -91,8 +91,8 @@ class inplace_stop_source {
       gone_ = false;
       unlock();
       node->run(*node);
-      if (!gone_)
-        node->finished.store(true, std::memory_order_release);  // the last access: its owner may be waiting for this
+      // The last access to the node: its owner may be waiting for this.
+      if (!gone_) node->finished.store(true, std::memory_order_release);
       lock(0);
     }
     unlock();

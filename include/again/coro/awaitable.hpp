@@ -16,14 +16,31 @@
 ///   `<again/coro/detail/awaiters.hpp>`. They require nothing of the coroutine's promise.
 /// - A foreign awaitable is awaited by a small coroutine of ours, which is a startable (`foreign_awaitable`).
 ///
-/// The smallest startable, which finishes at once:
+/// A complete startable, which waits for a second (`stoppable_wait` also listens for a stop request):
 ///
 /// ```cpp
-/// struct ready {
+/// class one_second : again::timer {
+///  public:
 ///   using result_type = int;
-///   bool start(again::continuation, const again::context&) noexcept { return true; }
+///   one_second() = default;
+///   one_second(const one_second&) = delete;
+///   ~one_second() {
+///     if (home_ != nullptr) home_->disarm(*this);
+///   }
+///   bool start(again::continuation k, const again::context& ctx) noexcept {
+///     k_ = k;
+///     home_ = ctx.scheduler;
+///     fire = [](again::timer& self) noexcept { static_cast<one_second&>(self).k_(); };
+///     home_->arm(*this, home_->now() + std::chrono::seconds{1});
+///     return false;
+///   }
 ///   int take() { return 42; }
 ///   std::exception_ptr exception() noexcept { return nullptr; }
+///   auto operator co_await() && noexcept { return again::detail::startable_awaiter<one_second>{*this}; }
+///
+///  private:
+///   again::continuation k_;
+///   again::scheduler* home_ = nullptr;
 /// };
 /// ```
 #pragma once

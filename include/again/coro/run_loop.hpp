@@ -259,8 +259,8 @@ class run_loop final : public scheduler {
   // Only the thread that runs the loop touches these two.
   detail::work_queue local_;
   detail::timer_wheel timers_;
-  std::mutex
-      mutex_;  // guards the members that follow, and writing `woken_`; passes the loop from one thread to the next
+  // The mutex guards the members below it and writing `woken_`. By it the loop passes from one thread to the next.
+  std::mutex mutex_;
   int sleepers_ = 0;
   idle_wait idle_wait_;  // of the innermost sleeper; `until` and `next` are for the thread that runs the loop
   detail::condition_variable wake_;
