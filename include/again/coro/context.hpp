@@ -8,8 +8,8 @@
 /// if (ctx.deadline - ctx.scheduler->now() < 10ms) co_return nothing_in_time;
 /// ```
 ///
-/// A context is passed down by pointer. It is never copied by an await; a combinator that changes something, such as
-/// `timeout` the deadline, makes one of its own for what it starts.
+/// A context is passed down by pointer. An await does not copy it. A combinator that changes the context of what it
+/// starts (`timeout`: stop token and deadline) makes a new one.
 #pragma once
 
 #include <again/core/clock.hpp>

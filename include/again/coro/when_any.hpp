@@ -18,7 +18,7 @@
 /// - Cancellation: a stop request reaches all of them.
 /// - Lifetime: destroying the awaiting coroutine ends all of them.
 /// - Thread: everything runs on the scheduler's thread.
-/// - Cost: no allocation of its own for arguments; one for a vector.
+/// - Cost: no allocation for arguments; one for a vector.
 #pragma once
 
 #include <again/coro/detail/awaiters.hpp>

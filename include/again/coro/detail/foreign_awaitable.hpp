@@ -36,8 +36,8 @@ class foreign_promise_base : public promise_allocation, work {
     static constexpr bool await_ready() noexcept { return false; }
     template <class Promise> static void await_suspend(std::coroutine_handle<Promise> frame) noexcept {
       foreign_promise_base& promise = frame.promise();
-      scheduler* const home =
-          promise.context_->scheduler;  // read before the exchange: the frame may be gone afterwards
+      // Read before the exchange: afterwards the frame may be destroyed.
+      scheduler* const home = promise.context_->scheduler;
       if (promise.progress_.exchange(progress::finished, std::memory_order_acq_rel) == progress::suspended)
         home->post(promise);
     }
