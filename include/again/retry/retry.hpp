@@ -65,7 +65,7 @@ template <fallible_operation Op, class Hooks = detail::retry_hooks<>,
   }
 
   /// `pred(const E&)` decides what is worth another attempt: a `bool` (transient or permanent; what must not be sent twice
-  /// still is not) or a whole `verdict`.
+  /// still is not) or a whole `verdict`. It also decides about an attempt that our own timeout cut off.
   template <class Pred> auto when(Pred pred) && {
     static_assert(detail::classifies<Pred, typename detail::retry_run<Op, Hooks>::error>,
                   "again::retry(...).when(pred): pred must take const E& of the operation's expected<T, E> and return "
