@@ -220,9 +220,9 @@ template <class Op, class Ticket> class admission_run {
     }
     end_.at = now();
     end_.reason = ended_by(end_.said, end_.at, *ctx_);
-    ticket_.ended(now, {.failed = &end_.said,
-                        .timed_out = end_.said.kind == disposition::aborted && ctx_->kind == deadline_kind::attempt &&
-                                     ctx_->deadline <= end_.at});
+    const bool timed_out = made_by_cut(end_.said) && ctx_->kind == deadline_kind::attempt && ctx_->deadline <= end_.at;
+    const verdict heard = timed_out ? cut_off(end_.said) : end_.said;  // a cut is not the peer's permanent error
+    ticket_.ended(now, {.failed = &heard, .timed_out = timed_out});
   }
 
   Op& op_;
