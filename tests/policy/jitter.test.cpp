@@ -13,6 +13,9 @@ using again::duration;
 using again::forever;
 using again::jitter;
 
+static_assert(jitter{} == jitter::full);  // as the table of a policy's defaults says
+static_assert(jitter{jitter::kinds::none} == jitter::none && jitter{jitter::kinds::equal} == jitter::equal);
+static_assert(jitter::proportional(0) != jitter::none && jitter::proportional(0.2) != jitter::proportional(0.25));
 static_assert(again::spread(jitter::full, 2s, 10s) == delay_range{0s, 2s});
 
 TEST_CASE("each jitter spreads a delay over its own range") {
