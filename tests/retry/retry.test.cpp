@@ -327,6 +327,78 @@ TEST_CASE("an attempt's timeout costs that attempt, and is retried") {
   CHECK(w.loop.timers() == 0);
 }
 
+namespace {
+
+/// An operation of an error type that is permanent unless told otherwise. It is cut off in its first two attempts.
+struct opinionated {
+  int* calls;
+  bool repeatable = true;
+  bool judges_timeouts = false;
+
+  struct error {
+    bool repeatable, judges_timeouts;
+    again::verdict verdict() const {
+      return {.kind = disposition::permanent,
+              .reach = again::reach::answered,
+              .repeatable = repeatable,
+              .judges_timeouts = judges_timeouts};
+    }
+  };
+  task<again::expected<int, error>> operator()() const {
+    const opinionated self = *this;
+    if (++*self.calls <= 2 && !co_await again::sleep_for(1h))
+      co_return again::unexpected<error>{error{self.repeatable, self.judges_timeouts}};
+    co_return 7;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an attempt that our timeout cut off is repeated, whatever the error type says of its own errors") {
+  world w;
+  policy p = steady;
+  p.attempt_timeout = 2s;
+  int calls = 0;
+  const auto result = w.run(retry(p, opinionated{&calls}));
+  REQUIRE(result);
+  CHECK(calls == 3);
+
+  calls = 0;
+  const auto once = w.run(retry(p, opinionated{&calls, false}));
+  CHECK(once.error().reason() == stop_reason::not_replayable);
+  CHECK(calls == 1);
+
+  calls = 0;
+  const auto judged = w.run(retry(p, opinionated{&calls, true, true}));
+  CHECK(judged.error().reason() == stop_reason::permanent);
+  CHECK(calls == 1);
+
+  calls = 0;
+  const auto overruled = w.run(retry(p, opinionated{&calls}).when([](const opinionated::error&) { return false; }));
+  CHECK(overruled.error().reason() == stop_reason::permanent);
+  CHECK(calls == 1);
+}
+
+TEST_CASE("a deadline that cuts an attempt off is the reason, whatever the error type says of its own errors") {
+  world w;
+  policy p = steady;
+  p.attempt_timeout = again::forever;
+  p.deadline = 2s;
+  int calls = 0;
+  const auto result = w.run(retry(p, opinionated{&calls}));
+  CHECK(result.error().reason() == stop_reason::deadline_reached);
+  CHECK(calls == 1);
+}
+
+TEST_CASE("a permanent error in time stays permanent") {
+  world w;
+  policy p = steady;
+  p.attempt_timeout = 2s;
+  const auto result = w.run(retry(p, fails{9, disposition::permanent}));
+  CHECK(result.error().reason() == stop_reason::permanent);
+  CHECK(result.error().attempts() == 1);
+}
+
 TEST_CASE("an attempt that was cut short is not repeated if it is not repeatable") {
   world w;
   policy p = steady;

@@ -51,9 +51,11 @@ inline stop_reason stopped_now(const context& ctx, stop_reason cancelled) noexce
 
 /// The reason if an attempt that failed with verdict `v` at `now` was the last. After a stop request, a transient error
 /// is not the reason: without the request there might have been another attempt.
+/// An error that our own timeout made is not the reason either (see `cut_off`).
 inline stop_reason ended_by(const verdict& v, time_point now, const context& ctx) noexcept {
-  const bool cut_short =
-      v.kind == disposition::aborted || (v.kind == disposition::transient && ctx.stop.stop_requested());
+  const bool stopped = ctx.stop.stop_requested();
+  const bool cut_short = v.kind == disposition::aborted || (v.kind == disposition::transient && stopped) ||
+                         (made_by_cut(v) && stopped && ctx.deadline <= now);
   return cut_short ? stopped_at(now, ctx, stop_reason::cancelled_in_attempt) : stop_reason_of(v.kind);
 }
 

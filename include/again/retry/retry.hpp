@@ -73,6 +73,7 @@ template <fallible_operation Op, class Hooks = detail::retry_hooks<>,
   /// `pred(const E&)` decides which errors are worth another attempt. It returns a `verdict`, or a `bool`: true for
   /// transient, false for permanent. A request that must not be sent twice is not sent twice, even if a `bool` says
   /// true.
+  /// It also decides about an attempt that our own timeout cut off.
   template <class Pred> auto when(Pred pred) && {
     static_assert(detail::classifies<Pred, typename detail::retry_run<Op, Hooks>::error>,
                   "again::retry(...).when(pred): pred must take const E& of the operation's expected<T, E> and return "

@@ -194,11 +194,12 @@ template <class Op, class Ticket> class admission_run {
     }
     no_value_->at = now();
     no_value_->reason = ended_by(no_value_->said, no_value_->at, *ctx_);
-    ticket_.ended(now, {.failed = &no_value_->said, .timed_out = timed_out()});
+    const bool cut = timed_out();
+    const verdict heard = cut ? cut_off(no_value_->said) : no_value_->said;  // a cut is not the peer's permanent error
+    ticket_.ended(now, {.failed = &heard, .timed_out = cut});
   }
   bool timed_out() noexcept {
-    return no_value_->said.kind == disposition::aborted && ctx_->kind == deadline_kind::attempt &&
-           ctx_->deadline <= no_value_->at;
+    return made_by_cut(no_value_->said) && ctx_->kind == deadline_kind::attempt && ctx_->deadline <= no_value_->at;
   }
 
   Op& op_;

@@ -175,6 +175,7 @@ class retry_hooks {
         v.kind = !transient     ? disposition::permanent
                  : v.repeatable ? disposition::transient
                                 : disposition::not_replayable;
+        v.judges_timeouts = true;  // the caller's word on this very error, however it came about
       }
       return v;
     }

@@ -170,10 +170,8 @@ class retry_machine {
     const bool stopped = ctx_->stop.stop_requested();
     const bool timed_out = std::exchange(expired_, false);
     verdict& v = end.verdict;
-    const bool cut_short = v.kind == disposition::aborted;
-    if (timed_out && cut_short && !stopped) {  // our own timeout ended it: judged like a peer that hung up
-      v.kind = v.repeatable ? disposition::transient : disposition::not_replayable;
-    }
+    const bool cut_short = v.kind == disposition::aborted || (timed_out && made_by_cut(v));
+    if (timed_out && !stopped) v = cut_off(v);  // our own timeout ended it
     end_.count(port_.nested ? end.count : 1, v.reach);
     decision d = decide_now(v);
     if (port_.nested) d.stop = reason_beside(end.reason, d.stop, plan_.policy->attempts);
