@@ -5,8 +5,8 @@
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
-#include <again/testing.hpp>
 
+#include "support/scripted_peer.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
@@ -19,10 +19,8 @@
 using namespace again_test;
 using namespace std::chrono_literals;
 using again::stop_reason;
-using peer = again::testing::script<int, trouble>;
 
 namespace {
-const trouble stopped{0, again::disposition::aborted};
 constexpr again::policy steady{.attempts = 3,
                                .backoff = again::constant(100ms),
                                .jitter = again::jitter::none,

@@ -6,8 +6,8 @@
 #include <again/coro/task.hpp>
 #include <again/protection/breaker.hpp>
 #include <again/protection/budget.hpp>
-#include <again/testing.hpp>
 
+#include "support/scripted_peer.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
@@ -22,11 +22,8 @@
 using namespace again_test;
 using namespace std::chrono_literals;
 using again::stop_reason;
-using peer = again::testing::script<int, trouble>;
 
 namespace {
-
-const trouble stopped{0, again::disposition::aborted};
 
 // No wait, no bound but those that a test sets.
 constexpr again::policy at_once{.attempts = 9,
