@@ -46,7 +46,7 @@ TEST_CASE("an event is posted with its headers, its body and a key, and its call
 
 TEST_CASE("a redirect that is not followed has delivered nothing, unless the endpoint accepts its status") {
   for (const int status : {300, 301, 302, 303, 304, 307, 308}) {
-    bench b{[status](const auto&) { return response(status); }, {at("a")}};
+    pretend_sink b{[status](const auto&) { return response(status); }, {at("a")}};
     b.deliver({event{"1"}});
     CHECK_FALSE(b.only());
     CHECK(b.only().reason() == stop_reason::permanent);
@@ -54,7 +54,7 @@ TEST_CASE("a redirect that is not followed has delivered nothing, unless the end
     CHECK(b.through.seen.size() == 1);
     endpoint lenient = at("a");
     lenient.accept = {status};
-    bench a{[status](const auto&) { return response(status); }, {lenient}};
+    pretend_sink a{[status](const auto&) { return response(status); }, {lenient}};
     a.deliver({event{"1"}});
     CHECK(a.only());
   }
