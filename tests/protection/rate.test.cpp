@@ -38,6 +38,16 @@ TEST_CASE("after a quiet time a burst goes at once, then one at a time") {
   for (const auto wait : {0ms, 0ms, 0ms, 100ms}) CHECK(r.turn(zero + 1h) - (zero + 1h) == wait);
 }
 
+TEST_CASE("a thousand calls at 50 a second all get a turn by default, and not one that is 30 s away") {
+  again::rate_limiter sample{{.per_second = 50, .burst = 10}};
+  again::time_point last{};
+  for (int i = 0; i < 1000; ++i) last = sample.turn(zero);
+  CHECK(last - zero == 19'800ms);
+  again::rate_limiter slow{{.per_second = 1}};
+  for (int i = 0; i <= 30; ++i) CHECK(slow.turn(zero) - zero == 1s * i);
+  CHECK(slow.turn(zero) == again::never);
+}
+
 TEST_CASE("over any time t no more than burst + t × rate go") {
   again::rate_limiter r{{.per_second = 50, .burst = 5, .longest_wait = 1h}};
   std::vector<again::time_point> turns;
