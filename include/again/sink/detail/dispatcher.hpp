@@ -106,10 +106,14 @@ class dispatcher {
   bool admit_at_once(attempt_waiter& w, time_point now) noexcept {
     if (free_ == 0) return false;
     if (w.asks_.rotating == nullptr) return admit(w, w.asks_.at, now);
+    return admit_in_turn(w, w.asks_.retry ? retry_turn_ : turn_, now);
+  }
+  // The first endpoint from `turn` on that it may go to, and that has room.
+  bool admit_in_turn(attempt_waiter& w, std::size_t& turn, time_point now) noexcept {
     for (std::size_t i = 0; i < gates_.size(); ++i) {
-      const std::size_t at = (turn_ + i) % gates_.size();
+      const std::size_t at = (turn + i) % gates_.size();
       if (!accepts(w, at) || !admit(w, at, now)) continue;
-      turn_ = (at + 1) % gates_.size();
+      turn = (at + 1) % gates_.size();
       return true;
     }
     return false;
@@ -205,9 +209,8 @@ class dispatcher {
       for (attempt_waiter* w = all->front(); w != nullptr;) {
         attempt_waiter* const after = line::after(*w);
         if (++before > most_waiting_) {
-          leave(*w);
           refuse(*w, why_crowded(*w));
-          w->wait_.call();
+          call(*w);
         }
         w = after;
       }
@@ -224,19 +227,22 @@ class dispatcher {
     show(g, home_->now());
     dispatch();
   }
-  // Gives permits as long as there is an endpoint with room and an attempt that may go there.
+  // Gives permits as long as there is an endpoint with room and an attempt that may go there. First attempts in turns come last, and
+  // have their own turn: else the endpoint that retries avoid would get more of them than the others.
   void dispatch() noexcept {
     if (waiting_ == 0) return;
     const time_point now = home_->now();
     for (std::size_t idle = 0; free_ > 0 && waiting_ > 0 && idle < gates_.size();) {
-      attempt_waiter* const w = next_for(turn_);
-      const bool sent = w != nullptr && admit(*w, turn_, now);
-      if (sent) {
-        leave(*w);
-        w->wait_.call();
-      }
+      attempt_waiter* const w = next_for(retry_turn_);
+      const bool sent = w != nullptr && admit(*w, retry_turn_, now);
+      if (sent) call(*w);
       idle = sent ? 0 : idle + 1;
-      turn_ = (turn_ + 1) % gates_.size();
+      retry_turn_ = (retry_turn_ + 1) % gates_.size();
+    }
+    while (free_ > 0 && !rotating_.firsts.empty()) {
+      attempt_waiter& w = *rotating_.firsts.front();
+      if (!admit_in_turn(w, turn_, now)) break;
+      call(w);
     }
     set_timers(now);
   }
@@ -245,8 +251,12 @@ class dispatcher {
     if (attempt_waiter* const w = own.retries.front()) return w;
     for (attempt_waiter* w = rotating_.retries.front(); w != nullptr; w = line::after(*w))
       if (accepts(*w, at)) return w;
-    if (attempt_waiter* const w = own.firsts.front()) return w;
-    return rotating_.firsts.front();  // has tried none
+    return own.firsts.front();
+  }
+  // The result of `w` is there.
+  void call(attempt_waiter& w) noexcept {
+    leave(w);
+    w.wait_.call();
   }
 
   // Notices a change of state, refuses what is beyond its share, gives first attempts a bound where they are shut out, and tells the
@@ -299,9 +309,10 @@ class dispatcher {
   std::size_t free_;  // places in all
   const std::size_t most_waiting_;
   std::size_t waiting_ = 0;
-  std::size_t closed_ = 0;  // gates
-  std::size_t turn_ = 0;    // the endpoint that is asked first
-  bool timers_ = false;     // one may be armed
+  std::size_t closed_ = 0;      // gates
+  std::size_t turn_ = 0;        // the endpoint whose turn it is, of first attempts
+  std::size_t retry_turn_ = 0;  // of all others
+  bool timers_ = false;         // one may be armed
 };
 
 // ── definitions ──
