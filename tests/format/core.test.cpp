@@ -7,6 +7,8 @@
 #include <again/coro/virtual_clock.hpp>
 #include <again/retry.hpp>
 
+#include "support/comma_locale.hpp"
+
 #include <doctest/doctest.h>
 
 #include <memory>
@@ -159,6 +161,15 @@ TEST_CASE("durations in a line have about three digits") {
   CHECK(rounded(1'234ms) == "1.23 s");
   CHECK(rounded(12'345ms) == "12.3 s");
   CHECK(rounded(again::forever) == "no bound");
+}
+
+TEST_CASE("numbers have a decimal point whatever the locale of the program is") {
+  const again_test::comma_locale comma;
+  if (!comma.of_c()) MESSAGE("no locale with a decimal comma is installed: printf is not tested, streams are");
+  CHECK(fmt::format("{}", again::exponential(1500ms, 5s, 1.5)) == "exponential(1.5 s, 5 s, 1.5)");
+  CHECK(fmt::format("{}", again::jitter::proportional(0.25)) == "proportional(0.25)");
+  CHECK(fmt::format("{}", again::attempt_record{.attempt = 1234, .ok = true, .took = 1'249us}) ==
+        "attempt 1234: ok in 1.2 ms");
 }
 
 TEST_CASE("a policy is one sentence") {

@@ -228,3 +228,56 @@ TEST_CASE("redirects start anew with each attempt, with the original request") {
   REQUIRE(r);
   CHECK(through.numbers == std::vector<int>{1, 1, 2, 2});
 }
+
+namespace {
+
+/// How a keyed POST ends, and after how many sends, where its attempts end as scripted.
+std::pair<std::string, std::size_t> keyed_post(std::deque<send_result> script) {
+  scripted through{std::move(script)};
+  client_over api{through, example};
+  const auto r = retried(api.send(request::post("/orders").body("x").idempotency_key("k")));
+  return {r ? "ok" : std::string{name(r.error().reason())}, through.sent.size()};
+}
+
+}  // namespace
+
+TEST_CASE("a 409 is worth another attempt while the server may still process an earlier one with the same key") {
+  const response conflict{409}, created{201}, reused{422};
+  using pair = std::pair<std::string, std::size_t>;
+  for (const error_kind kind : {error_kind::timeout, error_kind::reset, error_kind::closed})
+    CHECK(keyed_post({broken(kind, reach::maybe_sent), conflict, conflict, created}) == pair{"ok", 4});
+  CHECK(keyed_post({broken(error_kind::truncated, reach::answered), conflict, created}) == pair{"ok", 3});
+  for (const int gateway : {502, 504, 524}) {
+    CAPTURE(gateway);
+    CHECK(keyed_post({response{gateway}, conflict, created}) == pair{"ok", 3});
+  }
+  CHECK(keyed_post({conflict, created}) == pair{"permanent", 1});
+  CHECK(keyed_post({broken(error_kind::refused, reach::not_sent), conflict, created}) == pair{"permanent", 2});
+  for (const int done : {500, 503, 429}) {
+    CAPTURE(done);
+    CHECK(keyed_post({response{done}, conflict, created}) == pair{"permanent", 2});
+  }
+  CHECK(keyed_post({broken(error_kind::timeout, reach::maybe_sent), reused, created}) == pair{"permanent", 2});
+}
+
+TEST_CASE("an outstanding key is named in the record of the attempt and in the text of the error") {
+  scripted through{{broken(error_kind::timeout, reach::maybe_sent), response{409}, response{409}, response{409}}};
+  client_over api{through, example};
+  const auto r = retried(api.send(request::post("/orders").body("x").idempotency_key("k")));
+  REQUIRE(!r);
+  CHECK(r.error().reason() == stop_reason::attempts_exhausted);
+  CHECK(r.error().trace()[0].name == "timeout");
+  CHECK(r.error().trace()[1].name == "outstanding");
+  CHECK(r.error().trace()[1].code == 409);
+  CHECK(r.error().error()->text() ==
+        "409 Conflict: an earlier attempt with this Idempotency-Key is still processed (answered)");
+}
+
+TEST_CASE("an outstanding key belongs to its operation: another operation's 409 is a conflict") {
+  scripted through{{broken(error_kind::timeout, reach::maybe_sent), response{201}, response{409}}};
+  client_over api{through, example};
+  CHECK(retried(api.send(request::post("/orders").body("x").idempotency_key("k"))));
+  const auto other = retried(api.send(request::post("/orders").body("y").idempotency_key("l")));
+  REQUIRE(!other);
+  CHECK(other.error().reason() == stop_reason::permanent);
+}

@@ -13,6 +13,9 @@ using again::duration;
 using again::forever;
 using again::jitter;
 
+static_assert(jitter{} == jitter::full);  // as the table of a policy's defaults says
+static_assert(jitter{jitter::kinds::none} == jitter::none && jitter{jitter::kinds::equal} == jitter::equal);
+static_assert(jitter::proportional(0) != jitter::none && jitter::proportional(0.2) != jitter::proportional(0.25));
 static_assert(again::spread(jitter::full, 2s, 10s) == delay_range{0s, 2s});
 
 TEST_CASE("each jitter spreads a delay over its own range") {
@@ -55,7 +58,7 @@ TEST_CASE("the cap cuts the range before the draw, so that delays do not collect
 }
 
 // folly's retry jitter clamps a normal distribution at its minimum, and half of all delays are exactly that.
-TEST_CASE("no more than a few draws of a spread give its shortest or its longest delay") {
+TEST_CASE("at most one draw in 100,000 gives exactly the shortest or the longest delay of a spread") {
   again::random_stream random{5};
   for (const jitter j : {jitter::full, jitter::equal, jitter::proportional(0.25)}) {
     const delay_range range = again::spread(j, 1s, 10s);

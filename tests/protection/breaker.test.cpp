@@ -244,6 +244,36 @@ TEST_CASE("an abandoned probe frees its place, and its destructor is enough for 
   CHECK(b.admit(zero + 1s));
 }
 
+TEST_CASE("of several probes, those abandoned free their places, and the others still count") {
+  breaker b{{.consecutive = 1, .open_for = 1s, .probes = 2}};
+  b.admit(zero).failed(zero);
+  const time_point now = zero + 1s;
+  auto proven = b.admit(now);
+  auto gone = b.admit(now);
+  proven.succeeded(now);
+  CHECK_FALSE(b.admit(now));
+  gone.abandon();
+  gone.abandon();  // once is enough
+  auto last = b.admit(now);
+  REQUIRE(last);
+  CHECK_FALSE(b.admit(now));
+  last.succeeded(now);
+  CHECK(b.state() == breaker_state::closed);
+}
+
+TEST_CASE("a probe that is abandoned after the state has changed frees no place that another one has") {
+  breaker b{{.consecutive = 1, .open_for = 1s, .growth = 1}};
+  b.admit(zero).failed(zero);
+  auto late = b.admit(zero + 1s);
+  b.trip(zero + 1s);
+  auto probe = b.admit(zero + 2s);
+  CHECK(probe);
+  late.abandon();
+  CHECK_FALSE(b.admit(zero + 2s));
+  probe.succeeded(zero + 2s);
+  CHECK(b.state() == breaker_state::closed);
+}
+
 TEST_CASE("by hand it can be opened, closed, and isolated until it is closed") {
   breaker b{};
   b.trip(zero);

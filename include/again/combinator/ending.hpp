@@ -54,7 +54,7 @@ inline stop_reason stopped_now(const context& ctx, stop_reason cancelled) noexce
 inline stop_reason ended_by(const verdict& v, time_point now, const context& ctx) noexcept {
   const bool cut_short =
       v.kind == disposition::aborted || (v.kind == disposition::transient && ctx.stop.stop_requested());
-  return cut_short ? stopped_at(now, ctx, stop_reason::cancelled_in_attempt) : reason_for(v.kind);
+  return cut_short ? stopped_at(now, ctx, stop_reason::cancelled_in_attempt) : stop_reason_of(v.kind);
 }
 
 /// It is over; `last` is the last real error.
@@ -84,15 +84,7 @@ template <class E> failure<merged_error_t<E>> sent_once(E&& e, const verdict& v,
     r.attempts = 1;
     r.elapsed = elapsed;
     r.farthest = v.reach;
-    attempt_record one;
-    one.attempt = 1;
-    one.last = true;
-    one.reach = v.reach;
-    one.kind = v.kind;
-    one.stop = why;
-    one.code = v.code;
-    one.name = v.name;
-    r.trace.push(one);
+    r.trace.push(attempt_record::failed(1, v, {.stop = why}));
     r.error.emplace(std::forward<E>(e));
     return failure<E>{std::move(r)};
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
 /// `client_over<T>`: requests to one origin over the transport `T`, as operations that `retry` can start again.
-/// `http::client` (httplib/client.hpp) is this over cpp-httplib.
+/// `http::client` (httplib/client.hpp) is a `client_over` cpp-httplib.
 ///
 /// ```cpp
 /// again::http::client_over api{transport, origin};
@@ -10,12 +10,12 @@
 /// auto order = co_await again::retry(polite, api.send(http::request::post("/orders").body(json).idempotency_key_auto()));
 /// ```
 ///
-/// - A status outside 2xx and 3xx, or one that the rules call worth another attempt, is an `error` that holds the whole
-///   response, unless the request accepts it by name.
-/// - A request that is not valid fails as `invalid_request` when it is awaited; nothing is sent.
-/// - An operation is a description: made by `send`, it can be copied and started any number of times. Its Idempotency-Key is made
-///   once, in `send`, and shared by its copies: whoever starts it, it is the same operation to the server. Two orders are two `send`s.
-/// - Redirects are followed only where asked for; each is a request of its own, and none is hidden.
+/// - Errors: a status outside 2xx and 3xx, or one that the rules call worth another attempt, is an `error` that holds the whole
+///   response, unless the request accepts it. A request that is not valid fails as `invalid_request` when it is awaited; nothing is
+///   sent.
+/// - An operation is a description. `send` makes it, and it can be copied and started any number of times. Its Idempotency-Key is
+///   made once, in `send`, and its copies share it: to the server they are one operation. Two orders are two calls of `send`.
+/// - Redirects are followed only on request. Each is one more request, and the result counts it.
 /// - Cancellation: a stop request ends an attempt at once, in every phase, sockets included.
 /// - Lifetime: operations refer to the transport, never to the client. The transport outlives the start of every attempt, and where
 ///   redirects are followed, the whole attempt.
@@ -38,13 +38,14 @@ inline namespace AGAIN_ABI {
 namespace http {
 
 struct client_options {
+  /// The bounds of each attempt.
   http::send_limits limits{};
   /// What is worth another attempt, and safe. The default is RFC 9110's safe reading.
   http::rules rules{};
   /// Sent with every request that does not have a field of that name itself.
   http::headers headers{};
-  /// Redirects followed at most, where a request does not say otherwise (redirect.hpp); one more is the error `redirects`.
-  /// 0: a redirect is the response, so that nothing is sent anywhere that you did not name.
+  /// How many redirects are followed at most, unless a request has its own bound (redirect.hpp); one more is the error `redirects`.
+  /// 0: a redirect is the response, so that nothing is sent to an address that you did not name.
   int max_redirects = 0;
 };
 
@@ -60,8 +61,8 @@ template <transport T> class [[nodiscard]] send_operation {
     return again::detail::holding_awaiter<detail::client_send<T>>{std::in_place, *through_, what_, ++attempts_};
   }
 
-  /// May it be sent once more while the first send may still be acted upon? An idempotent method or an Idempotency-Key, and a
-  /// body that two attempts can have. What `hedge` asks.
+  /// Whether a second send is safe while the first one still runs, as `hedge` asks: an idempotent method or an Idempotency-Key, and
+  /// a body that two attempts can read.
   bool repeatable() const noexcept {
     const request_facts facts = what_->request.facts();
     return facts.repeatable() && facts.replayable && !what_->request.body().one_shot();
@@ -77,7 +78,7 @@ template <transport T> class [[nodiscard]] send_operation {
   int attempts_ = 0;
 };
 
-/// A client over any transport, which it refers to: for tests, and for several origins that share workers.
+/// A client over a transport that it refers to: for tests, and for several origins that share workers.
 template <transport T> class client_over {
  public:
   client_over(T& through, http::origin o, client_options options = {})

@@ -27,7 +27,7 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 
-/// A client with a transport of its own.
+/// A client that owns its transport.
 class client : public client_over<httplib_transport> {
  public:
   /// `url`: scheme, host and port. Throws std::invalid_argument that says what is wrong with it.

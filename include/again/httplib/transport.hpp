@@ -76,7 +76,7 @@ class httplib_transport {
   httplib_transport& operator=(const httplib_transport&) = delete;
   ~httplib_transport() { pool_->shut_down(); }
 
-  /// One attempt; see `transport`. Cost beyond cpp-httplib's: one allocation, one hop to a worker and back (about 5 µs).
+  /// One attempt; see `transport`. Cost beyond cpp-httplib's: one allocation, one trip to a worker and back (about 5 µs).
   [[nodiscard]] detail::httplib_send send(std::shared_ptr<const outgoing> what, int number) {
     const char* const refusal = refuses(*what);
     return detail::httplib_send{pool_, std::move(what), number, refusal};

@@ -10,7 +10,6 @@
 /// ```
 #pragma once
 
-#include <again/core/detail/enumerators.hpp>
 #include <again/core/stop_reason.hpp>
 #include <again/policy/policy.hpp>
 #include <again/policy/verdict.hpp>
@@ -27,7 +26,14 @@ enum class wait_by : std::uint8_t {
   backoff,  ///< the policy
   server,   ///< the peer (Retry-After), with the policy's jitter above it
 };
-constexpr std::string_view name(wait_by by) noexcept { return detail::enumerator_name(by); }
+constexpr std::string_view name(wait_by by) noexcept {
+  switch (by) {
+    case wait_by::none: return "none";
+    case wait_by::backoff: return "backoff";
+    case wait_by::server: return "server";
+  }
+  return "unknown";
+}
 
 /// How far a call has got when an attempt has failed.
 struct progress {
@@ -49,13 +55,14 @@ struct decision {
   friend constexpr bool operator==(const decision&, const decision&) = default;
 };
 
-namespace detail {
-
-// The whole decision. Out of line: inlined, it would take the registers that the plain case needs.
-[[gnu::noinline]] constexpr decision weigh(const policy& p, const progress& at, const verdict& v,
-                                           double draw) noexcept {
+/// Decides. `draw` is uniform in [0, 1) and matters only where the policy has jitter. It never throws, allocates or overflows.
+///
+/// It asks in this order: what the error says, how many attempts are left, what the server asked for, what still fits before the
+/// deadline. A server's delay is never shortened: jitter is added to it. A wait that would not end before the deadline is a stop.
+[[gnu::noinline]] constexpr decision decide(const policy& p, const progress& at, const verdict& v,
+                                            double draw) noexcept {
   const auto stop = [&](stop_reason why) { return decision{.again = false, .stop = why, .state = at.state}; };
-  if (v.kind != disposition::transient) return stop(reason_for(v.kind));
+  if (v.kind != disposition::transient) return stop(detail::stop_reason_of(v.kind));
   if (at.attempt >= p.attempts && p.attempts != unlimited) return stop(stop_reason::attempts_exhausted);
   if (at.nested) return stop(stop_reason::nested_limit);
 
@@ -85,27 +92,6 @@ namespace detail {
   }
   if (d.wait >= left && left != forever) return stop(stop_reason::deadline_too_near);
   return d;
-}
-
-// The plain case of `decide`: another attempt, without a wait.
-[[gnu::always_inline]] constexpr bool again_at_once(const policy& p, const progress& at, const verdict& v) noexcept {
-  return v.kind == disposition::transient && at.attempt < p.attempts && !waits(p.backoff) &&
-         v.server_delay < duration::zero() && !v.server_delay_too_long && !at.nested && p.deadline > at.elapsed &&
-         at.inherited > duration::zero();
-}
-
-}  // namespace detail
-
-/// Decides. `draw` is uniform in [0, 1) and matters only where the policy has jitter. It never throws, allocates or overflows.
-///
-/// It asks in this order: what the error says, how many attempts are left, what the server asked for, what still fits before the
-/// deadline. A server's delay is never shortened: jitter is added to it. A wait that would not end before the deadline is a stop.
-[[gnu::always_inline]] constexpr decision decide(const policy& p, const progress& at, const verdict& v,
-                                                 double draw) noexcept {
-  if (detail::again_at_once(p, at, v)) return decision{.again = true, .state = at.state};
-  const progress stands = at;  // copies: the caller's may then stay in registers
-  const verdict said = v;
-  return detail::weigh(p, stands, said, draw);
 }
 
 }  // namespace AGAIN_ABI

@@ -19,9 +19,9 @@
 #include <again/policy/decide.hpp>
 
 #include <array>
-#include <cstddef>
-#include <cstdio>
+#include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace again {
 inline namespace AGAIN_ABI {
@@ -78,28 +78,32 @@ constexpr cost_bound worst_case(const policy& p) noexcept {
 inline std::string to_string(duration d) {
   if (d == forever) return "no bound";
   struct unit {
-    double size;
-    const char* name;
+    std::uint64_t ns;
+    std::string_view name;
   };
-  static constexpr std::array<unit, 6> units{
-      {{3.6e12, " h"}, {6e10, " min"}, {1e9, " s"}, {1e6, " ms"}, {1e3, " us"}, {1, " ns"}}};
-  const double ns = static_cast<double>(d.count());
-  const double size = ns < 0 ? -ns : ns;
+  static constexpr std::array<unit, 6> units{{{3'600'000'000'000, " h"},
+                                              {60'000'000'000, " min"},
+                                              {1'000'000'000, " s"},
+                                              {1'000'000, " ms"},
+                                              {1'000, " us"},
+                                              {1, " ns"}}};
+  const auto count = static_cast<std::uint64_t>(d.count());
+  const std::uint64_t size = d < duration::zero() ? 0 - count : count;  // without overflow for the least duration too
   unit u = units[3];
   if (size != 0) {
     for (const unit& candidate : units) {
       u = candidate;
-      if (size >= candidate.size) break;
+      if (size >= candidate.ns) break;
     }
   }
-  std::array<char, 48> written{};
-  const int length = std::snprintf(written.data(), written.size(), "%.3f", ns / u.size);
-  std::string text(written.data(), static_cast<std::size_t>(length));
-  const std::size_t whole = text.find_first_not_of("-0123456789");
-  text.replace(whole, text.size() - 3 - whole, ".");  // whatever the locale has there
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.back() == '.') text.pop_back();
-  return text + u.name;
+  const std::uint64_t thousandths = (size % u.ns * 1000 + u.ns / 2) / u.ns;  // 1000 where it is rounded up to a whole
+  std::string text{d < duration::zero() ? "-" : ""};
+  text.append(std::to_string(size / u.ns + thousandths / 1000));
+  if (thousandths % 1000 != 0) {
+    const std::string digits = std::to_string(1000 + thousandths % 1000);  // "1235": the zeros after the point are kept
+    text.append(".").append(digits, 1, digits.find_last_not_of('0'));
+  }
+  return text.append(u.name);
 }
 
 /// The schedule, a line for each attempt (the first twelve), and the bounds.

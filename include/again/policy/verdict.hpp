@@ -13,7 +13,6 @@
 #pragma once
 
 #include <again/core/clock.hpp>
-#include <again/core/detail/enumerators.hpp>
 #include <again/core/stop_reason.hpp>
 
 #include <concepts>
@@ -59,13 +58,29 @@ struct verdict {
 };
 
 /// Names as written above; static storage.
-constexpr std::string_view name(reach r) noexcept { return detail::enumerator_name(r); }
-constexpr std::string_view name(disposition d) noexcept { return detail::enumerator_name(d); }
+constexpr std::string_view name(reach r) noexcept {
+  switch (r) {
+    case reach::not_sent: return "not_sent";
+    case reach::maybe_sent: return "maybe_sent";
+    case reach::answered: return "answered";
+  }
+  return "unknown";
+}
+constexpr std::string_view name(disposition d) noexcept {
+  switch (d) {
+    case disposition::transient: return "transient";
+    case disposition::permanent: return "permanent";
+    case disposition::not_replayable: return "not_replayable";
+    case disposition::forbidden: return "forbidden";
+    case disposition::aborted: return "aborted";
+  }
+  return "unknown";
+}
 
 namespace detail {
 
 /// Why a call stops after an error of this disposition, where no deadline, budget or cancellation decides first.
-constexpr stop_reason reason_for(disposition kind) noexcept {
+constexpr stop_reason stop_reason_of(disposition kind) noexcept {
   switch (kind) {
     case disposition::transient: return stop_reason::attempts_exhausted;
     case disposition::permanent: return stop_reason::permanent;

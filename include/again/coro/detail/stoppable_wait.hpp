@@ -34,7 +34,7 @@ class stoppable_wait : protected timer, stop_node {
 
   /// Waits until `until` (`never`: no timer) or until stop is requested of `ctx` (unless not `stoppable`). `k` is called once when it
   /// is over: later, on the scheduler's thread, never from in here. A stop requested already ends the wait in its turn, too.
-  void begin(const context& ctx, time_point until, continuation k, bool stoppable = true) noexcept {
+  [[gnu::noinline]] void begin(const context& ctx, time_point until, continuation k, bool stoppable = true) noexcept {
     k_ = k;
     context_ = &ctx;
     this->fire = [](timer& self) noexcept { static_cast<stoppable_wait&>(self).over(wait_end::elapsed); };
@@ -53,9 +53,8 @@ class stoppable_wait : protected timer, stop_node {
   }
   /// Ends the wait without a call. Harmless if there is none.
   void cancel() noexcept {
-    if (context_ == nullptr) return;
-    quit();
-    context_ = nullptr;
+    if (context_ != nullptr) [[unlikely]]
+      end();
   }
   [[nodiscard]] bool waiting() const noexcept { return context_ != nullptr; }
   /// After `k` was called.
@@ -71,6 +70,10 @@ class stoppable_wait : protected timer, stop_node {
     end_ = how;
     cancel();
     k_();
+  }
+  [[gnu::noinline]] void end() noexcept {
+    quit();
+    context_ = nullptr;
   }
   // Out of the list, the wheel and the queue.
   void quit() noexcept {

@@ -40,15 +40,15 @@ class cancel_switch {
   ~cancel_switch() = default;
 
   /// Any number of times: each breaks what runs, if it is not settled.
-  raising raise(by who) noexcept {
+  raising raise(by source) noexcept {
     const std::lock_guard lock{mutex_};
     if (current_.run != nullptr) at_least(current_.run(current_.self));
     const bool first = !settled_ && raised_ == by::none;
-    if (first) raised_ = who;
+    if (first) raised_ = source;
     return {first, at_most_};
   }
   /// The attempt is over, having come so far. Its breaker is gone from now on, so that what it would break can be handed on.
-  /// Says who has stopped it.
+  /// Says what has stopped it.
   by settle(reach far) noexcept {
     const std::lock_guard lock{mutex_};
     current_ = {};

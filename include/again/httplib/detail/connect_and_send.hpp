@@ -38,7 +38,7 @@ struct send_resources {
 
 struct attempt_end {
   send_result result;
-  cancel_switch::by stopped = cancel_switch::by::none;  ///< who has stopped it, and so gives the result
+  cancel_switch::by stopped = cancel_switch::by::none;  ///< what has stopped it, and so gives the result
 };
 
 inline send_failure client_destroyed(reach far) { return {error_kind::cancelled, far, "the client was destroyed"}; }

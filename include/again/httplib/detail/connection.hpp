@@ -40,7 +40,7 @@ class httplib_connection {
   bool open() const { return client_ && client_->is_socket_open() != 0; }
   steady::time_point opened_at() const noexcept { return opened_at_; }
   steady::time_point idle_since() const noexcept { return idle_since_; }
-  /// Where it was opened to; empty: a Unix-domain socket, or nowhere yet.
+  /// Where it was opened to; empty: a Unix-domain socket, or not opened yet.
   const std::string& address() const noexcept { return address_; }
   bool content_touched() const noexcept { return content_touched_; }
   /// Is the client worth keeping when its connection is closed? A TLS context costs a millisecond and 64 KiB.

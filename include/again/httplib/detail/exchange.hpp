@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `exchange`: one request and its response on one connection, as far as it does not matter who reads the response. There are
+/// `exchange`: one request and its response on one connection, without the reading of the response. There are
 /// two kinds: own_exchange.hpp (read by us, over the wire) and library_exchange.hpp (read by cpp-httplib).
 #pragma once
 

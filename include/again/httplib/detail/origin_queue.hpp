@@ -61,7 +61,7 @@ class origin_queues {
   }
   /// Moves all jobs that wait for a connection.
   void take_waiting(job_list& into) {
-    for (auto& [origin, q] : all_) into.take(q->waiting);
+    for (auto& [origin, q] : all_) into.append(q->waiting);
   }
 
  private:

@@ -104,8 +104,8 @@ class [[nodiscard]] httplib_send {
   }
   /// From the timer (the scheduler's thread) or a stop request (any).
   void stop(error_kind kind, const char* text) noexcept {
-    const auto who = kind == error_kind::cancelled ? cancel_switch::by::awaiter : cancel_switch::by::bound;
-    const auto [first, far] = job_->stop.raise(who);
+    const auto source = kind == error_kind::cancelled ? cancel_switch::by::awaiter : cancel_switch::by::bound;
+    const auto [first, far] = job_->stop.raise(source);
     if (!first) return;  // there is a result, or will be in a moment
     pool_->withdraw(*job_);
     fail(kind, far, text);

@@ -3,6 +3,7 @@
 /// `send_job`: one attempt between the coroutine that awaits it and the worker that makes it.
 #pragma once
 
+#include <again/core/detail/intrusive_list.hpp>
 #include <again/coro/scheduler.hpp>
 #include <again/http/transport.hpp>
 #include <again/httplib/detail/cancel_switch.hpp>
@@ -80,34 +81,7 @@ class send_job {
   send_receiver* receiver_ = nullptr;
 };
 
-/// An intrusive queue of jobs.
-class job_list {
- public:
-  bool empty() const noexcept { return first_ == nullptr; }
-  send_job* first() const noexcept { return first_; }
-  void push_back(send_job& j) noexcept {
-    j.next = nullptr;
-    j.previous = last_;
-    (last_ != nullptr ? last_->next : first_) = &j;
-    last_ = &j;
-  }
-  void remove(send_job& j) noexcept {
-    (j.previous != nullptr ? j.previous->next : first_) = j.next;
-    (j.next != nullptr ? j.next->previous : last_) = j.previous;
-    j.next = j.previous = nullptr;
-  }
-  /// Moves all of `other` to the end of this one.
-  void take(job_list& other) noexcept {
-    while (send_job* const j = other.first()) {
-      other.remove(*j);
-      push_back(*j);
-    }
-  }
-
- private:
-  send_job* first_ = nullptr;
-  send_job* last_ = nullptr;
-};
+using job_list = again::detail::intrusive_list<send_job>;
 
 }  // namespace detail
 }  // namespace http

@@ -101,8 +101,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
     job_list refused;
     queue_.take_waiting(refused);
     lock.unlock();  // a job's lock is never taken inside ours
-    while (send_job* j = refused.first()) {
-      refused.remove(*j);
+    while (send_job* const j = refused.pop()) {
       if (j->stop.settle(reach::not_sent) == cancel_switch::by::none) j->deliver(cancelled(reach::not_sent));
       j->release();
     }
@@ -115,7 +114,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
     lock.lock();
     // Again and again: an interruption between the opening of a socket and its connect() is lost on the kernel.
     while (!queue_.running().empty()) {
-      for (send_job* j = queue_.running().first(); j != nullptr; j = j->next)
+      for (send_job* j = queue_.running().front(); j != nullptr; j = job_list::after(*j))
         static_cast<void>(j->stop.raise(cancel_switch::by::pool));
       left_.wait_for(lock, std::chrono::milliseconds{10});
     }

@@ -31,18 +31,18 @@ class send_queue {
   bool has_connection_for(const origin_queue& q) const noexcept { return q.in_use < most_connections_; }
 
   void wait_for_connection(send_job& j) {
-    j.home->waiting.push_back(j);
+    j.home->waiting.push(j);
     j.state = send_job::states::waiting;
     ++waiting_;
   }
   /// It has a connection, or may open one, and waits for the next worker that is free.
   void wait_for_worker(send_job& j) {
-    runnable_.push_back(j);
+    runnable_.push(j);
     j.state = send_job::states::runnable;
     ++waiting_;
   }
   void begin(send_job& j) {
-    running_.push_back(j);
+    running_.push(j);
     j.state = send_job::states::running;
     j.connection = j.home->idle.take().release();
   }
@@ -54,9 +54,8 @@ class send_queue {
   }
   /// The first that waits for a worker begins; null if none waits.
   send_job* begin_next() {
-    send_job* const j = runnable_.first();
+    send_job* const j = runnable_.pop();
     if (j == nullptr) return nullptr;
-    runnable_.remove(*j);
     --waiting_;
     begin(*j);
     return j;
@@ -84,9 +83,9 @@ class send_queue {
   }
   /// Moves out all that have not begun.
   void take_waiting(job_list& into) {
-    into.take(runnable_);
+    into.append(runnable_);
     origins.take_waiting(into);
-    for (send_job* j = into.first(); j != nullptr; j = j->next) j->state = send_job::states::outside;
+    for (send_job* j = into.front(); j != nullptr; j = job_list::after(*j)) j->state = send_job::states::outside;
     waiting_ = 0;
   }
   const job_list& running() const noexcept { return running_; }
@@ -97,9 +96,8 @@ class send_queue {
   /// The next of that origin may begin.
   void free_connection(origin_queue& q) {
     --q.in_use;
-    send_job* const next = q.waiting.first();
+    send_job* const next = q.waiting.pop();
     if (next == nullptr) return;
-    q.waiting.remove(*next);
     --waiting_;
     ++q.in_use;
     wait_for_worker(*next);  // the worker that frees the connection is about to look there, or all were busy

@@ -86,7 +86,7 @@ class retry_machine {
   }
   retry_machine(const retry_machine&) = delete;
   retry_machine& operator=(const retry_machine&) = delete;
-  ~retry_machine() = default;
+  [[gnu::noinline]] ~retry_machine() {}  // one copy of the code, however many frames hold one
 
   /// The continuation of a running attempt.
   static void attempt_done(void* machine) noexcept {
@@ -180,6 +180,7 @@ class retry_machine {
     if (!record_and_observe(end, d, timed_out)) return step::over;
     if (!d.again) return finish(d.stop);
     if (attempt_ != unlimited) ++attempt_;
+    inner_.repeated = true;
     return d.wait > duration::zero() ? begin_wait(saturating_add(moment(), d.wait)) : step::attempt;
   }
   // The circuit breaker let no attempt through. The refusal counts as an attempt. Above the time that the breaker names, the wait has
@@ -222,7 +223,6 @@ class retry_machine {
   // ── the parts of a step ──
 
   [[gnu::always_inline]] const context& attempt_context() noexcept {
-    inner_.repeated = ctx_->repeated || attempt_ > 1;
     if (!timed_) return inner_;
     const duration bound = attempt_bound(*plan_.policy);
     attempt_start_ = now_;
@@ -281,8 +281,7 @@ class retry_machine {
   }
   // False: an observer threw.
   bool record_and_observe(const attempt_end& end, const decision& d, bool timed_out) noexcept {
-    attempt_record r;
-    describe(r, attempt_, end.verdict, d);
+    attempt_record r = attempt_record::failed(attempt_, end.verdict, d);
     r.timed_out = timed_out;
     if (timed_) add_times(r);
     if (port_.nested) {

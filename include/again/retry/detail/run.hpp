@@ -144,10 +144,7 @@ template <class Op, class Hooks> class retry_run {
       guards_.succeeded([this] { return Hooks::observes ? machine_->now() : machine_->outer().scheduler->now(); });
     }
     if constexpr (Hooks::observes) {
-      attempt_record r;
-      r.attempt = machine_->attempt();
-      r.ok = r.last = true;
-      r.reach = reach::answered;
+      attempt_record r = attempt_record::succeeded(machine_->attempt());
       if constexpr (!std::is_void_v<value>) r.code = code_of(**result_);
       machine_->add_times(r);
       parts_.hooks.observe(r);
