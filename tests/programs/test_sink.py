@@ -14,7 +14,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Run, Server, Service, curl, event, lines, main, samples, unread, wait_for  # noqa: E402
+from harness import Pipe, Run, Server, Service, curl, event, lines, main, samples, taken_in, unread, wait_for  # noqa: E402
 
 OK = {"do": "respond", "status": 202}
 NO = {"do": "respond", "status": 422}
@@ -235,15 +235,38 @@ class Signals(unittest.TestCase):
             self.assertEqual(sorted(written), sorted(r["id"] for r in service.results if not r["ok"]))
 
 
-    def test_after_a_signal_all_lines_read_from_the_pipe_have_results(self):
-        with Server({"*": [{"do": "hang"}]}) as server:
-            service = Service(server.url(), "--parallel", 2, "--queue", 3, "--grace", "100ms")
-            service.child.stdin.write(b"".join(b'{"id":"%d"}\n' % i for i in range(1000)) + b'{"id":"half')
-            service.child.stdin.flush()
-            wait_for(lambda: unread(service.child.stdin) == 0 and server.counts()["requests"] >= 2)
+    def test_after_a_signal_every_line_has_a_result_or_is_left_in_the_pipe(self):
+        with Server({"*": [{"do": "hang"}]}) as server, Pipe() as pipe:
+            given = b"".join(b'{"id":"%d"}\n' % i for i in range(3000)) + b'{"id":"half'
+            pipe.write(given)
+            service = Service(server.url(), "--parallel", 2, "--queue", 3, "--grace", "100ms", stdin=pipe.reader)
+            wait_for(lambda: server.counts()["requests"] >= 2)
             self.assertEqual(service.end(signal.SIGTERM), 1)
-        self.assertEqual(sorted(int(r["id"]) for r in service.results), list(range(1000)))
-        self.assertEqual(service.complaints, ["deliver: line 1001: not delivered: cut off: reading ended inside of it"])
+            left = pipe.rest()
+        done = sorted(int(r["id"]) for r in service.results)
+        self.assertEqual(done, list(range(len(done))))
+        self.assertEqual(b"".join(b'{"id":"%d"}\n' % i for i in done) + left, given, "no line is lost, and none is torn")
+        self.assertEqual(service.complaints, [])
+
+    def test_a_signal_within_a_line_lets_it_end_and_leaves_the_next_one(self):
+        with Server({"*": [OK]}) as server, Pipe() as pipe:
+            service = Service(server.url(), "--grace", "1m", stdin=pipe.reader)
+            pipe.write(b'{"id":"to')
+            wait_for(lambda: unread(pipe.reader) == 0)
+            service.child.send_signal(signal.SIGTERM)
+            wait_for(lambda: taken_in(service.child, signal.SIGTERM))
+            pipe.write(b'rn"}\n{"id":"next"}\n{"id":"last')
+            self.assertEqual(service.end(), 1)
+            left = pipe.rest()
+        self.assertEqual(([r["id"] for r in service.results], service.complaints, left), (["torn"], [], b'{"id":"next"}\n{"id":"last'))
+
+    def test_a_line_that_does_not_end_within_the_grace_period_is_reported(self):
+        with Server({"*": [OK]}) as server, Pipe() as pipe:
+            service = Service(server.url(), "--grace", "100ms", stdin=pipe.reader)
+            pipe.write(b'{"id":"1"}\n{"id":"half')
+            wait_for(lambda: unread(pipe.reader) == 0 and len(service.results) == 1)
+            self.assertEqual(service.end(signal.SIGTERM), 1)
+        self.assertEqual(service.complaints, ["deliver: line 2: not delivered: cut off: reading ended inside of it"])
 
     def test_at_most_a_few_megabytes_are_read_ahead(self):
         with Server({"*": [{"do": "hang"}]}) as server:
