@@ -7,6 +7,7 @@
 #include <again/core/expected.hpp>
 #include <again/http/error.hpp>
 #include <again/http/message.hpp>
+#include <again/http/rules.hpp>
 #include <again/policy/failure.hpp>
 #include <again/sink/delivery.hpp>
 
@@ -97,11 +98,12 @@ inline double milliseconds(again::duration d) { return std::floor(static_cast<do
 
 inline void append_json(std::string& out, const attempt& a) {
   const again::attempt_record& r = a.record;
-  const bool responded = r.ok || r.name == "status";
+  const bool by_status = r.ok || r.name == "status";
+  const bool responded = by_status || r.name == again::http::outstanding;  // a status that has a name of its own
   json_object j{out};
   j.number("attempt", r.attempt);
   j.number_or_null("status", r.code, responded && r.code != 0);
-  j.text_or_null("error", r.name, !responded && !r.name.empty());
+  j.text_or_null("error", r.name, !by_status && !r.name.empty());
   if (!a.detail.empty()) j.text("detail", a.detail);
   j.text("reach", name(r.ok ? again::reach::answered : r.reach));
   j.number("wait_ms", milliseconds(r.wait));

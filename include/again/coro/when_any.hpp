@@ -71,7 +71,7 @@ template <class... A> class [[nodiscard]] when_any_run : child_group {
     self.first_ = index;
     self.stop_children();
   }
-  template <class R, class F, std::size_t I = 0> R visit_first(F f) {
+  template <class R, class F, std::size_t I = 0> auto visit_first(F f) -> R {
     if constexpr (I + 1 < sizeof...(A)) {
       if (first_ != I) return visit_first<R, F, I + 1>(f);
     }
