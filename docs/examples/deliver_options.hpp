@@ -39,7 +39,9 @@ struct deliver_settings {
   std::size_t longest = std::size_t{1} << 20U;
   again::duration grace = std::chrono::seconds{5};
   again::http::status_set accept;
-  bool no_key = false, explain = false, replay = false, fsync = false, log_keys = false, follow_redirects = false;
+  std::vector<std::string> allowed_hosts;
+  bool no_key = false, explain = false, replay = false, fsync = false, log_keys = false, follow_redirects = false,
+       poll_by_get = false;
 
   /// `own`: the flags of one endpoint; they override those in `words`.
   explicit deliver_settings(std::vector<std::string> words, std::vector<std::string> own = {}) {
@@ -149,10 +151,15 @@ struct deliver_settings {
     o.on("--replay", "the input is a file of dead letters: send them again with their keys", replay);
     o.with("--metrics", "[ADDRESS:]PORT", "serve metrics for Prometheus at GET /metrics",
            [this](std::string_view v) { metrics = v; });
-    o.with("--export", "[ADDRESS:]PORT", "serve the last responses at GET /export?type=peek|poll&pageNum=1&pageSize=10",
+    o.with("--export", "[ADDRESS:]PORT",
+           "serve the last responses at /export?pageNum=1&pageSize=10: GET peeks, POST takes",
            [this](std::string_view v) { exported = v; });
     o.with("--export-keep", "N", "how many responses are kept (1000)",
            [this](std::string_view v) { kept_responses = number_in<std::size_t>(v, 1, 100'000); });
+    o.on("--export-poll-by-get", "GET /export?type=poll takes them too", poll_by_get);
+    o.with("--allow-host", "NAME",
+           "serve requests for that host; addresses, localhost and the machine's name are allowed",
+           [this](std::string_view v) { allowed_hosts.emplace_back(v); });
     o.with("--log", "FORMAT", "log each attempt and result to stderr: logfmt or json", [this](std::string_view v) {
       log = one_of<again::log_format>(v, {{"logfmt", again::log_format::logfmt}, {"json", again::log_format::json}});
     });
