@@ -243,10 +243,10 @@ int main(int argc, char** argv) {
         origin, again::http::client_options{},
         again::http::httplib_options{.workers = flights, .max_connections = flights}));
     again::http::client& api = *clients.back();
-    const auto ours = [&api, flights](bool retried, bool lent) {
-      return std::make_shared<std::function<void(std::size_t)>>([&api, flights, retried, lent](std::size_t count) {
+    const auto ours = [&api, flights](bool retried, bool shared) {
+      return std::make_shared<std::function<void(std::size_t)>>([&api, flights, retried, shared](std::size_t count) {
         again::run_loop loop;
-        loop.share_with_workers(lent);
+        loop.share_with_workers(shared);
         again::sync_wait(loop, in_flight(api, count, flights, retried));
       });
     };
@@ -254,8 +254,8 @@ int main(int argc, char** argv) {
                bench::timed_by::wall);
     s.add_once(group, "again::retry", n, timed_requests(ours(true, false)), bench::timed_by::wall);
     s.add_once(group, "again without retry", n, timed_requests(ours(false, false)), bench::timed_by::wall);
-    s.add_once(group, "again::retry, lent loop", n, timed_requests(ours(true, true)), bench::timed_by::wall);
-    s.add_once(group, "again without retry, lent loop", n, timed_requests(ours(false, true)), bench::timed_by::wall);
+    s.add_once(group, "again::retry, shared loop", n, timed_requests(ours(true, true)), bench::timed_by::wall);
+    s.add_once(group, "again without retry, shared loop", n, timed_requests(ours(false, true)), bench::timed_by::wall);
     s.add_once(group, "libcurl easy, threads", n,
                timed_requests(std::make_shared<curl_threads>(origin + "/quote", flights)), bench::timed_by::wall);
     s.add_once(group, "libcurl multi, one thread", n,
@@ -264,17 +264,17 @@ int main(int argc, char** argv) {
                timed_requests(std::make_shared<asio_by_hand>(server.port(), flights)), bench::timed_by::wall);
 
     using goal = bench::suite::goal;
-    s.add_goal(goal{.text = group + ", loop lent: throughput / bare cpp-httplib",
+    s.add_goal(goal{.text = group + ", shared loop: throughput / bare cpp-httplib",
                     .group = group,
-                    .who = "again::retry, lent loop",
+                    .who = "again::retry, shared loop",
                     .against_group = {},
                     .against = "cpp-httplib, threads",
                     .limit = 0.97,
                     .metric = "krps",
                     .at_least = true});
-    s.add_goal(goal{.text = group + ", loop lent: CPU per request / bare cpp-httplib",
+    s.add_goal(goal{.text = group + ", shared loop: CPU per request / bare cpp-httplib",
                     .group = group,
-                    .who = "again::retry, lent loop",
+                    .who = "again::retry, shared loop",
                     .against_group = {},
                     .against = "cpp-httplib, threads",
                     .limit = 1.10,

@@ -140,7 +140,7 @@ struct course {
   std::vector<double> load = std::vector<double>(seconds + 60);   ///< sends that reached the server
   std::vector<double> good = std::vector<double>(seconds + 60);   ///< calls that got their response
   int recovered =
-      -1;  ///< seconds after the server was well again until nine tenths of what is asked is answered, for good; -1: never
+      -1;  ///< seconds from the end of the outage until nine tenths of the calls succeed, for good; -1: never
 
   double share_answered() const {
     double all = 0;

@@ -7,37 +7,59 @@
 import json
 import os
 import sys
+import textwrap
 from xml.sax.saxutils import escape
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FIGURES = os.path.join(ROOT, "docs", "figures")
 PAGE = os.path.join(ROOT, "docs", "performance.md")
 
+WIDTH = 120  # of prose; a table row is as long as it is
+
 TOPICS = {  # in this order; what is said above each table
-    "await": "One `co_await` of a coroutine that gives a number and does nothing else. The *textbook task* knows no scheduler, no stop "
-             "and no exceptions, and takes its frame from the heap.",
-    "retry": "An operation that fails some times and then succeeds, at once. *Loop by hand* is a function that retries, in the same "
-             "coroutine type; *in the caller* is the loop written out where the result is used, which saves a frame and cannot be "
-             "reused. *Bounded* has jitter, an attempt timeout, a deadline and a stop token; its loop by hand looks at the clock and the token.",
-    "combinators": "Each around an operation that succeeds at once. What must know the time reads the clock, which is most of its cost: "
-                   "see *steady_clock::now, twice*.",
+    "await": "One `co_await` of a coroutine that returns a number and does nothing else. The *textbook task* knows no scheduler, no stop "
+             "request and no exceptions, and its frame comes from the heap.",
+    "retry": "An operation that fails a few times and then succeeds, without waits. *Loop by hand* is a function that retries, in the "
+             "same coroutine type. *In the caller* is the same loop written where the result is used: it saves a frame and cannot be "
+             "reused. *Bounded* has jitter, an attempt timeout, a deadline and a stop token; its loop by hand checks the clock and the "
+             "token.",
+    "combinators": "Each combinator around an operation that succeeds at once. A combinator that needs the time reads the clock, which is "
+                   "most of its cost: see *steady_clock::now, twice*.",
     "timers": "Coroutines that wait at the same time on one thread, each for a random time below one second. *peak*: bytes of heap for "
-              "each at the worst moment.",
-    "http": "1 KiB over kept connections to an nginx with one worker on the same machine, whose processors client and server share. *cpu_us*: "
-            "the client's CPU time for one request; *krps*: thousand requests a second. *Lent loop*: `run_loop::lend`, so that the "
-            "worker that brings a response goes on with the coroutine.",
+              "each, at the worst moment.",
+    "http": "1 KiB over kept connections to an nginx with one worker on the same machine. Client and server share its processors. "
+            "*cpu_us*: the client's CPU time for one request, in microseconds. *krps*: thousand requests a second. *Shared loop*: "
+            "`run_loop::share_with_workers`; the worker that brings a response resumes the coroutine.",
     "sink": "Events delivered through the sink, beside the same requests without it.",
-    "include-cost": "The compiler's CPU seconds for a file with nothing but the `#include`, without code generation.",
-    "binary-size": "Bytes of code and unwinding tables that one more use adds, each with an operation of its own type.",
+    "include-cost": "The compiler's CPU seconds for a file that contains nothing but the `#include`, without code generation.",
+    "binary-size": "Bytes of code and unwinding tables that one more use adds, each with an operation of a different type.",
 }
+# What the results were called when they were measured, and what the same thing is called today.
+RENAMED = {"again/policy.hpp": "again/policy/policy.hpp", "again/task.hpp": "again/coro/task.hpp", "lent loop": "shared loop",
+           "loop lent": "shared loop"}
 COLUMNS = [("ns", "ns"), ("ns_least", "least"), ("allocations", "allocations"), ("bytes", "bytes"), ("instructions", "instructions"),
            ("peak", "peak"), ("cpu_us", "cpu_us"), ("krps", "krps"), ("s", "s"), ("lines", "lines"), ("more_than_bare", "beyond a bare await")]
 PLOTTED = {"http": "cpu_us", "include-cost": "s", "binary-size": "bytes"}
+UNITS = {"ns": "nanoseconds of CPU time for one turn", "cpu_us": "microseconds of CPU time for one request", "s": "seconds of CPU time",
+         "bytes": "bytes of code and unwinding tables"}
+
+
+def wrapped(text, indent=""):
+    """Prose in lines of at most WIDTH; what follows the first line is indented."""
+    return textwrap.fill(" ".join(text.split()), WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def todays_names(line):
+    for key in ("who", "text"):
+        for old, new in RENAMED.items():
+            if key in line and new not in line[key]:
+                line[key] = line[key].replace(old, new)
+    return line
 
 
 def read(path):
     with open(path, encoding="utf-8") as file:
-        lines = [json.loads(line) for line in file if line.strip()]
+        lines = [todays_names(json.loads(line)) for line in file if line.strip()]
     topics = {}
     for line in lines:
         topics.setdefault(line["topic"], {"run": None, "case": [], "goal": [], "note": []})
@@ -80,8 +102,8 @@ def table(cases):
 
 def figure(topic, cases, metric):
     """Bars, one group under the other, each group to its own scale: what is compared stands in one group."""
-    row, left, width, y = 20, 250, 330, 14
-    parts = []
+    row, left, width, y = 20, 250, 330, 46
+    parts = [f'<text x="8" y="18" font-size="14" font-weight="bold">{escape(topic)}: {UNITS[metric]}; less is better</text>']
     for group, members in groups(cases).items():
         members = [c for c in members if metric in c]
         if not members:
@@ -111,36 +133,38 @@ def goals(topics):
     return "\n".join(lines)
 
 
-# What stands in the way of a goal, by topic and the beginnings of its text.
+# Why a goal is missed, by topic and the beginnings of its text.
 OBSTACLES = [
     ("retry", ("success at the 4th attempt",),
-     "A failed attempt is classified, written into the trace, and its error kept until the next one begins; the loop by hand throws all "
-     "of that away. And the loop of a retry is compiled once for all operations: that halves the code of each, and costs some calls."),
+     "A failed attempt is classified, recorded in the trace, and its error is kept until the next attempt begins. The loop by hand throws "
+     "all of that away. The loop of a retry is also compiled once for all operations: that halves the code of each and costs some calls."),
     ("retry", ("success at once",),
-     "What retry adds to a bare await is two nanoseconds with g++, where runs lie on both sides of the goal, and five with clang, whose "
-     "bare await and loop by hand are faster."),
-    ("retry", ("catching",), "Nearly all of it is the unwinder's, in both."),
+     "A retry adds two nanoseconds to a bare await with g++, where runs lie on both sides of the goal, and five with clang, whose bare "
+     "await and loop by hand are faster."),
+    ("retry", ("catching",), "Nearly all of it is spent in the unwinder, in both cases."),
     ("combinators", ("retry.observe",),
-     "An observer is told how long the attempt took: two readings of the clock, which alone are more than the goal."),
+     "An observer is told how long the attempt took. That needs two readings of the clock, which alone are more than the goal."),
     ("combinators", ("timeout", "guard", "rate"),
-     "A reading of the clock is half of it or more (see *steady_clock::now, twice*); the rest is the context that the attempt is given, with "
-     "its own stop source and deadline, or the lock-free state that is shared with other threads."),
+     "Half of it or more is a reading of the clock (see *steady_clock::now, twice*). The rest is the context of the attempt with its own "
+     "stop source and deadline, or the lock-free state that threads share."),
     ("combinators", ("retry.budget", "retry.breaker", "limit"),
-     "What is shared between threads takes locked instructions, about 5 ns each, and what forgets by time a reading of the clock."),
+     "State that threads share takes locked instructions, about 5 ns each. State that ages takes a reading of the clock."),
     ("combinators", ("retry around retry",), "Two state machines in one frame, each with its copy of a policy."),
     ("timers", ("",), "The frame of a sleeping coroutine, which the compiler lays out."),
     ("http", ("16 in flight: CPU with", "64 in flight: CPU with"),
-     "Noise: retry adds some 300 instructions to a send (see retry, *usual policy*), while the machine's rounds differ by several percent."),
+     "Noise: a retry adds some 300 instructions to a send (see retry, *usual policy*), and the rounds of this machine differ by several "
+     "percent."),
     ("http", ("16 in flight:", "64 in flight:"),
-     "A response crosses from a worker's thread to the loop's, and the next send back. A loop that is lent (`run_loop::lend`) saves both ways."),
+     "A response crosses from a worker's thread to the loop's thread, and the next send crosses back. A shared loop "
+     "(`run_loop::share_with_workers`) saves both."),
     ("http", ("",), "Noise of a machine on which client and server share two processors: other runs are on the other side of the goal."),
     ("sink", ("",),
-     "An event takes its place in the order of its key, and its result is recorded. The rounds differ by several percent."),
+     "An event waits for its turn in the order of its key, and its result is recorded. The rounds differ by several percent."),
     ("include-cost", ("",),
-     "Beyond durations and clocks it takes `<string>`, which the standard's exceptions need, and `<vector>` and `<variant>`, which `when_all` "
-     "and `when_any` have in their interface; the rest is our own templates. Only modules or precompiled headers would remove that."),
+     "Beyond durations and clocks the header needs `<string>` for the standard's exceptions, and `<vector>` and `<variant>` for the "
+     "interfaces of `when_all` and `when_any`. The rest is our own templates. Only modules or precompiled headers would remove that."),
     ("binary-size", ("",),
-     "Starting an attempt, looking at its result and making the failure depend on the types; all else is compiled once."),
+     "Starting an attempt, inspecting its result and making the failure depend on the types; everything else is compiled once."),
 ]
 
 
@@ -156,8 +180,8 @@ def obstacles(topics):
             found.setdefault((topic, why), []).append(g["text"])
     if not found:
         return ""
-    return "\nWhat stands in the way of those missed:\n\n" + "\n".join(
-        f"- {topic}, *{'*, *'.join(texts)}*: {why}" for (topic, why), texts in found.items()) + "\n"
+    return "\nWhy the missed goals are missed:\n\n" + "\n".join(
+        wrapped(f"- {topic}, *{'*, *'.join(texts)}*: {why}", "  ") for (topic, why), texts in found.items()) + "\n"
 
 
 def peers_that_win(topics):
@@ -173,7 +197,8 @@ def peers_that_win(topics):
                 continue
             for c in members:
                 if not ours(c["who"]) and metric in c and c[metric] < 0.97 * mine[metric]:
-                    lines.append(f"- {topic}, {group}: *{c['who']}* takes {c[metric] / mine[metric]:.2f} of what *{mine['who']}* takes ({metric}).")
+                    lines.append(wrapped(f"- {topic}, {group}: *{c['who']}* takes {c[metric] / mine[metric]:.2f} of what *{mine['who']}* "
+                                         f"takes ({metric}).", "  "))
     return "\n".join(lines) or "- None in this run."
 
 
@@ -186,22 +211,29 @@ def main(paths):
     first = runs[0]
     os.makedirs(FIGURES, exist_ok=True)
     run = next(iter(first.values()))["run"]
+    intro = wrapped(f"""What the library costs beside its peers and beside the same thing written by hand, measured in one program. Less is
+        better in every table and figure but in the column *krps*. This page and its figures are made by `bench/tools/page.py` from the
+        results in `bench/results`: {', '.join('`' + os.path.basename(p) + '`' for p in paths)}.""")
+    how = [
+        """The cases of a topic take turns in short rounds, so that a disturbance hits all of them alike. The tables show the median and the
+        least of the rounds. A ratio is taken round by round, and the median of the ratios is compared with the goal. Absolute numbers
+        change from run to run and from machine to machine; ratios change far less.""",
+        """*ns* is CPU time of the measuring thread for one turn (timers: of the process; http: wall time). Allocations and bytes are counted
+        by a replaced `operator new` in a separate run. Instructions are the processor's own count where the kernel allows it, else
+        callgrind's, and so are exact.""",
+        "Operations are not inlined into the code that awaits them: real operations are not inlined either.",
+    ]
+    guarded = wrapped("""Tests guard counts and not times: `tests/cost` asserts allocations, sizes of frames and awaiters, and instructions under
+        callgrind, in every test run with g++ 12.""")
     text = [f"""# Performance
 
-What the library costs beside its peers and beside the same thing written by hand, measured side by side in one program. This page and
-its figures are made by `bench/tools/page.py` from the results in `bench/results`: {', '.join('`' + os.path.basename(p) + '`' for p in paths)}.
+{intro}
 
-Machine: {machine(run)}; `-O2 -DNDEBUG`.
+{wrapped(f"Machine: {machine(run)}; `-O2 -DNDEBUG`.")}
 
 ## How it is measured
 
-- The cases of a topic take turns in short rounds, so that what disturbs one disturbs its peers as well. Shown are the median and
-  the least of the rounds; ratios are taken round by round, and their median is compared with the goal. Digits change from run to run and
-  machine to machine; ratios far less.
-- *ns* is CPU time of the measuring thread for one turn (timers: of the process; http: wall time). Allocations and bytes are counted by
-  a replaced `operator new` in a run of its own. Instructions are the processor's own count where the kernel allows it, else callgrind's,
-  and so are exact.
-- Operations are not inlined into what awaits them: real ones are not either.
+{chr(10).join(wrapped("- " + " ".join(line.split()), "  ") for line in how)}
 
 To repeat it on a bare Debian 12 (other systems: see `./dev help`):
 
@@ -212,8 +244,7 @@ CXX=clang++-19 ./dev bench                       # in a fresh checkout: the comp
 bench/tools/page.py bench/results/mine.jsonl     # this page from it
 ```
 
-What must not get worse unseen is guarded by counts and not by times: `tests/cost` asserts allocations, sizes of frames and awaiters, and
-instructions under callgrind, in every test run with g++ 12.
+{guarded}
 
 ## Goals
 
@@ -221,20 +252,21 @@ instructions under callgrind, in every test run with g++ 12.
 {obstacles(first)}"""]
     for path, other in zip(paths[1:], runs[1:]):
         text.append(f"### {os.path.basename(path)}: {machine(next(iter(other.values()))['run'])}\n\n{goals(other)}\n{obstacles(other)}")
+    why = """A part that knows less can do less. The textbook task cannot be stopped and cannot throw. A loop written in its caller needs no
+        frame. libcurl's multi interface and the client by hand over Boost.Asio read their sockets on the loop's thread, so they need no
+        way to a worker and back; that way is the price of a blocking library, and `run_loop::share_with_workers` saves about half of it. `retry`
+        brings the machinery of waits, bounds, stops and traces into the program, which a loop of four lines does not have."""
     text.append(f"""## Where a peer wins
 
 {peers_that_win(first)}
 
-Why: what knows less can do less. The textbook task cannot be stopped and cannot throw; a loop written out in its caller needs no frame
-of its own; a client that reads its sockets on the loop's thread, as libcurl's multi interface and the one by hand over Boost.Asio do, needs no
-hop to a worker and back, which is the price of a blocking library beneath (and what `run_loop::lend` saves); and `retry` brings the machinery of waits, bounds, stops
-and traces into the program, which a loop of four lines does not have.
+{wrapped(why)}
 """)
     for topic, t in first.items():
         metric = PLOTTED.get(topic, "ns")
         figure(topic, t["case"], metric)
-        notes = "".join(f"\n- {n['text']}" for n in t["note"])
-        text.append(f"## {topic}\n\n{TOPICS.get(topic, '')}\n\n{table(t['case'])}\n{notes}\n\n![{topic}: {metric}](figures/bench-{topic}.svg)\n")
+        notes = "".join("\n" + wrapped("- " + n["text"], "  ") for n in t["note"])
+        text.append(f"## {topic}\n\n{wrapped(TOPICS.get(topic, ''))}\n\n{table(t['case'])}\n{notes}\n\n![{topic}: {metric}](figures/bench-{topic}.svg)\n")
     with open(PAGE, "w", encoding="utf-8") as out:
         out.write("\n".join(text))
 

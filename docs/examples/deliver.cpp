@@ -40,26 +40,26 @@ namespace {
 
 using namespace programs;
 
-/// Prints results, complains about lines, and keeps count. The loop's thread.
+/// Prints results, reports refused lines, and counts both. Used by the loop's thread alone.
 class reporter : public again::delivery_observer {
  public:
   reporter(line_source& source, std::uint64_t total, const deliver_settings& s, again::dead_letter_file* dead,
            responses* kept)
       : source_{source}, progress_{total}, settings_{s}, dead_{dead}, responses_{kept} {
     if (s.log) {
-      const auto write = [this](again::log_level, std::string_view line) { say(std::string{line} + '\n'); };
+      const auto write = [this](again::log_level, std::string_view line) { say(std::string{line}); };
       log_ = std::make_unique<again::delivery_log>(*s.log, write, s.log_level, s.log_keys);
     }
   }
 
   void refuse(std::size_t line, const std::string& why) {
     ++progress_.refused;
-    say(fmt::format("deliver: line {}: not delivered: {}\n", line, why));
+    say(fmt::format("deliver: line {}: not delivered: {}", line, why));
   }
   void began() { ++progress_.running; }
   void attempted(const again::event& e, std::string_view endpoint, const again::attempt_record& record) override {
     if (record.attempt > 1) ++progress_.retries;
-    if (settings_.how.verbose) say(fmt::format("{}: {}\n", e.id, record));
+    if (settings_.how.verbose) say(fmt::format("{}: {}", e.id, record));
     if (log_) log_->attempted(e, endpoint, record);
     draw();
   }
@@ -67,42 +67,44 @@ class reporter : public again::delivery_observer {
     if (log_) log_->finished(d);
     if (responses_ != nullptr) responses_->keep(d);
     if (d.dead_letter == again::dead_letter::lost)
-      say(fmt::format("deliver: {}: its dead letter is LOST: {}\n", d.event.id, dead_->problem()));
+      say(fmt::format("deliver: {}: its dead letter is LOST: {}", d.event.id, dead_->problem()));
   }
-  /// What the caller of the sink got.
+  /// The final result of one event.
   void result(std::size_t line_number, again::delivery d) {
     --progress_.running;
     ++(d ? progress_.delivered : progress_.failed);
-    json line;
-    line["id"] = d.event.id;
-    const bool several = settings_.endpoints.size() > 1;
     std::vector<outcome> each;
-    json parts = json::array();
+    std::vector<std::string_view> endpoints;
     for (again::endpoint_outcome& o : d.outcomes) {
-      json part;
-      part["endpoint"] = o.endpoint;
+      endpoints.push_back(o.endpoint);
       each.push_back(outcome_of(std::move(o)));
-      add_to(part, each.back());
-      add_trace(part, each.back());
-      parts.push_back(std::move(part));
     }
-    const auto first_failed = [&each]() -> const outcome* {
-      for (const outcome& o : each)
-        if (!o.ok) return &o;
-      return each.empty() ? nullptr : &each.front();
-    };
-    outcome whole = first_failed() != nullptr
-                        ? *first_failed()
-                        : not_sent(again::http::error_kind::cancelled,
-                                   d.not_begun.value_or(again::stop_reason::cancelled_before_start), {});
+    const auto failed = std::find_if(each.begin(), each.end(), [](const outcome& o) { return !o.ok; });
+    outcome whole = failed != each.end() ? *failed
+                    : !each.empty()      ? each.front()
+                                         : not_sent(again::http::error_kind::cancelled,
+                                                    d.not_begun.value_or(again::stop_reason::cancelled_before_start), {});
     whole.attempts = 0;
     for (const outcome& o : each) whole.attempts += o.attempts;
+
+    std::string text;
+    json_object line{text};
+    line.text("id", d.event.id);
     add_to(line, whole);
-    line["line"] = line_number;
-    add_trace(line, whole);
-    if (several) line["endpoints"] = std::move(parts);
-    if (d.dead_letter != again::dead_letter::none) line["dead_letter"] = std::string{name(d.dead_letter)};
-    write(one_line(line) + '\n');
+    line.number("line", line_number);
+    add_trace(line, text, whole);
+    if (settings_.endpoints.size() > 1) {
+      line.array("endpoints", each.size(), [&](std::size_t i) {
+        json_object part{text};
+        part.text("endpoint", endpoints[i]);
+        add_to(part, each[i]);
+        add_trace(part, text, each[i]);
+        part.end();
+      });
+    }
+    if (d.dead_letter != again::dead_letter::none) line.text("dead_letter", name(d.dead_letter));
+    line.end();
+    write(text + '\n');
     draw();
   }
   void draw() { progress_.draw(source_.bytes_read()); }
@@ -118,7 +120,7 @@ class reporter : public again::delivery_observer {
     progress_.clear();
     if (put(text) || output_failed_) return;
     output_failed_ = true;
-    say(fmt::format("deliver: results cannot be written: {}; reading no further\n", std::strerror(errno)));
+    say(fmt::format("deliver: results cannot be written: {}; reading no further", std::strerror(errno)));
     source_.close();
   }
 
@@ -131,7 +133,7 @@ class reporter : public again::delivery_observer {
   bool output_failed_ = false;
 };
 
-/// A line of input as what the sink takes, or why not.
+/// Makes an event for the sink from a line of input, or says why the line is refused.
 again::expected<again::event, std::string> event_of(input_line&& line, const deliver_settings& s) {
   if (line.cut_off) return again::unexpected<std::string>{"cut off: reading ended inside of it"};
   if (line.too_long)
@@ -156,7 +158,7 @@ again::expected<again::event, std::string> event_of(input_line&& line, const del
   return e;
 }
 
-/// Hands lines to the sink, one after another; each gets its result before the next is taken.
+/// Delivers lines one after another: the result of a line is printed before the next line is taken.
 again::task<> deliver_lines(line_source& source, again::sink& to, const deliver_settings& s, reporter& report) {
   for (;;) {
     auto line = co_await source.next();
@@ -181,7 +183,7 @@ again::task<> redraw(reporter& report) {
   }
 }
 
-/// When the first signal comes: no more is taken in; what was accepted has until the second one, or the end of the grace period.
+/// Closes the sink after the first signal. Accepted events may finish until the second signal or the end of the grace period.
 again::task<> close_when_asked(again::sink& to, again::inplace_stop_token asked) {
   const bool now = co_await stop_wait{asked};
   if (now) co_await to.close(again::forever);
@@ -242,7 +244,7 @@ std::unique_ptr<again::dead_letter_file> dead_letters(const deliver_settings& s,
   } catch (const std::system_error& e) { throw usage_error{fmt::format("--dead-letters: {}", e.what())}; }
 }
 
-/// The pages that were asked for, served until this ends.
+/// Serves the pages named on the command line for as long as it lives.
 class pages {
  public:
   pages(const deliver_settings& s, const again::sink& to, responses& kept) {
@@ -266,13 +268,13 @@ class pages {
       auto& server = servers_.emplace_back(std::make_unique<status_server>(where));
       server->serve(path, std::move(make));
       const int port = server->start();
-      complain(fmt::format("deliver: {} is http://{}:{}{}\n", flag, server->host(), port, path));
+      complain(fmt::format("deliver: {} is http://{}:{}{}", flag, server->host(), port, path));
     } catch (const usage_error& e) { throw usage_error{fmt::format("{}: {}", flag, e.what())}; }
   }
   std::vector<std::unique_ptr<status_server>> servers_;
 };
 
-/// What would be done, by endpoint where they differ.
+/// The schedule of each endpoint; endpoints with equal policies share one.
 std::string explained(const deliver_settings& s) {
   std::vector<std::pair<again::policy, std::string>> groups;
   for (const again::endpoint& at : s.endpoints) {
@@ -285,7 +287,7 @@ std::string explained(const deliver_settings& s) {
   if (groups.empty()) groups.emplace_back(s.how.policy, "");
   std::string text;
   for (const auto& [policy, names] : groups) {
-    if (groups.size() > 1) text += fmt::format("{}{}:\n", text.empty() ? "" : "\n", names);
+    if (groups.size() > 1) text += fmt::format("{}{}:\n", text.empty() ? "" : "\n", printable(names));
     text += fmt::format("{}\n{}", policy, again::explain(policy));
   }
   return text;
@@ -306,7 +308,7 @@ int program(int argc, char** argv) {
   again::run_loop loop{s.how.no_wait ? static_cast<again::clock&>(pretend) : again::system_clocks(),
                        s.how.seed ? *s.how.seed : again::fresh_seed()};
   again::inplace_stop_source closing, cancel;
-  hold_interrupts();
+  block_interrupts();
   responses kept{s.kept_responses};
   line_source source{loop, input.fd(), s.line_bound()};
   reporter report{source, input.size(), s, dead.get(), s.exported ? &kept : nullptr};
@@ -323,12 +325,12 @@ int program(int argc, char** argv) {
                              closing.request_stop();
                            },
                            [&cancel] { cancel.request_stop(); }};
-  source.start();  // only now, that nothing read is lost where something above cannot be had
+  source.start();  // last: a start that fails above must not lose lines that were already read
   again::sync_wait(loop, run(source, to, s, report, closing.get_token()), cancel.get_token());
 
   const std::string problem = source.problem();
-  if (!problem.empty()) complain(fmt::format("deliver: the input cannot be read: {}\n", problem));
-  if (to.dead_letters_lost() > 0) complain(fmt::format("deliver: {} dead letters LOST\n", to.dead_letters_lost()));
+  if (!problem.empty()) complain(fmt::format("deliver: the input cannot be read: {}", problem));
+  if (to.dead_letters_lost() > 0) complain(fmt::format("deliver: {} dead letters LOST", to.dead_letters_lost()));
   return report.all_delivered() && problem.empty() && !source.closed() ? 0 : 1;
 }
 

@@ -39,13 +39,14 @@ struct deliver_settings {
   std::size_t kept_responses = 1000;
   std::size_t longest = std::size_t{1} << 20U;
   again::duration grace = std::chrono::seconds{5};
-  bool no_key = false, explain = false, replay = false, fsync = false, log_keys = false;
+  again::http::status_set accept;
+  bool no_key = false, explain = false, replay = false, fsync = false, log_keys = false, follow_redirects = false;
 
-  /// `own`: flags that come after those, of one endpoint.
+  /// `own`: the flags of one endpoint; they override those in `words`.
   explicit deliver_settings(std::vector<std::string> words, std::vector<std::string> own = {}) {
     options o{"deliver", "[options] URL...\n\nPOSTs each line of its input, one JSON event per line, and prints one "
                          "JSON result per event.\n"
-                         "Several URLs take turns; a retry goes to the next one where the last did not respond."};
+                         "Several URLs take turns; a retry goes to the next URL if the last one did not respond."};
     how.add_to(o);
     add_to(o);
     urls_ = parsed(o, words);
@@ -53,13 +54,13 @@ struct deliver_settings {
     how.finish();
   }
 
-  /// The endpoints, once it is known that somebody wants to send; `words` are those of the command line.
+  /// Makes the endpoints from the URLs and from the file of endpoints. `words`: the command line.
   void find_endpoints(const std::vector<std::string>& words) {
     for (const std::string& text : urls_) add_endpoint(text, "", *this);
     if (endpoint_file) read_endpoints(words);
     if (endpoints.empty()) {
       throw usage_error{"needs a URL to deliver to: deliver http://127.0.0.1:8080/events < events.jsonl; deliver "
-                        "--help tells the rest"};
+                        "--help lists the options"};
     }
     if (const auto wrong = again::validate(endpoints, sink_options())) throw usage_error{*wrong};
     const auto typed = std::count_if(endpoints.begin(), endpoints.end(),
@@ -68,11 +69,11 @@ struct deliver_settings {
       throw usage_error{"-H: a Content-Type for some endpoints only: give it to all of them or to none"};
   }
   bool names_endpoints() const noexcept { return !urls_.empty() || endpoint_file; }
-  /// Of a line of input. A dead letter holds its event as JSON in JSON, the id once more: at worst six bytes for each of both.
+  /// The longest line of input. A dead letter holds its event as JSON in JSON, and the id twice: each byte may take six bytes.
   std::size_t line_bound() const noexcept {
-    constexpr std::size_t times = 12, rest = 65536;
+    constexpr std::size_t times = 12, other_members = 65536;
     constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
-    return !replay ? longest : longest > (most - rest) / times ? most : longest * times + rest;
+    return !replay ? longest : longest > (most - other_members) / times ? most : longest * times + other_members;
   }
 
   again::sink_options sink_options() const {
@@ -105,59 +106,62 @@ struct deliver_settings {
   }
 
   void add_to(options& o) {
-    o.with("--input", "FILE", "read from it, not from stdin", [this](std::string_view v) { input = v; });
-    o.with("--parallel", "N", "events under way at a time (16)",
+    o.with("--input", "FILE", "read events from FILE instead of stdin", [this](std::string_view v) { input = v; });
+    o.with("--parallel", "N", "events in flight at a time (16)",
            [this](std::string_view v) { parallel = number_in<int>(v, 1, 1024); });
-    o.with("--max-line", "SIZE", "of one event (1MiB)",
+    o.with("--max-line", "SIZE", "the longest line that is accepted (1MiB)",
            [this](std::string_view v) { longest = static_cast<std::size_t>(std::max<std::uint64_t>(size_of(v), 2)); });
-    o.with("--grace", "D", "after Ctrl-C, for what is under way (5s)", [this](std::string_view v) {
+    o.with("--grace", "D", "after Ctrl-C, time for the events in flight (5s)", [this](std::string_view v) {
       grace = duration_of(v);
       if (grace > std::chrono::hours{1}) throw usage_error{"must not be more than 1h"};
     });
-    o.on("--no-key", "send no Idempotency-Key: then only what was not sent is sent again", no_key);
+    o.on("--no-key", "send no Idempotency-Key; then only an event that was not sent is sent again", no_key);
     o.on("--explain", "print the schedule and its worst case, send nothing", explain);
 
-    o.heading("Where to");
-    o.with("--to", "WHOM", "any: one URL per event, in turns; all: every URL (any)", [this](std::string_view v) {
+    o.heading("Endpoints");
+    o.with("--to", "WHICH", "any: one URL per event, in turns; all: every URL (any)", [this](std::string_view v) {
       routing = one_of<again::routing>(v, {{"any", again::routing::round_robin}, {"all", again::routing::broadcast}});
     });
-    o.with("--move-on", "WHEN", "to the next URL: unanswered, or after any failure (unanswered)",
+    o.with("--move-on", "WHEN", "when a retry goes to the next URL: unanswered, or any failure (unanswered)",
            [this](std::string_view v) {
              move_on =
                  one_of<again::moving>(v, {{"unanswered", again::moving::unanswered}, {"any", again::moving::any}});
            });
-    o.with("--order", "OF", "none; endpoint or key: one after another at each URL, or of each partitionkey (none)",
+    o.with("--order", "OF", "none; endpoint: one event at a time per URL; key: per partitionkey (none)",
            [this](std::string_view v) {
              order = one_of<again::ordering>(v, {{"none", again::ordering::none},
                                                  {"endpoint", again::ordering::per_endpoint},
                                                  {"key", again::ordering::per_key}});
            });
-    o.with("--endpoint-parallel", "N", "events under way at one URL (as --parallel)",
+    o.with("--endpoint-parallel", "N", "events in flight at one URL (as --parallel)",
            [this](std::string_view v) { endpoint_parallel = number_in<int>(v, 1, 1024); });
-    o.with("--queue", "N", "events read ahead and waiting (16)",
+    o.with("--queue", "N", "events that wait for a free place (16)",
            [this](std::string_view v) { queue = number_in<int>(v, 0, 65536); });
-    o.with("--endpoints", "FILE", "more of them: a JSON array of objects with url, name, and flags as members",
+    o.with("--accept", "LIST", "statuses that deliver an event besides 2xx, such as 302,404",
+           [this](std::string_view v) { accept = taken(again::http::parse_status_set(v)); });
+    o.on("--follow-redirects", "follow at most 10 redirects; otherwise a redirect is a failure", follow_redirects);
+    o.with("--endpoints", "FILE", "more endpoints: a JSON array of objects with url, name, and flags as members",
            [this](std::string_view v) { endpoint_file = v; });
 
-    o.heading("What is left of it");
-    o.with("--dead-letters", "FILE", "append what was not delivered, as JSON lines",
+    o.heading("Dead letters, metrics and logs");
+    o.with("--dead-letters", "FILE", "append each event that was not delivered, as one JSON line",
            [this](std::string_view v) { dead_letters = v; });
-    o.on("--fsync", "each dead letter is on the disk before its result is printed", fsync);
-    o.on("--replay", "the input is a file of dead letters: send them again, with their keys", replay);
-    o.with("--metrics", "[ADDRESS:]PORT", "numbers for Prometheus, as GET /metrics",
+    o.on("--fsync", "write each dead letter to the disk before its result is printed", fsync);
+    o.on("--replay", "the input is a file of dead letters: send them again with their keys", replay);
+    o.with("--metrics", "[ADDRESS:]PORT", "serve metrics for Prometheus at GET /metrics",
            [this](std::string_view v) { metrics = v; });
-    o.with("--export", "[ADDRESS:]PORT", "the last responses, as GET /export?type=peek|poll&pageNum=1&pageSize=10",
+    o.with("--export", "[ADDRESS:]PORT", "serve the last responses at GET /export?type=peek|poll&pageNum=1&pageSize=10",
            [this](std::string_view v) { exported = v; });
-    o.with("--export-keep", "N", "how many of them (1000)",
+    o.with("--export-keep", "N", "how many responses are kept (1000)",
            [this](std::string_view v) { kept_responses = number_in<std::size_t>(v, 1, 100'000); });
-    o.with("--log", "FORMAT", "a line per attempt and result on stderr: logfmt or json", [this](std::string_view v) {
+    o.with("--log", "FORMAT", "log each attempt and result to stderr: logfmt or json", [this](std::string_view v) {
       log = one_of<again::log_format>(v, {{"logfmt", again::log_format::logfmt}, {"json", again::log_format::json}});
     });
     o.with("--log-level", "LEVEL", "info, warn or error (info)", [this](std::string_view v) {
       log_level = one_of<again::log_level>(
           v, {{"info", again::log_level::info}, {"warn", again::log_level::warn}, {"error", again::log_level::error}});
     });
-    o.on("--log-keys", "and the Idempotency-Keys", log_keys);
+    o.on("--log-keys", "log the Idempotency-Keys too", log_keys);
   }
 
   void add_endpoint(const std::string& text, std::string name, const deliver_settings& by) {
@@ -174,13 +178,15 @@ struct deliver_settings {
                       .rules = client.rules,
                       .headers = client.headers,
                       .limits = client.limits};
-    e.max_redirects = client.max_redirects;
+    e.rules.successes = again::http::status_set::range(200, 299);  // a redirect has delivered nothing
+    e.accept = by.accept;
+    e.max_redirects = by.follow_redirects ? 10 : 0;
     e.in_flight = by.endpoint_parallel > 0 ? by.endpoint_parallel : by.parallel;
     endpoints.push_back(std::move(e));
   }
 
-  // Members other than url and name are flags: {"attempts": 6, "H": ["X: 1", "Y: 2"]} says --attempts 6 -H 'X: 1' -H 'Y: 2', after
-  // what the command line says for all.
+  // Members other than url and name are flags: {"attempts": 6, "H": ["X: 1", "Y: 2"]} is --attempts 6 -H 'X: 1' -H 'Y: 2'. They
+  // override the command line.
   void read_endpoints(const std::vector<std::string>& words) {
     std::ifstream in{*endpoint_file};
     if (!in) throw usage_error{fmt::format("--endpoints: cannot read {}", *endpoint_file)};
@@ -216,6 +222,8 @@ struct deliver_settings {
                                     "retry-after",
                                     "retry-after-max",
                                     "over-max",
+                                    "accept",
+                                    "follow-redirects",
                                     "H",
                                     "endpoint-parallel"};
     std::vector<std::string> flags;
@@ -223,6 +231,10 @@ struct deliver_settings {
       if (name == "url" || name == "name") continue;
       if (std::find(own.begin(), own.end(), name) == own.end())
         throw usage_error{fmt::format("'{}' is not an endpoint's own", name)};
+      if (name == "follow-redirects" && value.is_boolean()) {
+        if (value.get<bool>()) flags.push_back("--" + name);
+        continue;
+      }
       const bool several = name == "H" && value.is_array();
       for (const auto& v : several ? value : nlohmann::json::array({value})) {
         if (!v.is_string() && !v.is_number())

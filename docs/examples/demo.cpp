@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// demo: a misbehaving server, some hundred events delivered to it, and the proof that none was lost and none sent in secret.
+// demo: delivers some hundred events to a misbehaving server and proves that each has one result and that no send was hidden.
 #include "event.hpp"
 #include "line_source.hpp"
 #include "options.hpp"
@@ -45,7 +45,7 @@ constexpr auto persistent = again::checked({
 });
 constexpr int at_once = 24;
 
-// ── what the server does to whom ──
+// ── the faults of the server ──
 
 /// A fault: what the n-th request for an event gets, the last one again and again.
 struct fault {
@@ -80,7 +80,7 @@ const fault* fault_of(const std::vector<fault>& all, std::size_t index) {
   return index % 3 == 1 ? &all[index / 3 % all.size()] : nullptr;
 }
 
-// ── what is seen of it ──
+// ── the results ──
 
 struct delivered {
   std::size_t line = 0;
@@ -103,14 +103,14 @@ class record_keeper : public again::delivery_observer {
     progress_.draw(source_.bytes_read());
   }
   void clear() { progress_.clear(); }
-  std::multimap<std::size_t, delivered> results;  // by line: two for one line would be seen
+  std::multimap<std::size_t, delivered> results;  // by line; a multimap, to notice a second result for one line
 
  private:
   line_source& source_;
   progress progress_;
 };
 
-/// Hands lines to the sink, one after another.
+/// Delivers lines one after another.
 again::task<> deliver_lines(line_source& source, again::sink& to, record_keeper& record) {
   for (;;) {
     auto line = co_await source.next();
@@ -145,7 +145,8 @@ void draw_timeline(const colours& paint, std::string_view title, const outcome& 
   };
   std::string axis, words;
   std::size_t at = 0;
-  for (const again::attempt_record& r : o.trace) {
+  for (const attempt& a : o.trace) {
+    const again::attempt_record& r = a.record;
     const std::size_t begin = std::max(at, column(r.began));
     std::size_t end = std::max(begin + 1, column(r.began + r.took));
     end = std::min(end, width + o.trace.size());
@@ -229,7 +230,7 @@ int demo(const std::string& path) {
   const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   fmt::print("{}   {} an attempt   {} a wait   {}\n\n", paint.bold("Some of them"), paint.green("█"), paint.dim("·"),
-             paint.dim("each on a time scale of its own"));
+             paint.dim("each on its own time scale"));
   for (std::size_t f = 0; f < plan.size(); ++f) {
     const auto found = results.find(3 * f + 2);  // the first event that met it; lines count from 1
     if (found != results.end()) draw_timeline(paint, plan[f].name, found->second.result);
@@ -242,11 +243,10 @@ int demo(const std::string& path) {
     ok += d.result.ok ? 1U : 0U;
     retried_ok += d.result.ok && d.result.attempts > 1 ? 1U : 0U;
     attempts += static_cast<std::size_t>(d.result.attempts);
-    const auto sent =
-        static_cast<std::size_t>(std::ranges::count_if(d.result.trace, [](const again::attempt_record& r) {
-          // On a slow machine an attempt may time out before it has a connection.
-          return r.ok || r.reach != again::reach::not_sent;
-        }));
+    const auto sent = static_cast<std::size_t>(std::ranges::count_if(d.result.trace, [](const attempt& a) {
+      // On a slow machine an attempt may time out before it has a connection.
+      return a.record.ok || a.record.reach != again::reach::not_sent;
+    }));
     left += sent;
     if (d.result.reason) ++reasons[name(*d.result.reason)];
     if (sent != 0) per_key[keys[line - 1]] += sent;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One event: a line of JSON, and what is needed to deliver it.
+// An event: a line of JSON with its id and key.
 #pragma once
 
 #include <again/core/expected.hpp>
@@ -18,17 +18,17 @@
 
 namespace programs {
 
-/// What is sent, and by which name it is reported.
+/// What is sent, and the id under which it is reported.
 struct event {
   std::size_t line = 0;
   std::string id;
-  std::string key;        ///< its Idempotency-Key: the same on every attempt, every endpoint and every run
-  std::string order_key;  ///< of a CloudEvent with the partitioning extension: its partitionkey
+  std::string key;        ///< its Idempotency-Key: equal on every attempt, at every endpoint and in every run
+  std::string order_key;  ///< `partitionkey` of a CloudEvent with the partitioning extension
   std::string content_type;
   std::string body;  ///< the line as it came
 };
 
-/// A key of 128 bits that the same parts make in every run, and no others (SHA-256). Each part is preceded by its length.
+/// A key of 128 bits, computed from the parts and their lengths with SHA-256. Equal parts make equal keys in every run.
 inline std::string key_of(std::initializer_list<std::string_view> parts) {
   std::string all;
   for (const std::string_view part : parts) all.append(std::to_string(part.size())).append(":").append(part);
@@ -42,8 +42,8 @@ inline std::string key_of(std::initializer_list<std::string_view> parts) {
   return key;
 }
 
-/// Reads a line, or says in half a sentence what is wrong with it. A CloudEvent (https://cloudevents.io, version 1.0) must have
-/// what its specification asks for; any other JSON object is an event as well, and named after its `id` or its line.
+/// Parses a line, or says what is wrong with it. A CloudEvent (https://cloudevents.io, version 1.0) needs the members that its
+/// specification requires. Any other JSON object is an event too; its id is its member `id` or its line number.
 inline again::expected<event, std::string> parse_event(std::string&& line, std::size_t number) {
   using refused = again::unexpected<std::string>;
   using nlohmann::json;

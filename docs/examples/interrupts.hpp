@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// SIGINT and SIGTERM as function calls on a thread of their own, where everything is allowed that a signal handler must not do.
+// SIGINT and SIGTERM as function calls on a separate thread, which may do what a signal handler must not.
 #pragma once
 
 #include <algorithm>
@@ -19,8 +19,8 @@
 
 namespace programs {
 
-/// From now on the two signals wait until somebody asks for them: in this thread and in those it starts.
-inline sigset_t hold_interrupts() {
+/// Blocks the two signals in this thread and in the threads it starts.
+inline sigset_t block_interrupts() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
@@ -29,13 +29,13 @@ inline sigset_t hold_interrupts() {
   return set;
 }
 
-/// The first signal calls `first`; a second one, or the end of the grace period, calls `last`; one more ends the program where it
-/// stands, which may be a write that nobody reads. Call `hold_interrupts` before any other thread starts.
+/// The first signal calls `first`. The second signal or the end of the grace period calls `last`. One more signal kills the program,
+/// even in a write that blocks. Call `block_interrupts` before any other thread starts.
 class interrupts {
  public:
   interrupts(std::chrono::milliseconds grace, std::function<void()> first, std::function<void()> last)
       : grace_{grace}, first_{std::move(first)}, last_{std::move(last)} {
-    const sigset_t set = hold_interrupts();
+    const sigset_t set = block_interrupts();
     signals_ = ::signalfd(-1, &set, SFD_CLOEXEC);
     over_ = ::eventfd(0, EFD_CLOEXEC);
     if (signals_ < 0 || over_ < 0) throw std::system_error{errno, std::generic_category(), "signalfd"};
@@ -45,7 +45,7 @@ class interrupts {
   interrupts& operator=(const interrupts&) = delete;
   ~interrupts() {
     const std::uint64_t one = 1;
-    [[maybe_unused]] const auto told = ::write(over_, &one, sizeof one);
+    [[maybe_unused]] const auto written = ::write(over_, &one, sizeof one);
     watch_.join();
     ::close(signals_);
     ::close(over_);
@@ -61,7 +61,7 @@ class interrupts {
       pollfd both[2] = {{over_, POLLIN, 0}, {signals_, POLLIN, 0}};
       const int n =
           ::poll(both, 2, at_most < at_most.zero() ? -1 : static_cast<int>(std::max(left, left.zero()).count()));
-      if (n < 0) continue;  // a signal of another kind
+      if (n < 0) continue;  // interrupted by another signal
       if (both[0].revents != 0) return woken::over;
       if (n == 0) return woken::time_up;
       signalfd_siginfo info{};

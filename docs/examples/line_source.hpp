@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Lines of a file or pipe for coroutines: read on a thread of its own, a bounded number ahead, with a bound on their length.
+// Lines of a file or pipe for coroutines. A separate thread reads a bounded number of lines ahead; their length is bounded too.
 #pragma once
 
 #include <again/coro/awaitable.hpp>
@@ -33,12 +33,12 @@ namespace programs {
 struct input_line {
   std::size_t number = 0;
   std::string text{};
-  bool too_long = false;  ///< then without its text
-  bool cut_off = false;   ///< reading was ended inside of it: without its text
+  bool too_long = false;  ///< longer than the bound; the text is dropped
+  bool cut_off = false;   ///< `close` came before its end; the text is dropped
 };
 
 /// `co_await source.next()` gives the next line, or nothing at the end. Any number of coroutines of one loop may wait at a time.
-/// A descriptor is read as it stands; the source neither opens nor closes it. Every line of which a byte was read is given out.
+/// The source neither opens nor closes the descriptor. Every line of which a byte was read is handed out.
 class line_source {
  public:
   line_source(again::run_loop& loop, int fd, std::size_t longest)
@@ -56,7 +56,7 @@ class line_source {
     ::close(wake_);
   }
 
-  /// Begins to read: when nothing can go wrong any more before the lines are taken. Once.
+  /// Starts the reading thread. Call it once, when nothing else can fail before the lines are taken.
   void start() {
     reader_ = std::thread{[this] { read(); }};
   }
@@ -68,7 +68,7 @@ class line_source {
     next_line(const next_line&) = delete;
     next_line& operator=(const next_line&) = delete;
     ~next_line() {
-      if (waiting_) source_.leave(*this);
+      if (waiting_) source_.forget(*this);
     }
     auto operator co_await() && noexcept { return again::detail::startable_awaiter<next_line>{*this}; }
 
@@ -86,29 +86,30 @@ class line_source {
     bool waiting_ = false;
     result_type line_;
   };
-  /// The loop's thread.
+  /// For the loop's thread.
   next_line next() noexcept { return next_line{*this}; }
 
-  /// Reads no further; what was read is still given out. Any thread.
+  /// Stops reading; lines that were read are still handed out. Any thread may call it.
   void close() noexcept {
     closed_.store(true);
     { const std::lock_guard lock{mutex_}; }
     room_.notify_one();
     const std::uint64_t one = 1;
-    [[maybe_unused]] const auto told = ::write(wake_, &one, sizeof one);
+    [[maybe_unused]] const auto written = ::write(wake_, &one, sizeof one);
   }
-  /// Somebody asked it to read no further.
+  /// True after `close`.
   bool closed() const noexcept { return closed_.load(); }
   std::uint64_t bytes_read() const noexcept { return bytes_.load(std::memory_order_relaxed); }
-  /// Why reading ended before the end, or empty.
+  /// Why reading ended before the end of the input, or empty.
   std::string problem() const {
     const std::lock_guard lock{mutex_};
     return problem_;
   }
 
  private:
-  static constexpr std::size_t ahead = 256;                          // lines read before anybody asked for them,
-  static constexpr std::size_t ahead_bytes = std::size_t{4} << 20U;  // and of how many bytes, beside one whole line
+  static constexpr std::size_t ahead = 256;  // lines read before they are asked for
+  static constexpr std::size_t ahead_bytes = std::size_t{4}
+                                             << 20U;  // and their bytes, except that one line always fits
   struct arrival : again::work {
     line_source* owner = nullptr;
   };
@@ -135,16 +136,16 @@ class line_source {
         return end("");
       }
       bytes_.fetch_add(static_cast<std::uint64_t>(n), std::memory_order_relaxed);
-      for (std::string_view rest{part.data(), static_cast<std::size_t>(n)}; !rest.empty();) {
-        const std::size_t newline = rest.find('\n');
-        const std::string_view piece = rest.substr(0, newline);
+      for (std::string_view block{part.data(), static_cast<std::size_t>(n)}; !block.empty();) {
+        const std::size_t newline = block.find('\n');
+        const std::string_view piece = block.substr(0, newline);
         too_long = too_long || line.size() + piece.size() > longest_;
         if (too_long)
           line.clear();
         else
           line.append(piece);
         if (newline == std::string_view::npos) break;
-        rest.remove_prefix(newline + 1);
+        block.remove_prefix(newline + 1);
         if (!line.empty() && line.back() == '\r') line.pop_back();
         ++number;
         if (!line.empty() || too_long) give({.number = number, .text = std::move(line), .too_long = too_long});
@@ -153,8 +154,8 @@ class line_source {
       }
     }
   }
-  // What was read is out of the pipe, and nobody else will ever read it: once closed it is given out without waiting for room, which is
-  // at most the rest of one part.
+  // Waits for room. After `close` it does not wait: bytes that were read are no longer in the pipe, so their lines must be handed out.
+  // They are at most the remainder of one block.
   void give(input_line&& line) {
     std::unique_lock lock{mutex_};
     room_.wait(lock, [&] {
@@ -162,17 +163,17 @@ class line_source {
     });
     lines_bytes_ += line.text.size();
     lines_.push_back(std::move(line));
-    tell();
+    announce();
   }
   void end(const char* problem) {
     const std::lock_guard lock{mutex_};
     ended_ = true;
     problem_ = problem;
-    tell();
+    announce();
   }
-  void tell() {  // under the mutex
-    if (waiting_.empty() || told_) return;
-    told_ = true;
+  void announce() {  // under the mutex
+    if (waiting_.empty() || announced_) return;
+    announced_ = true;
     loop_.post(arrived_);
   }
 
@@ -197,7 +198,7 @@ class line_source {
   }
   void hand_out() noexcept {
     std::unique_lock lock{mutex_};
-    told_ = false;
+    announced_ = false;
     while (!waiting_.empty() && (!lines_.empty() || ended_)) {
       next_line& one = *waiting_.front();
       waiting_.pop_front();
@@ -209,7 +210,7 @@ class line_source {
       lock.lock();
     }
   }
-  void leave(next_line& one) noexcept {
+  void forget(next_line& one) noexcept {
     const std::lock_guard lock{mutex_};
     std::erase(waiting_, &one);
     loop_.work_finished();
@@ -227,7 +228,7 @@ class line_source {
   std::size_t lines_bytes_ = 0;
   std::deque<next_line*> waiting_;
   bool ended_ = false;
-  bool told_ = false;
+  bool announced_ = false;
   std::string problem_;
   arrival arrived_;
   std::thread reader_;

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
@@ -23,13 +24,13 @@
 
 namespace programs {
 
-/// Something is wrong with the command line; the program ends with 2.
+/// The command line is wrong. The program exits with 2.
 class usage_error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// A whole number in decimal, nothing else; nothing where it is none or does not fit.
+/// A whole number in decimal; nothing if the text is not a number or does not fit.
 template <class Number> std::optional<Number> whole_number(std::string_view text) {
   Number n{};
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), n);
@@ -63,7 +64,7 @@ inline again::duration duration_of(std::string_view text) {
   if (text == "0") return {};
   double n{};
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), n, std::chars_format::fixed);
-  if (problem != std::errc{} || !(n >= 0)) throw refused();
+  if (problem != std::errc{} || !(n >= 0) || !std::isfinite(n)) throw refused();
   const std::string_view unit{end, static_cast<std::size_t>(text.data() + text.size() - end)};
   const double size = unit == "us"   ? 1e3
                       : unit == "ms" ? 1e6
@@ -103,36 +104,36 @@ inline std::uint64_t size_of(std::string_view text) {
   return *n * unit;
 }
 
-/// A list of flags, what each does, and how `--help` tells it.
+/// A list of flags: their names, their help texts and what they set.
 class options {
  public:
   options(std::string program, std::string synopsis) : program_{std::move(program)}, synopsis_{std::move(synopsis)} {}
 
   const std::string& program() const noexcept { return program_; }
 
-  /// Starts a group in `--help`.
+  /// Starts a group of flags in `--help`.
   void heading(std::string text) { flags_.push_back({"", "", std::move(text), {}}); }
   /// A flag without a value.
   void on(std::string name, std::string help, bool& to) {
     flags_.push_back({std::move(name), "", std::move(help), [&to](std::string_view) { to = true; }});
   }
-  /// A flag with a value; `take` throws usage_error with half a sentence, the flag's name is put before it.
+  /// A flag with a value. `take` throws usage_error to refuse it; the flag's name is put before the message.
   void with(std::string name, std::string placeholder, std::string help, std::function<void(std::string_view)> take) {
     flags_.push_back({std::move(name), std::move(placeholder), std::move(help), std::move(take)});
   }
 
-  /// What is left of the command line. `--help` prints and ends the program with 0.
+  /// Sets the flags and returns the other words. `--help` prints the list and exits with 0.
   std::vector<std::string> parse(int argc, char** argv) const {
-    std::vector<std::string> rest;
+    std::vector<std::string> words;
     for (int i = 1; i < argc; ++i) {
       const std::string_view word = argv[i];
       if (word == "--") {
-        rest.insert(rest.end(), argv + i + 1, argv + argc);
+        words.insert(words.end(), argv + i + 1, argv + argc);
         break;
       }
       if (word == "--help" || word == "-h") help();
       if (word.size() < 2 || word.front() != '-') {
-        rest.emplace_back(word);
+        words.emplace_back(word);
         continue;
       }
       const std::size_t equals = word.starts_with("--") ? word.find('=') : std::string_view::npos;
@@ -150,7 +151,7 @@ class options {
         f.take(value);
       } catch (const usage_error& e) { throw usage_error{fmt::format("{}: {}", name, e.what())}; }
     }
-    return rest;
+    return words;
   }
 
  private:
@@ -180,16 +181,16 @@ class options {
   std::vector<flag> flags_;
 };
 
-/// Runs a program: its own result, or 2 and one line on stderr where the command line is wrong.
+/// Runs a program and returns its exit code: 2 and one line on stderr if the command line is wrong.
 template <class Program> int run(std::string_view name, Program&& program) {
   settle_streams();
   try {
     return program();
   } catch (const usage_error& e) {
-    complain(fmt::format("{}: {}\n", name, e.what()));
+    complain(fmt::format("{}: {}", name, e.what()));
     return 2;
   } catch (const std::exception& e) {
-    complain(fmt::format("{}: {}\n", name, e.what()));
+    complain(fmt::format("{}: {}", name, e.what()));
     return 1;
   }
 }

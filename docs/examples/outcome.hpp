@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
-// What became of one send or delivery, and how it is written as JSON.
+// The result of one send or delivery, and its JSON.
 #pragma once
+
+#include "json_writer.hpp"
 
 #include <again/core/expected.hpp>
 #include <again/http/error.hpp>
 #include <again/http/message.hpp>
+#include <again/http/rules.hpp>
 #include <again/policy/failure.hpp>
 #include <again/sink/delivery.hpp>
-
-#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -20,27 +21,31 @@
 
 namespace programs {
 
-using json = nlohmann::ordered_json;
+/// One attempt, and what is known of its error beyond its name.
+struct attempt {
+  again::attempt_record record;
+  std::string detail{};
+};
 
 /// A final result with all of its attempts.
 struct outcome {
   bool ok = false;
-  int status = 0;                            ///< of a complete response; 0: none came
-  std::string_view error;                    ///< one word where there is no complete response
+  int status = 0;                            ///< of a complete response; 0: there was none
+  std::string_view error;                    ///< one word if there is no complete response
   std::optional<again::stop_reason> reason;  ///< why it stopped without a success
-  std::string detail;                        ///< the last error in one line
+  std::string detail;                        ///< what is known of the last error beyond its name, or empty
   int attempts = 0;
-  int redirects = 0;  ///< that the last attempt followed, each a request of its own
+  int redirects = 0;  ///< that the last attempt followed; each is one more request
   again::duration elapsed{};
-  std::optional<std::string> body;           ///< of a complete response
-  std::vector<again::attempt_record> trace;  ///< oldest first
-  std::size_t trace_dropped = 0;             ///< earlier attempts that are not in it
+  std::optional<std::string> body;  ///< of a complete response
+  std::vector<attempt> trace;       ///< oldest first
+  std::size_t trace_dropped = 0;    ///< earlier attempts that are not in the trace
 };
 
 using http_result = again::expected<again::http::response, again::failure<again::http::error>>;
 
-/// The result as it is reported; takes the response's body out of it.
-inline outcome outcome_of(http_result&& result, std::vector<again::attempt_record> trace, again::duration elapsed) {
+/// Makes an outcome of a result of `retry`; moves the response's body.
+inline outcome outcome_of(http_result&& result, std::vector<attempt> trace, again::duration elapsed) {
   outcome o;
   o.elapsed = elapsed;
   o.trace = std::move(trace);
@@ -56,7 +61,7 @@ inline outcome outcome_of(http_result&& result, std::vector<again::attempt_recor
   o.reason = failed.reason();
   o.attempts = failed.attempts();
   if (const again::http::error* const last = failed.error()) {
-    o.detail = last->text();
+    o.detail = last->detail();
     o.redirects = last->redirects();
     if (last->kind() == again::http::error_kind::status) {
       o.status = last->status();
@@ -68,18 +73,18 @@ inline outcome outcome_of(http_result&& result, std::vector<again::attempt_recor
   return o;
 }
 
-/// The same of what a sink says of one endpoint.
+/// Makes an outcome of a sink's result for one endpoint.
 inline outcome outcome_of(again::endpoint_outcome&& o) {
-  std::vector<again::attempt_record> trace;
+  std::vector<attempt> trace;
   trace.reserve(o.trace.size());
-  for (std::size_t i = 0; i < o.trace.size(); ++i) trace.push_back(o.trace[i]);
+  for (std::size_t i = 0; i < o.trace.size(); ++i) trace.push_back({o.trace[i]});
   outcome all = outcome_of(std::move(o.result), std::move(trace), o.elapsed);
   all.attempts = o.attempts;
   all.trace_dropped = o.trace.dropped();
   return all;
 }
 
-/// One that was never sent.
+/// The outcome of a request that was never sent.
 inline outcome not_sent(again::http::error_kind kind, again::stop_reason why, std::string detail) {
   outcome o;
   o.error = name(kind);
@@ -88,53 +93,50 @@ inline outcome not_sent(again::http::error_kind kind, again::stop_reason why, st
   return o;
 }
 
-/// Milliseconds to the microsecond.
+/// Milliseconds, rounded down to the microsecond.
 inline double milliseconds(again::duration d) { return std::floor(static_cast<double>(d.count()) / 1e3) / 1e3; }
 
-template <class T> json or_null(bool there, const T& value) { return there ? json(value) : json(nullptr); }
-
-inline json to_json(const again::attempt_record& r) {
-  const bool answered = r.ok || r.name == "status";
-  return {{"attempt", r.attempt},
-          {"status", or_null(answered && r.code != 0, r.code)},
-          {"error", or_null(!answered && !r.name.empty(), std::string{r.name})},
-          {"reach", std::string{name(r.ok ? again::reach::answered : r.reach)}},
-          {"wait_ms", milliseconds(r.wait)},
-          {"wait_by", or_null(r.by != again::wait_by::none, std::string{name(r.by)})}};
+inline void append_json(std::string& out, const attempt& a) {
+  const again::attempt_record& r = a.record;
+  const bool by_status = r.ok || r.name == "status";
+  const bool responded = by_status || r.name == again::http::outstanding;  // a status that has a name of its own
+  json_object j{out};
+  j.number("attempt", r.attempt);
+  j.number_or_null("status", r.code, responded && r.code != 0);
+  j.text_or_null("error", r.name, !by_status && !r.name.empty());
+  if (!a.detail.empty()) j.text("detail", a.detail);
+  j.text("reach", name(r.ok ? again::reach::answered : r.reach));
+  j.number("wait_ms", milliseconds(r.wait));
+  j.text_or_null("wait_by", name(r.by), r.by != again::wait_by::none);
+  j.end();
 }
 
-inline json to_json(const std::vector<again::attempt_record>& trace) {
-  json all = json::array();
-  for (const again::attempt_record& r : trace) all.push_back(to_json(r));
-  return all;
+/// Adds the members that every report has; the body and the trace are not among them.
+inline void add_to(json_object& report, const outcome& o) {
+  report.boolean("ok", o.ok);
+  report.number_or_null("status", o.status, o.status != 0);
+  report.text_or_null("error", o.error, !o.error.empty());
+  if (!o.detail.empty()) report.text("detail", o.detail);
+  report.text_or_null("reason", o.reason ? name(*o.reason) : std::string_view{}, o.reason.has_value());
+  report.number("attempts", o.attempts);
+  if (o.redirects > 0) report.number("redirects", o.redirects);
+  report.number("elapsed_ms", milliseconds(o.elapsed));
 }
 
-/// The members that every report has, without the body.
-inline void add_to(json& report, const outcome& o) {
-  report["ok"] = o.ok;
-  report["status"] = or_null(o.status != 0, o.status);
-  report["error"] = or_null(!o.error.empty(), std::string{o.error});
-  report["reason"] = o.reason ? json(std::string{name(*o.reason)}) : json(nullptr);
-  report["attempts"] = o.attempts;
-  if (o.redirects > 0) report["redirects"] = o.redirects;
-  report["elapsed_ms"] = milliseconds(o.elapsed);
+inline void add_trace(json_object& report, std::string& out, const outcome& o) {
+  report.array("trace", o.trace.size(), [&](std::size_t i) { append_json(out, o.trace[i]); });
+  if (o.trace_dropped > 0) report.number("trace_dropped", o.trace_dropped);
 }
 
-inline void add_trace(json& report, const outcome& o) {
-  report["trace"] = to_json(o.trace);
-  if (o.trace_dropped > 0) report["trace_dropped"] = o.trace_dropped;
-}
-
-/// All of it, as `send` prints it.
-inline json report_of(const outcome& o) {
-  json report;
+/// The report of `send`, one line of JSON.
+inline std::string report_of(const outcome& o) {
+  std::string out;
+  json_object report{out};
   add_to(report, o);
-  report["body"] = o.body ? json(*o.body) : json(nullptr);
-  add_trace(report, o);
-  return report;
+  report.text_or_null("body", o.body ? *o.body : std::string_view{}, o.body.has_value());
+  add_trace(report, out, o);
+  report.end();
+  return out;
 }
-
-/// One line; bytes that are no UTF-8 become U+FFFD, so that it always is JSON.
-inline std::string one_line(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
 
 }  // namespace programs

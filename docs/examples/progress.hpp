@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A line on a terminal that shows how a delivery goes. Draws nothing where there is no terminal.
+// A progress line on the terminal. Without a terminal nothing is drawn.
 #pragma once
 
 #include "streams.hpp"
@@ -18,7 +18,7 @@
 
 namespace programs {
 
-/// Colours, where they are seen and wanted (https://no-color.org).
+/// Colours on a terminal, unless NO_COLOR is set (https://no-color.org).
 class colours {
  public:
   explicit colours(int fd)
@@ -40,7 +40,7 @@ class colours {
 
 class progress {
  public:
-  /// `total`: bytes of input, 0 where nobody knows.
+  /// `total`: bytes of input; 0 if unknown.
   explicit progress(std::uint64_t total) : shown_{::isatty(STDERR_FILENO) == 1}, paint_{STDERR_FILENO}, total_{total} {}
   progress(const progress&) = delete;
   progress& operator=(const progress&) = delete;
@@ -50,7 +50,7 @@ class progress {
 
   bool shown() const noexcept { return shown_; }
 
-  /// Draws, at most twenty times a second.
+  /// Draws the line, at most twenty times a second.
   void draw(std::uint64_t bytes_done) {
     const auto now = std::chrono::steady_clock::now();
     if (!shown_ || now < next_) return;
@@ -61,13 +61,13 @@ class progress {
                     failed + refused != 0 ? paint_.red(fmt::to_string(failed + refused)) : "0", "failed",
                     retries != 0 ? paint_.yellow(fmt::to_string(retries)) : "0", "retries", running,
                     static_cast<double>(delivered + failed) / (seconds > 0.001 ? seconds : 0.001));
-    complain(fmt::format("\r{}{}\x1b[K", bar(bytes_done), counts));
+    write_to_stderr(fmt::format("\r{}{}\x1b[K", bar(bytes_done), counts));
     drawn_ = true;
   }
-  /// Takes the line away, so that something else can be written.
+  /// Erases the line, so that other text can be written.
   void clear() {
     if (!drawn_) return;
-    complain("\r\x1b[K");
+    write_to_stderr("\r\x1b[K");
     drawn_ = false;
     next_ = {};
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The sample of the README: a quote is asked for politely, and whoever asked gets it or the last error.
+// The sample of the README: asks for a quote, with retries, and prints it or the last error.
 // clang-format off: laid out to be read on a first screen
 #include <again/again.hpp>     // policies, retry, task, sync_wait
 #include <again/format.hpp>    // fmt

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A line of a dead-letter file as the event it was.
+// Reads dead letters back as events.
 #pragma once
 
 #include "event.hpp"
@@ -44,7 +44,7 @@ inline std::optional<std::string> bytes_of(const nlohmann::json& j) {
   return from_base64(j["base64"].get<std::string>());
 }
 
-/// Reads a dead letter, or says in half a sentence what is wrong with it.
+/// Parses a dead letter, or says what is wrong with it.
 inline again::expected<again::event, std::string> parse_dead_letter(const std::string& line) {
   using refused = again::unexpected<std::string>;
   const nlohmann::json j = nlohmann::json::parse(line, nullptr, false);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The last responses of endpoints, to be looked at or taken over HTTP: GET /export?type=peek|poll&pageNum=&pageSize=.
+// The last responses of endpoints, served over HTTP: GET /export?type=peek|poll&pageNum=&pageSize=.
 #pragma once
 
+#include "json_writer.hpp"
 #include "options.hpp"
-#include "outcome.hpp"
 
 #include <again/sink/delivery.hpp>
 
@@ -19,13 +19,13 @@
 
 namespace programs {
 
-/// Any thread.
+/// Keeps the last responses. Any thread may call it.
 class responses {
  public:
   static constexpr std::size_t longest_body = std::size_t{16} << 10U;  ///< bytes kept of each response
   static constexpr std::size_t largest_page = 1000;
 
-  /// Keeps the last `most` of them, and of those what fits into `most_bytes`: older ones are forgotten.
+  /// At most `most` responses and `most_bytes` bytes are kept; the oldest are dropped.
   explicit responses(std::size_t most, std::size_t most_bytes = std::size_t{16} << 20U)
       : most_{most}, most_bytes_{most_bytes} {}
 
@@ -34,23 +34,22 @@ class responses {
         std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
             .count();
     for (const again::endpoint_outcome& o : d.outcomes) {
-      json j;
-      j["id"] = d.event.id;
-      j["endpoint"] = o.endpoint;
-      j["ok"] = o.result.has_value();
+      std::string text;
+      json_object j{text};
+      j.text("id", d.event.id).text("endpoint", o.endpoint).boolean("ok", o.result.has_value());
       const again::http::error* const last = o.result ? nullptr : o.result.error().error();
       const again::http::response* const response = o.result          ? &*o.result
                                                     : last != nullptr ? last->response()
                                                                       : nullptr;
-      j["reason"] = o.result ? json(nullptr) : json(std::string{name(o.result.error().reason())});
-      j["status"] = or_null(response != nullptr, response != nullptr ? response->status : 0);
-      j["content_type"] =
-          response != nullptr ? json(std::string{response->headers.get("Content-Type")}) : json(nullptr);
-      j["body"] = response != nullptr ? json(response->body.substr(0, longest_body)) : json(nullptr);
-      j["body_bytes"] = response != nullptr ? response->body.size() : 0;
-      j["attempts"] = o.attempts;
-      j["at_ms"] = now;
-      std::string text = one_line(j);
+      j.text_or_null("reason", o.result ? std::string_view{} : name(o.result.error().reason()), !o.result);
+      if (response == nullptr) {
+        j.null("status").null("content_type").null("body").number("body_bytes", 0);
+      } else {
+        j.number("status", response->status).text("content_type", response->headers.get("Content-Type"));
+        j.text("body", std::string_view{response->body}.substr(0, longest_body));
+        j.number("body_bytes", response->body.size());
+      }
+      j.number("attempts", o.attempts).number("at_ms", now).end();
       const std::lock_guard lock{mutex_};
       bytes_ += text.size();
       kept_.push_back(std::move(text));
@@ -65,13 +64,13 @@ class responses {
     int status = 200;
     std::string body;
   };
-  /// What GET /export responses: 204 where there is nothing, 400 with a reason where a parameter is wrong. `poll` takes the items away.
+  /// The response to GET /export: 204 if nothing is kept, 400 with a reason if a parameter is wrong. `poll` removes the items.
   page get(const std::optional<std::string>& type, const std::optional<std::string>& number,
            const std::optional<std::string>& size) {
     const auto bad = [](std::string_view parameter, std::string_view why) {
-      json j;
-      j["error"] = std::string{parameter} + ": " + std::string{why};
-      return page{400, one_line(j)};
+      std::string text;
+      json_object{text}.text("error", std::string{parameter}.append(": ").append(why)).end();
+      return page{400, std::move(text)};
     };
     if (type && *type != "peek" && *type != "poll") return bad("type", "neither peek nor poll");
     const auto n = number ? whole_number<std::size_t>(*number) : 1;

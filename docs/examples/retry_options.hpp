@@ -19,7 +19,7 @@
 
 namespace programs {
 
-/// A parser of the library as one of ours.
+/// The value that a parser of the library found; throws usage_error with its complaint.
 template <class T> T taken(again::expected<T, again::http::invalid> parsed) {
   if (!parsed) throw usage_error{parsed.error().text()};
   return *std::move(parsed);
@@ -27,7 +27,7 @@ template <class T> T taken(again::expected<T, again::http::invalid> parsed) {
 
 class retry_options {
  public:
-  again::policy policy{.server_delay_max = again::forever};  // the rules have the word on that
+  again::policy policy{.server_delay_max = again::forever};  // the rules bound the server's delay
   again::http::rules rules{};
   again::http::send_limits limits{};
   again::http::headers headers{};
@@ -37,18 +37,19 @@ class retry_options {
   bool verbose = false;
 
   void add_to(options& o) {
-    o.heading("How often, how long, with what waits");
-    o.with("--attempts", "N", "sends in all, the first included (4)",
+    o.heading("Attempts, waits and bounds");
+    o.with("--attempts", "N", "number of sends, the first included (4)",
            [this](std::string_view v) { policy.attempts = number_in<int>(v, 1, again::unlimited); });
     o.with("--base", "D", "the first delay (100ms)", [this](std::string_view v) { base_ = duration_of(v); });
-    o.with("--cap", "D", "no delay is longer (10s)", [this](std::string_view v) { cap_ = duration_of(v); });
-    o.with("--factor", "X", "of exponential backoff (2)", [this](std::string_view v) { factor_ = decimal(v); });
+    o.with("--cap", "D", "the longest delay (10s)", [this](std::string_view v) { cap_ = duration_of(v); });
+    o.with("--factor", "X", "the factor of exponential backoff (2)",
+           [this](std::string_view v) { factor_ = decimal(v); });
     o.with("--backoff", "KIND",
            "constant linear exponential fibonacci decorrelated polly_v2, or a series: fixed:1s,2s,5s",
            [this](std::string_view v) { kind_ = backoff_named(v); });
     o.with("--jitter", "KIND", "none full equal, or a share: 0.25 (full)",
            [this](std::string_view v) { policy.jitter = jitter_named(v); });
-    o.with("--seed", "N", "of the jitter, to repeat a run", [this](std::string_view v) {
+    o.with("--seed", "N", "the seed of the jitter, to repeat a run", [this](std::string_view v) {
       seed = number_in<std::uint64_t>(v, 0, std::numeric_limits<std::uint64_t>::max());
     });
     o.with("--attempt-timeout", "D", "bound on one attempt (10s, or the deadline where that is less)",
@@ -57,33 +58,34 @@ class retry_options {
            [this](std::string_view v) { limits.connect = positive(v); });
     o.with("--deadline", "D", "bound on everything (30s)",
            [this](std::string_view v) { policy.deadline = duration_of(v); });
-    o.with("--max-body", "SIZE", "of a response (16MiB)", [this](std::string_view v) { limits.max_body = size_of(v); });
-    o.on("--no-wait", "decide and record the waits, but do not sleep them", no_wait);
+    o.with("--max-body", "SIZE", "the largest response (16MiB)",
+           [this](std::string_view v) { limits.max_body = size_of(v); });
+    o.on("--no-wait", "compute and record the waits without sleeping", no_wait);
 
-    o.heading("What is worth another attempt");
+    o.heading("What is retried");
     o.with("--rules", "NAME",
            "rfc9110 curl urllib3 go_retryablehttp reqwest_retry apache5 got ky okhttp axios_retry none ...",
            [this](std::string_view v) { rules = taken(again::http::parse_rules(v)); });
-    o.with("--retry-statuses", "LIST", "such as 429,500-504",
+    o.with("--retry-statuses", "LIST", "statuses to retry, such as 429,500-504",
            [this](std::string_view v) { statuses_ = taken(again::http::parse_status_set(v)); });
-    o.with("--retry-methods", "LIST", "that may be repeated once something was sent; any",
+    o.with("--retry-methods", "LIST", "methods that may be repeated after a send; or any",
            [this](std::string_view v) { methods_ = taken(again::http::parse_method_set(v)); });
-    o.with("--retry-errors", "LIST", "such as refused,reset,timeout",
+    o.with("--retry-errors", "LIST", "errors to retry, such as refused,reset,timeout",
            [this](std::string_view v) { errors_ = taken(again::http::parse_error_set(v)); });
-    o.with("--retry-after", "WHAT", "obey or ignore the server's wish (obey)",
+    o.with("--retry-after", "WHAT", "obey or ignore the server's Retry-After (obey)",
            [this](std::string_view v) { obey_ = one_of(v, "obey", "ignore"); });
-    o.with("--retry-after-max", "D", "the longest wish that is obeyed (1h)",
+    o.with("--retry-after-max", "D", "the longest Retry-After that is obeyed (1h)",
            [this](std::string_view v) { wish_max_ = duration_of(v); });
-    o.with("--over-max", "WHAT", "beyond it: stop, or clamp to it (stop)",
+    o.with("--over-max", "WHAT", "for a longer Retry-After: stop, or clamp to the maximum (stop)",
            [this](std::string_view v) { clamp_ = !one_of(v, "stop", "clamp"); });
 
-    o.heading("The rest");
+    o.heading("Other options");
     o.with("-H", "'NAME: VALUE'", "a header field; may be repeated", [this](std::string_view v) { add_header(v); });
     o.with("--cacert", "FILE", "PEM file of the certificates to trust", [this](std::string_view v) { cacert = v; });
-    o.on("-v", "one line per attempt on stderr", verbose);
+    o.on("-v", "print one line per attempt to stderr", verbose);
   }
 
-  /// After parsing: puts the parts together and refuses nonsense, naming the flag.
+  /// Call after parsing. Combines the flags; throws usage_error naming the flag whose value does not fit.
   void finish() {
     again::backoff& b = policy.backoff;
     if (kind_) b = *kind_;
@@ -107,7 +109,7 @@ class retry_options {
     if (wish_max_) rules.max_retry_after = *wish_max_;
     if (clamp_) rules.over_max = *clamp_ ? again::over_max::cap : again::over_max::stop;
     const again::duration each = again::attempt_bound(policy);
-    limits.idle = std::max(limits.idle, each);  // the attempt's timeout is the bound to speak of
+    limits.idle = std::max(limits.idle, each);  // --attempt-timeout is the bound that ends an attempt
     limits.total = std::max(limits.total, each);
     limits.connect = std::min(limits.connect, limits.total);
   }
@@ -136,7 +138,7 @@ class retry_options {
         rest.remove_prefix(std::min(comma + 1, rest.size()));
       }
       b.series_size = static_cast<std::int8_t>(delays);
-      if (delays == 0) throw usage_error{"a series of delays must follow: fixed:1s,2s,5s"};
+      if (delays == 0) throw usage_error{"needs a series of delays: fixed:1s,2s,5s"};
       return b;
     }
     for (const auto& [name, kind] : {std::pair{std::string_view{"constant"}, kinds::constant},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // send METHOD URL: one request through retry, one JSON object on stdout.
+#include "body_file.hpp"
 #include "outcome.hpp"
 #include "retry_options.hpp"
 
@@ -9,11 +10,9 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
-#include <filesystem>
 #include <optional>
 #include <string>
-#include <system_error>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,7 +24,8 @@ namespace http = again::http;
 struct settings {
   retry_options how;
   std::string method, url;
-  std::optional<std::string> body, body_file;
+  std::optional<std::string> body;
+  std::optional<body_file> file;
   bool one_shot_body = false;
   bool idempotent = false;
   std::optional<std::string> key;
@@ -41,37 +41,38 @@ settings settings_of(int argc, char** argv) {
   options o{"send", "METHOD URL [options]\n\nSends one request, retries it where that is safe and useful, and prints "
                     "one JSON object."};
   s.how.add_to(o);
-  o.with("--body", "TEXT", "what is sent", [&s](std::string_view v) { s.body = v; });
-  o.with("--body-file", "FILE", "what is sent, read again for each attempt",
-         [&s](std::string_view v) { s.body_file = v; });
-  o.on("--one-shot-body", "the body can be had once: no attempt after one that began to send it", s.one_shot_body);
-  o.on("--idempotent", "your word that a repetition is harmless", s.idempotent);
+  o.with("--body", "TEXT", "the body", [&s](std::string_view v) { s.body = v; });
+  std::optional<std::string> body_path;
+  o.with("--body-file", "FILE", "a file that holds the body, read again for each attempt",
+         [&body_path](std::string_view v) { body_path = v; });
+  o.on("--one-shot-body", "the body can be read only once: no retry after it was sent", s.one_shot_body);
+  o.on("--idempotent", "state that a repetition is harmless", s.idempotent);
   o.with("--idempotency-key", "auto|VALUE", "one Idempotency-Key for all attempts",
          [&s](std::string_view v) { s.key = v; });
-  o.with("--accept", "LIST", "statuses that are a success besides 2xx and 3xx, such as 404,410",
+  o.with("--accept", "LIST", "further statuses that are a success, such as 404,410",
          [&s](std::string_view v) { s.accept = taken(http::parse_status_set(v)); });
-  o.on("--follow-redirects", "at most 10 of them", s.follow_redirects);
-  o.with("--warm-up", "PATH", "a GET first, on the same connection, that is not reported",
+  o.on("--follow-redirects", "follow at most 10 redirects", s.follow_redirects);
+  o.with("--warm-up", "PATH", "send a GET first, on the same connection, without a result line",
          [&s](std::string_view v) { s.warm_up = v; });
-  o.with("--repeat", "N", "so many calls, one JSON line each, with one client",
+  o.with("--repeat", "N", "make N calls with one client, one JSON line each",
          [&s](std::string_view v) { s.repeat = number_in(v, 1, 1'000'000); });
   o.with("--cancel-after", "D", "stop the call after this long",
          [&s](std::string_view v) { s.cancel_after = duration_of(v); });
   std::vector<std::string> words = o.parse(argc, argv);
   if (words.size() != 2)
-    throw usage_error{"needs a method and a URL: send GET http://127.0.0.1:8080/; send --help tells the rest"};
+    throw usage_error{"needs a method and a URL: send GET http://127.0.0.1:8080/; send --help lists the options"};
   if (s.warm_up && !s.warm_up->starts_with('/'))
     throw usage_error{fmt::format("--warm-up: '{}' is no path; write it like /{}", *s.warm_up, *s.warm_up)};
-  if (s.body && s.body_file) throw usage_error{"--body and --body-file exclude each other: give one of them"};
+  if (s.body && body_path) throw usage_error{"--body and --body-file exclude each other: give one of them"};
   if (words[1].find("://") == std::string::npos) {
     throw usage_error{fmt::format("URL: '{0}' has no scheme; write it like http://{0}", shown_url(words[1]))};
   }
-  if (s.body_file) {
-    std::error_code unknown;
-    const bool folder = std::filesystem::is_directory(*s.body_file, unknown);
-    std::FILE* const file = folder ? nullptr : std::fopen(s.body_file->c_str(), "rb");
-    if (file == nullptr) throw usage_error{fmt::format("--body-file: cannot read {}", *s.body_file)};
-    std::fclose(file);
+  if (body_path) {
+    try {
+      s.file.emplace(*body_path, s.one_shot_body);
+    } catch (const usage_error& e) { throw usage_error{fmt::format("--body-file: {}", e.what())}; }
+    if (!s.file->replayable() && s.repeat > 1)
+      throw usage_error{fmt::format("--repeat: {} can be read only once", *body_path)};
   }
   s.method = std::move(words[0]);
   s.url = std::move(words[1]);
@@ -79,28 +80,40 @@ settings settings_of(int argc, char** argv) {
   return s;
 }
 
-std::string contents_of(const std::string& path) {
-  std::string all;
-  std::FILE* const file = std::fopen(path.c_str(), "rb");
-  if (file == nullptr) throw usage_error{fmt::format("--body-file: cannot read {}", path)};
-  char part[65536];
-  for (std::size_t n = 0; (n = std::fread(part, 1, sizeof part, file)) > 0;) all.append(part, n);
-  const bool broken = std::ferror(file) != 0;
-  std::fclose(file);
-  if (broken) throw usage_error{fmt::format("--body-file: cannot read {}", path)};
-  return all;
+/// Why the request cannot be sent: the part of the command line, and half a sentence.
+std::optional<std::string> problem_with(const settings& s, const std::string& target) {
+  const auto refused = [](std::string_view part, const http::request& r) -> std::optional<std::string> {
+    const auto bad = validate(r);
+    return bad ? std::optional{fmt::format("{}: {}", part, bad->text())} : std::nullopt;
+  };
+  const http::method method{s.method};
+  if (auto bad = refused("METHOD", http::request{method})) return bad;
+  for (const auto& [name, value] : s.how.headers)
+    if (auto bad = refused("-H", http::request{method}.header(name, value))) return bad;
+  if (s.key && *s.key != "auto") {
+    if (auto bad = refused("--idempotency-key", http::request{method}.idempotency_key(*s.key))) return bad;
+  }
+  if (s.key && s.how.headers.contains(http::idempotency_key_field))
+    return "--idempotency-key: -H gives an Idempotency-Key already";
+  if (s.warm_up) {
+    if (auto bad = refused("--warm-up", http::request::get(*s.warm_up))) return bad;
+  }
+  if ((s.body || s.file) && !validate(http::request{method, target})) {
+    const char* const flag = s.body ? "--body" : "--body-file";
+    if (auto bad = refused(flag, http::request{method, target}.body(""))) return bad;
+  }
+  return refused("URL", http::request{method, target});
 }
 
 http::request request_of(const settings& s, const std::string& target) {
   http::request r{http::method{s.method}, target};
-  if (s.body || s.body_file) {
-    if (s.one_shot_body)
-      r.body(http::body::one_shot(s.body ? *s.body : contents_of(*s.body_file)));
-    else if (s.body)
-      r.body(*s.body);
-    else
-      r.body(http::body::file(*s.body_file));
-  }
+  if (s.file)
+    r.body(s.file->body(s.one_shot_body, again::attempt_bound(s.how.policy)));
+  else if (s.body && s.one_shot_body)
+    r.body(http::body::one_shot(*s.body));
+  else if (s.body)
+    r.body(*s.body);
+  for (const auto& [name, value] : s.how.headers) r.headers().add(name, value);
   if (s.key && *s.key == "auto")
     r.idempotency_key_auto();
   else if (s.key)
@@ -111,24 +124,30 @@ http::request request_of(const settings& s, const std::string& target) {
   return r;
 }
 
-void print(const outcome& o) { put_or_throw(one_line(report_of(o)) + '\n'); }
+void print(const outcome& o) { put_or_throw(report_of(o) + '\n'); }
 
-// One call from beginning to end.
+using send_operation = decltype(std::declval<http::client&>().get("/"));
+
+// One attempt. A record of an attempt has no room for what an error says in detail: it is kept beside the record.
+again::task<again::expected<http::response, http::error>> send_once(send_operation& send, std::string& last_detail) {
+  auto result = co_await send();
+  last_detail = result ? std::string{} : result.error().detail();
+  co_return result;
+}
+
+// One call with all of its attempts.
 again::task<outcome> call(http::client& client, const settings& s, const std::string& target) {
-  const http::request what = request_of(s, target);
-  http::request complete = what;
-  for (const auto& [name, value] : s.how.headers) complete.headers().add(name, value);
-  if (const auto bad = validate(complete)) {
-    co_return not_sent(http::error_kind::invalid_request, again::stop_reason::permanent, bad->text());
-  }
-  std::vector<again::attempt_record> trace;
-  const auto see = [&trace, &s](const again::attempt_record& record) {
-    trace.push_back(record);
-    if (s.how.verbose) complain(fmt::format("{}\n", record));
+  auto send = client.send(request_of(s, target));
+  std::string last_detail;
+  std::vector<attempt> trace;
+  const auto see = [&trace, &last_detail, &s](const again::attempt_record& record) {
+    trace.push_back({record, record.ok ? std::string{} : last_detail});
+    if (s.how.verbose) complain(fmt::format("{}", record));
   };
   again::scheduler& where = co_await again::get_scheduler();
   const again::time_point start = where.now();
-  auto result = co_await again::retry(s.how.policy, client.send(complete)).observe(see);
+  const auto operation = [&] { return send_once(send, last_detail); };
+  auto result = co_await again::retry(s.how.policy, operation).observe(see);
   co_return outcome_of(std::move(result), std::move(trace), where.now() - start);
 }
 
@@ -144,6 +163,7 @@ again::task<outcome> bounded_call(http::client& client, const settings& s, const
   again::scope watch{here.scheduler->root()};
   if (s.cancel_after) watch.spawn(stop_later(*s.cancel_after, stop));
   outcome o = co_await call(client, s, target);
+  if (s.file) s.file->stop_waiting();
   watch.request_stop();
   co_await watch.join();
   co_return o;
@@ -157,17 +177,17 @@ again::task<> warm_up(http::client& client, const std::string& path) {
 int program(int argc, char** argv) {
   const settings s = settings_of(argc, argv);
   const auto url = http::parse_url(s.url);
-  if (!url) {  // a request that cannot be sent is a result like any other
-    complain(fmt::format("send: URL: {}\n", url.error()));
-    print(not_sent(http::error_kind::invalid_request, again::stop_reason::permanent, url.error().text()));
-    return 1;
+  const auto problem = url ? problem_with(s, url->target) : fmt::format("URL: {}", url.error());
+  if (problem) {  // also a result, for a program that reads results alone
+    print(not_sent(http::error_kind::invalid_request, again::stop_reason::permanent, *problem));
+    throw usage_error{*problem};
   }
   again::virtual_clock pretend{again::system_clocks().wall_now()};
   again::clock& time = s.how.no_wait ? static_cast<again::clock&>(pretend) : again::system_clocks();
   again::run_loop loop{time, s.how.seed ? *s.how.seed : again::fresh_seed()};
 
   http::client_options client_options = s.how.client_options();
-  client_options.headers.clear();  // they are checked together with the request, as its own
+  client_options.headers.clear();  // the request has them
   http::client client{url->origin.text(), std::move(client_options), {.cacert = s.how.cacert}};
   if (s.warm_up) again::sync_wait(loop, warm_up(client, *s.warm_up));
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A few pages over HTTP, on a thread of their own: what a service tells those who watch it. Written for the loopback interface and for
-// scrapers, and bounded for whoever else comes: so many clients, so many bytes of a request, so many seconds for all of it.
+// Serves a few pages over HTTP on a separate thread. Meant for scrapers on the loopback interface; clients, the bytes of a request
+// and the time of an exchange are bounded.
 #pragma once
 
 #include "options.hpp"
@@ -40,15 +40,15 @@ class status_server {
     std::string body;
     std::string type;
   };
-  /// The value of a parameter of the query, decoded; nothing where it is not there.
+  /// The decoded value of a parameter of the query, if it is there.
   using parameter = std::function<std::optional<std::string>(std::string_view)>;
 
-  static constexpr std::size_t most_clients = 16;                      ///< one more takes the place of the oldest
-  static constexpr std::size_t longest_request = 8192;                 ///< bytes up to the blank line; no body is read
+  static constexpr std::size_t most_clients = 16;       ///< one more replaces the oldest
+  static constexpr std::size_t longest_request = 8192;  ///< bytes up to the blank line; a body is not read
   static constexpr std::size_t most_pending = std::size_t{32} << 20U;  ///< bytes of all responses being written
-  static constexpr std::chrono::seconds patience{5};                   ///< from the connection to the last byte
+  static constexpr std::chrono::seconds patience{5};                   ///< from accepting a connection to its last byte
 
-  /// `where`: PORT, or ADDRESS:PORT; without an address only this machine can reach it; 0 is any free port.
+  /// `where`: PORT or ADDRESS:PORT. The default address is 127.0.0.1; port 0 is any free port.
   explicit status_server(std::string_view where) {
     const auto colon = where.rfind(':');
     if (colon != std::string_view::npos) host_ = where.substr(0, colon);
@@ -60,18 +60,18 @@ class status_server {
   ~status_server() {
     if (serving_.joinable()) {
       const std::uint64_t one = 1;
-      [[maybe_unused]] const auto told = ::write(stop_, &one, sizeof one);
+      [[maybe_unused]] const auto written = ::write(stop_, &one, sizeof one);
       serving_.join();
     }
     if (listener_ >= 0) ::close(listener_);
     if (stop_ >= 0) ::close(stop_);
   }
 
-  /// `make` is called on the server's thread. Before `start`.
+  /// Adds a page. `make` is called on the server's thread. Call it before `start`.
   void serve(std::string path, std::function<page(const parameter&)> make) {
     pages_.emplace_back(std::move(path), std::move(make));
   }
-  /// Returns the port; throws usage_error where it cannot be had.
+  /// Listens and returns the port; throws usage_error if it cannot listen.
   int start() {
     listen();
     stop_ = ::eventfd(0, EFD_CLOEXEC);
@@ -79,16 +79,16 @@ class status_server {
     serving_ = std::thread{[this] { run(); }};
     return port_;
   }
-  /// As it stands in a URL.
+  /// The host as written in a URL.
   std::string host() const { return host_.find(':') == std::string::npos ? host_ : '[' + host_ + ']'; }
 
  private:
   using time_point = std::chrono::steady_clock::time_point;
-  enum class doing : std::uint8_t { reading, writing, leaving };
+  enum class state : std::uint8_t { reading, writing, draining };
   struct client {
     int fd;
     time_point until;
-    doing now = doing::reading;
+    state now = state::reading;
     std::string in{}, out{};
     std::size_t sent = 0;
   };
@@ -121,11 +121,11 @@ class status_server {
   // ── the server's thread ──
   void run() {
     std::vector<client> clients;  // the oldest first
-    bool crowded = false;         // no descriptor was left for a client: not asked for a while
+    bool crowded = false;         // no descriptor was left: accept again after a pause
     for (;;) {
       std::vector<pollfd> all{{stop_, POLLIN, 0}, {listener_, static_cast<short>(crowded ? 0 : POLLIN), 0}};
       for (const client& c : clients)
-        all.push_back({c.fd, static_cast<short>(c.now == doing::writing ? POLLOUT : POLLIN), 0});
+        all.push_back({c.fd, static_cast<short>(c.now == state::writing ? POLLOUT : POLLIN), 0});
       const auto now = std::chrono::steady_clock::now();
       const auto left = clients.empty() ? std::chrono::milliseconds{-1}
                                         : std::chrono::ceil<std::chrono::milliseconds>(clients.front().until - now);
@@ -154,14 +154,15 @@ class status_server {
   }
   static bool later() noexcept { return errno == EAGAIN || errno == EINTR; }
 
-  /// What can be done without waiting. False: it is over.
+  /// Reads and writes what is possible without waiting. Returns false when the client is done.
   bool step(client& c, const std::vector<client>& all) const {
     std::array<char, 4096> part;
-    if (c.now != doing::writing) {
+    if (c.now != state::writing) {
       const ssize_t n = ::recv(c.fd, part.data(), part.size(), 0);
       if (n < 0) return later();
       if (n == 0) return false;
-      if (c.now == doing::leaving) return true;  // read and forgotten: a reset would take the response away
+      if (c.now == state::draining)
+        return true;  // read and dropped: closing now would reset the connection before the response arrives
       c.in.append(part.data(), static_cast<std::size_t>(n));
       const bool whole = c.in.find("\r\n\r\n") != std::string::npos || c.in.find("\n\n") != std::string::npos;
       if (!whole && c.in.size() < longest_request) return true;
@@ -169,14 +170,14 @@ class status_server {
       for (const client& other : all) pending += other.out.size();
       c.out = whole && c.in.size() <= longest_request ? response_to(c.in, pending) : text_of({431, "", ""}, false);
       c.in = {};
-      c.now = doing::writing;
+      c.now = state::writing;
     }
     const ssize_t n = ::send(c.fd, c.out.data() + c.sent, c.out.size() - c.sent, MSG_NOSIGNAL);
     if (n < 0) return later();
     c.sent += static_cast<std::size_t>(n);
     if (c.sent < c.out.size()) return true;
     c.out = {};
-    c.now = doing::leaving;
+    c.now = state::draining;
     return ::shutdown(c.fd, SHUT_WR) == 0;
   }
 

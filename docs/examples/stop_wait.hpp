@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Waiting for a stop request of somebody else's.
+// An awaitable that waits for the stop request of a token.
 #pragma once
 
 #include <again/core/stop_token.hpp>
@@ -12,7 +12,7 @@
 
 namespace programs {
 
-/// `co_await stop_wait{token}`: true when `token` is asked to stop, false when the waiting coroutine itself is.
+/// `co_await stop_wait{token}`: true when a stop is requested through `token`, false when the awaiting coroutine is stopped.
 class [[nodiscard]] stop_wait : again::work {
  public:
   using result_type = bool;
@@ -20,7 +20,7 @@ class [[nodiscard]] stop_wait : again::work {
   stop_wait(const stop_wait&) = delete;
   stop_wait& operator=(const stop_wait&) = delete;
   ~stop_wait() {
-    if (context_ != nullptr) leave();
+    if (context_ != nullptr) disconnect();
   }
   auto operator co_await() && noexcept { return again::detail::startable_awaiter<stop_wait>{*this}; }
 
@@ -30,25 +30,25 @@ class [[nodiscard]] stop_wait : again::work {
     context_ = &ctx;
     this->run = [](again::work& w) noexcept {
       auto& self = static_cast<stop_wait&>(w);
-      self.leave();
+      self.disconnect();
       self.k_();
     };
-    theirs_.emplace(token_, tell{this});
-    if (ctx.stop.stop_possible()) own_.emplace(ctx.stop, tell{this});
+    theirs_.emplace(token_, on_stop{this});
+    if (ctx.stop.stop_possible()) own_.emplace(ctx.stop, on_stop{this});
     return false;
   }
   bool take() const noexcept { return token_.stop_requested(); }
   static std::exception_ptr exception() noexcept { return nullptr; }
 
  private:
-  struct tell {
+  struct on_stop {
     stop_wait* self;
     void operator()() const noexcept { self->post(); }
   };
   void post() noexcept {
     if (!posted_.exchange(true)) context_->scheduler->post(*this);
   }
-  void leave() noexcept {
+  void disconnect() noexcept {
     theirs_.reset();
     own_.reset();
     context_->scheduler->forget(*this);
@@ -59,7 +59,7 @@ class [[nodiscard]] stop_wait : again::work {
   again::continuation k_;
   const again::context* context_ = nullptr;
   std::atomic<bool> posted_{false};
-  std::optional<again::inplace_stop_callback<tell>> theirs_, own_;
+  std::optional<again::inplace_stop_callback<on_stop>> theirs_, own_;
 };
 
 }  // namespace programs

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What a program writes: results, where a failure counts, and complaints, where there may be nobody to hear them.
+// Output: results go to stdout, and a failure to write them is an error; complaints go to stderr, and a failure is ignored.
 #pragma once
+
+#include "printable.hpp"
 
 #include <fmt/format.h>
 
@@ -8,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 
 #include <csignal>
@@ -16,22 +19,24 @@
 
 namespace programs {
 
-/// To stderr, as far as that goes: a log that nobody reads any more, or a full disk behind it, must cost no event its result.
-inline void complain(std::string_view text) noexcept {
+/// Writes to stderr and ignores failures: a closed pipe or a full disk behind stderr must not cost an event its result.
+inline void write_to_stderr(std::string_view text) noexcept {
   [[maybe_unused]] const auto written = std::fwrite(text.data(), 1, text.size(), stderr);
 }
+/// Writes one line to stderr. `line` has no line end; what a person must not be shown as it is, is escaped.
+inline void complain(std::string_view line) { write_to_stderr(printable(line) + '\n'); }
 
-/// To stdout. False: it could not be written, and errno says why.
+/// Writes to stdout. Returns false and sets errno if that fails.
 inline bool put(std::string_view text) noexcept {
   return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
 }
-/// The same for programs that have nothing else to do: throws where it cannot be written.
+/// Writes to stdout; throws if that fails.
 inline void put_or_throw(std::string_view text) {
   if (!put(text)) throw std::runtime_error{fmt::format("stdout cannot be written: {}", std::strerror(errno))};
 }
 
-/// Before anything else is opened: the three streams are there, so that no file or socket takes the place of one that was closed,
-/// and one that fails is an error where it is written and no end of the program.
+/// Call it before anything is opened. Opens /dev/null in place of closed standard streams, so that no file or socket takes their
+/// descriptors; turns signals about failed writes into errors.
 inline void settle_streams() {
   while (true) {
     const int fd = ::open("/dev/null", O_RDWR);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
 /// All of again but HTTP: policies, retry, task, sync_wait and what goes with them (floors 0 to 3). Needs the standard library
-/// alone. For HTTP include `<again/http.hpp>`, for fmt `<again/format/core.hpp>`.
+/// alone. For HTTP include `<again/http.hpp>`, for fmt `<again/format.hpp>`.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -25,6 +25,7 @@
 #include <again/coro/virtual_clock.hpp>
 #include <again/coro/when_all.hpp>
 #include <again/coro/when_any.hpp>
+#include <again/policy/attempt_trace.hpp>
 #include <again/policy/backoff.hpp>
 #include <again/policy/decide.hpp>
 #include <again/policy/explain.hpp>
@@ -35,7 +36,9 @@
 #include <again/policy/verdict.hpp>
 #include <again/protection/adaptive_rate.hpp>
 #include <again/protection/breaker.hpp>
+#include <again/protection/breaker_rules.hpp>
 #include <again/protection/budget.hpp>
+#include <again/protection/budgets.hpp>
 #include <again/protection/fallback.hpp>
 #include <again/protection/guard.hpp>
 #include <again/protection/hedge.hpp>

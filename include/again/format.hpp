@@ -4,3 +4,4 @@
 #pragma once
 
 #include <again/format/core.hpp>
+#include <again/format/http.hpp>

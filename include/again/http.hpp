@@ -18,4 +18,5 @@
 #include <again/http/status.hpp>
 #include <again/http/transport.hpp>
 #include <again/http/url.hpp>
+#include <again/httplib/client.hpp>
 #include <again/httplib/transport.hpp>

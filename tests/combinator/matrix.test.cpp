@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every combinator × {success, error, exception, cancelled before, during and after, timeout, destroyed while suspended}: each
-// pair a test of its own, generated below. What must hold for all of them: exactly one result, the operation's own error never
+// Every combinator × {success, error, exception, cancelled before, during and after, timeout, destroyed while suspended}: one
+// test for each pair, generated below. What must hold for all of them: exactly one result, the operation's own error never
 // replaced, nothing left armed, queued, reserved or running.
 #include <again/again.hpp>
 #include <again/metrics.hpp>
@@ -116,7 +116,7 @@ struct with_fallback_function {
     return again::fallback(op, [](const trouble& t) { return t.number + 72; });
   }
 };
-struct with_fallback_when {  // responses none of these
+struct with_fallback_when {  // for none of these failures
   auto operator()(shared_parts&, auto op) const {
     return again::fallback(op, 77).when([](const trouble& t) { return t.number > 100; });
   }
@@ -184,7 +184,7 @@ template <class E> std::optional<stop_reason> reason_of(const E& e) {
   return std::nullopt;
 }
 
-// Awaits `op` as a coroutine of its own that can be stopped and destroyed from outside.
+// Awaits `op` in a coroutine that can be stopped and destroyed from outside.
 template <class Op> struct call {
   using result = again::operation_result_t<Op>;
   std::optional<result> got{};
@@ -364,7 +364,7 @@ TEST_CASE_TEMPLATE("it is an operation: started again it gives another result", 
   CHECK(b.c.results == 2);
 }
 
-// ── `.on` another loop, which has a thread of its own: the same rows, in real time (pretend time is one loop's) ──
+// ── `.on` another loop, on another thread: the same rows, in real time (pretend time works for one loop) ──
 
 namespace {
 

@@ -4,11 +4,14 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <cstring>
 #include <functional>
+#include <new>
 #include <optional>
 #include <stop_token>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 using again::inplace_stop_callback;
@@ -135,6 +138,91 @@ TEST_CASE("registering, unregistering and stopping may happen on many threads at
     REQUIRE(first == 1);
     REQUIRE(calls <= 150);
   }
+}
+
+namespace {
+
+// A callback in memory that is filled with a pattern once the callback is destroyed: a later write into it shows.
+class placed_callback {
+ public:
+  using type = inplace_stop_callback<std::function<void()>>;
+  template <class F> placed_callback(inplace_stop_token token, F f) {
+    ::new (static_cast<void*>(memory_)) type{token, std::function<void()>{std::move(f)}};
+  }
+  placed_callback(const placed_callback&) = delete;
+  placed_callback& operator=(const placed_callback&) = delete;
+  ~placed_callback() {
+    if (there_) destroy();
+  }
+  void destroy() {
+    there_ = false;
+    std::launder(reinterpret_cast<type*>(memory_))->~type();
+    std::memset(memory_, pattern, sizeof memory_);
+  }
+  bool untouched_since() const {
+    for (const unsigned char byte : memory_) {
+      if (byte != pattern) return false;
+    }
+    return !there_;
+  }
+
+ private:
+  static constexpr unsigned char pattern = 0xa5;
+  alignas(type) unsigned char memory_[sizeof(type)];
+  bool there_ = true;
+};
+
+}  // namespace
+
+TEST_CASE("a callback that destroys itself is not written to any more, and those after it are none the worse") {
+  inplace_stop_source source;
+  // Callbacks run from the latest to the earliest.
+  std::optional<inplace_stop_callback<std::function<void()>>> after;
+  after.emplace(source.get_token(), [] {});
+  std::optional<placed_callback> self;
+  int calls = 0;
+  self.emplace(source.get_token(), [&] {
+    int& counted = calls;  // the closure goes away with the callback
+    self->destroy();
+    ++counted;
+  });
+  source.request_stop();
+  CHECK(calls == 1);
+  CHECK(self->untouched_since());
+  std::thread elsewhere{[&] { after.reset(); }};  // would wait until the callback has run
+  elsewhere.join();
+}
+
+TEST_CASE("a callback that destroys one that has run: neither that one nor itself is waited for in vain") {
+  inplace_stop_source source;
+  std::optional<placed_callback> ran;
+  bool first = false;
+  std::optional<inplace_stop_callback<std::function<void()>>> destroyer;
+  destroyer.emplace(source.get_token(), [&] {
+    REQUIRE(first);
+    ran->destroy();
+  });
+  ran.emplace(source.get_token(), [&] { first = true; });
+  source.request_stop();
+  CHECK(ran->untouched_since());
+  std::thread elsewhere{[&] { destroyer.reset(); }};
+  elsewhere.join();
+}
+
+TEST_CASE("a callback that destroys the one around it, of another source, is not written to any more") {
+  inplace_stop_source outer;
+  inplace_stop_source inner;
+  std::optional<placed_callback> around;
+  std::optional<inplace_stop_callback<std::function<void()>>> within;
+  within.emplace(inner.get_token(), [&] { around->destroy(); });
+  around.emplace(outer.get_token(), [&inner] {
+    inplace_stop_source& next = inner;  // the closure goes away in there
+    next.request_stop();
+  });
+  outer.request_stop();
+  CHECK(around->untouched_since());
+  std::thread elsewhere{[&] { within.reset(); }};
+  elsewhere.join();
 }
 
 #if defined(__cpp_lib_jthread)

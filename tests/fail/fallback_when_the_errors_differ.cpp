@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// EXPECT: again::fallback(...).when(pred): a failure that is not answered is the result, so that the substitute must fail with the same error type
+// EXPECT: again::fallback(...).when(pred): a failure without a substitute is the result, so that the substitute must fail with the same error type
 #include <again/coro/task.hpp>
 #include <again/protection/fallback.hpp>
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Whatever a server sends and a retry makes of it: what `send` prints is one line of JSON that says the same.
+// For any response and any result, `send` prints one line of valid JSON with the same values.
 #include "outcome.hpp"
+
+#include <nlohmann/json.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -12,28 +14,29 @@
 namespace {
 
 using namespace programs;
+using nlohmann::json;
 
 class bytes {
  public:
-  explicit bytes(std::string_view all) : rest_{all} {}
+  explicit bytes(std::string_view all) : unread_{all} {}
   std::uint64_t number(std::size_t width) {
     std::uint64_t n = 0;
-    for (; width > 0 && !rest_.empty(); --width, rest_.remove_prefix(1))
-      n = n << 8U | static_cast<unsigned char>(rest_.front());
+    for (; width > 0 && !unread_.empty(); --width, unread_.remove_prefix(1))
+      n = n << 8U | static_cast<unsigned char>(unread_.front());
     return n;
   }
   template <class T, std::size_t N> T one_of(const std::array<T, N>& values) { return values[number(1) % N]; }
-  std::string_view rest() const { return rest_; }
+  std::string_view unread() const { return unread_; }
 
  private:
-  std::string_view rest_;
+  std::string_view unread_;
 };
 
 void need(bool holds) {
   if (!holds) std::abort();
 }
 
-/// Only bytes that are no UTF-8 may have become U+FFFD.
+/// Only bytes that are not UTF-8 may be replaced by U+FFFD.
 void compare(const std::string& given, const std::string& printed) {
   bool plain = true;
   for (const char c : given) plain = plain && static_cast<unsigned char>(c) < 0x80;
@@ -62,14 +65,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     r.code = static_cast<int>(in.number(2));
     r.name = name(in.one_of(again::http::all_error_kinds));
     r.wait = again::duration{static_cast<again::duration::rep>(in.number(8))};
-    o.trace.push_back(r);
+    o.trace.push_back({r});
   }
-  const std::string body{in.rest()};
+  const std::string body{in.unread()};
+  for (std::size_t i = 0; i < records; ++i) o.trace[i].detail = body.substr(0, i);
   o.detail = body;
   if (o.status % 3 != 0) o.body = body;
 
-  const std::string line = one_line(report_of(o));
-  for (const char c : line) need(static_cast<unsigned char>(c) >= 0x20);
+  const std::string line = report_of(o);
+  need(line == printable(line));
   const json read = json::parse(line);  // throws, and so ends the run, where it is no JSON or no UTF-8
   need(read.at("ok") == o.ok);
   need(o.status == 0 ? read.at("status").is_null() : read.at("status") == o.status);

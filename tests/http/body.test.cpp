@@ -74,7 +74,7 @@ struct temporary_file {
 
 }  // namespace
 
-TEST_CASE("no body is absent, an empty one is not") {
+TEST_CASE("a request without a body is not a request with an empty one") {
   CHECK(body{}.absent());
   CHECK(body{}.replayable());
   CHECK(once_through(body{}).empty());
@@ -96,7 +96,7 @@ TEST_CASE("bytes are the same on every attempt and lie in memory") {
   }
 }
 
-TEST_CASE("a reader outlives the body it came from") {
+TEST_CASE("a reader outlives its body") {
   auto r = [] { return body{std::string(1000, 'x')}.open(); }();
   REQUIRE(r);
   CHECK(drain(*r, 64) == std::string(1000, 'x'));
@@ -132,11 +132,11 @@ TEST_CASE("an announced size is met or the attempt fails: never more bytes, neve
         "abcerror: the body ended before its announced size");
 }
 
-TEST_CASE("what a factory or a source throws becomes a reason") {
+TEST_CASE("an exception of a factory or a source becomes the reason of a refusal") {
   CHECK(once_through(body::factory([]() -> std::string { throw std::runtime_error{"no data today"}; })) ==
         "refused: the body could not be made: no data today");
   CHECK(once_through(body::factory([]() -> std::string { throw 42; })) == "refused: the body could not be made");
-  CHECK(once_through(body::factory([] { return std::unique_ptr<chunk_source>{}; })).find("gave no source") !=
+  CHECK(once_through(body::factory([] { return std::unique_ptr<chunk_source>{}; })).find("returned no source") !=
         std::string::npos);
   CHECK(once_through(body::factory([] { return std::make_unique<failing>(); })) == "error: disk gone");
   CHECK(once_through(body::factory([] { return std::make_unique<sizeless>(); })) ==
@@ -167,26 +167,26 @@ TEST_CASE("a file that grows or shrinks under an attempt gives its announced siz
   CHECK(drain(*again) == "0123error: the body ended before its announced size");
 }
 
-TEST_CASE("a file that is not there is refused by path") {
+TEST_CASE("a file that does not exist is refused with its path") {
   CHECK(once_through(body::file("/nonexistent/again")) ==
         "refused: the body's file '/nonexistent/again' could not be opened");
   CHECK(once_through(body::file("/tmp")).find("refused: the body") != std::string::npos);
 }
 
-TEST_CASE("what is not a file is refused, and not read as one of nine exabytes") {
+TEST_CASE("a folder is refused, and not read as a file of nine exabytes") {
   const std::string folder = std::filesystem::temp_directory_path().string();
   CHECK(once_through(body::file(folder)) ==
         "refused: the body's file '" + folder + "' is not a file that can be read again");
 }
 
-TEST_CASE("only a body made as one shot says that it is one") {
+TEST_CASE("only a body made by one_shot says that it is one") {
   CHECK(body::one_shot("x").one_shot());
   CHECK(!body{"x"}.one_shot());
   CHECK(!body{}.one_shot());
   CHECK(!body::factory([] { return std::string{}; }).one_shot());
 }
 
-TEST_CASE("a one-shot body is had once, whole, and never again") {
+TEST_CASE("a one-shot body is read once, from its beginning to its end") {
   const body b = body::one_shot("precious");
   CHECK(b.replayable());
   CHECK_FALSE(b.absent());
@@ -197,10 +197,10 @@ TEST_CASE("a one-shot body is had once, whole, and never again") {
     CHECK(r->read(some) == 4);
   }
   CHECK_FALSE(b.replayable());
-  CHECK(once_through(b) == "refused: the body can be had once, and an attempt before this one has had it");
+  CHECK(once_through(b) == "refused: the body can be sent once, and an earlier attempt has sent it");
 }
 
-TEST_CASE("copies of a one-shot body share its one shot") {
+TEST_CASE("of all copies of a one-shot body one can be read") {
   const body b = body::one_shot(std::make_unique<pieces>("abc", std::nullopt));
   const body copy = b;
   CHECK(once_through(copy) == "abc");

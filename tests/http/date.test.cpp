@@ -20,7 +20,7 @@ constexpr again::wall_time now(int y, unsigned m = 6, unsigned d = 3) { return a
 
 static_assert(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT", now(2019)) == at(1994, 11, 6, 8, 49, 37));
 
-TEST_CASE("the three forms of RFC 9110 5.6.7 say the same moment") {
+TEST_CASE("the three forms of RFC 9110 5.6.7 are read as the same time") {
   for (const std::string text :
        {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"}) {
     CAPTURE(text);
@@ -28,7 +28,7 @@ TEST_CASE("the three forms of RFC 9110 5.6.7 say the same moment") {
   }
 }
 
-TEST_CASE("what is written is read again, in all forms and at the ends of time") {
+TEST_CASE("a date that is written is read as itself, in all forms, from year 0 to 9999") {
   const std::pair<date_form, std::string> forms[] = {{date_form::imf, "Thu, 29 Feb 2024 23:59:59 GMT"},
                                                      {date_form::rfc850, "Thursday, 29-Feb-24 23:59:59 GMT"},
                                                      {date_form::asctime, "Thu Feb 29 23:59:59 2024"}};
@@ -60,17 +60,18 @@ TEST_CASE("a two-digit year is the latest that is at most 50 years ahead") {
   CHECK(read("29-Feb-00", now(2019)) == at(2000, 2, 29));
 }
 
-TEST_CASE("nginx's four digits in the two-digit form are understood") {
+TEST_CASE("the rfc850 form with a four-digit year, as nginx writes it, is read") {
   CHECK(parse_http_date("Sunday, 22-Nov-2026 07:06:12 GMT", now(2026)) == at(2026, 11, 22, 7, 6, 12));
 }
 
-TEST_CASE("the day's name is not compared, a leap second is the next second, an asctime day may be padded either way") {
+TEST_CASE("the day's name is not compared, a leap second is the next second, an asctime day is padded with a space or "
+          "a zero") {
   CHECK(parse_http_date("Mon, 06 Nov 1994 08:49:37 GMT", now(2019)) == at(1994, 11, 6, 8, 49, 37));
   CHECK(parse_http_date("Sat, 31 Dec 2016 23:59:60 GMT", now(2019)) == at(2017, 1, 1));
   CHECK(parse_http_date("Sun Nov 06 08:49:37 1994", now(2019)) == at(1994, 11, 6, 8, 49, 37));
 }
 
-TEST_CASE("anything else is no date") {
+TEST_CASE("a text that is not exactly one of the forms is no date") {
   for (const std::string bad : {"",
                                 "Sun",
                                 "Sun,",

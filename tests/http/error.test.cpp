@@ -23,7 +23,7 @@ const request_facts post{.method = method::post};
 
 }  // namespace
 
-TEST_CASE("an error made of a response holds all of it, and what the rules make of it") {
+TEST_CASE("an error made of a response holds the whole response and the verdict of the rules") {
   const error e{rules{}, get, response{503, {{"Retry-After", "2"}}, "busy"}, now};
   CHECK(e.kind() == error_kind::status);
   CHECK(e.status() == 503);
@@ -38,7 +38,7 @@ TEST_CASE("an error made of a response holds all of it, and what the rules make 
   CHECK(e.text() == "503 Service Unavailable (answered, Retry-After 2 s)");
 }
 
-TEST_CASE("an error without a response says how far the request had got") {
+TEST_CASE("an error without a response says how far the request got") {
   const error e{rules{}, post, error_kind::reset, reach::maybe_sent,
                 "connection reset by peer while waiting for the response"};
   CHECK(e.text() == "reset: connection reset by peer while waiting for the response (maybe_sent)");
@@ -50,7 +50,7 @@ TEST_CASE("an error without a response says how far the request had got") {
   CHECK(error{rules{}, post, error_kind::refused, reach::not_sent}.verdict().kind == disposition::transient);
 }
 
-TEST_CASE("an error keeps what came of a response that was cut short") {
+TEST_CASE("an error keeps the part that arrived of a response that was cut short") {
   const error e{rules{}, get, error_kind::truncated, reach::answered, "3 of 10 bytes came", response{200, {}, "abc"},
                 now};
   CHECK(e.kind() == error_kind::truncated);
@@ -61,7 +61,7 @@ TEST_CASE("an error keeps what came of a response that was cut short") {
   CHECK(e.verdict().kind == disposition::transient);
 }
 
-TEST_CASE("the text tells a wait that is too long, fractions, and statuses that have no phrase") {
+TEST_CASE("the text shows a wait that is too long, fractions of seconds, and a status without a phrase") {
   const error late{rules{}, get, response{429, {{"Retry-After", "86400"}}}, now};
   CHECK(late.text() == "429 Too Many Requests (answered, Retry-After 86400 s, too long)");
   CHECK(late.verdict().server_delay_too_long);
@@ -81,19 +81,19 @@ TEST_CASE("rate limit fields count where the rules say so") {
   CHECK(error{r, get, busy, now}.verdict().server_delay == 7s);
 }
 
-TEST_CASE("dates in a response are read against the given time") {
+TEST_CASE("dates in a response are compared with the given time") {
   const response busy{503, {{"Retry-After", "Thu, 01 Jan 1970 00:01:00 GMT"}}};
   CHECK(error{rules{}, get, busy, now}.verdict().server_delay == 60s);
   CHECK(error{rules{}, get, busy, now + 50s}.verdict().server_delay == 10s);
 }
 
-TEST_CASE("copies share the response") {
+TEST_CASE("copies of an error share the response") {
   const error e{rules{}, get, response{500, {}, std::string(100000, 'x')}, now};
   const error copy = e;
   CHECK(copy.response() == e.response());
 }
 
-TEST_CASE("a transport of one's own may bring its own verdict") {
+TEST_CASE("an error can be made with a verdict of the transport's own") {
   const error e{error_kind::overloaded,
                 {.kind = disposition::transient, .reach = reach::not_sent, .name = "overloaded"},
                 "16 requests wait"};
@@ -101,7 +101,7 @@ TEST_CASE("a transport of one's own may bring its own verdict") {
   CHECK(e.text() == "overloaded: 16 requests wait (not_sent)");
 }
 
-TEST_CASE("redirects that were followed before it are counted, and told") {
+TEST_CASE("redirects that were followed before the error are counted and shown") {
   error e{rules{}, get, error_kind::reset, reach::answered};
   CHECK(e.redirects() == 0);
   e.redirects(1);

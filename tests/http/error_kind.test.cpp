@@ -15,7 +15,7 @@ static_assert(!error_set{error_kind::reset}.contains(error_kind::status));
 static_assert((error_set{error_kind::reset, error_kind::closed} - error_set{error_kind::reset}) ==
               error_set{error_kind::closed});
 
-TEST_CASE("every kind of error has its own name, and the name finds it again") {
+TEST_CASE("every kind of error has its own name and is found by it") {
   std::set<std::string> names;
   for (const error_kind kind : all_error_kinds) {
     names.emplace(name(kind));
@@ -38,14 +38,14 @@ TEST_CASE("a list of names is a set of errors, and its text is the list") {
   CHECK(error_set{}.text() == "none");
 }
 
-TEST_CASE("a name that no error has is refused with the names there are") {
+TEST_CASE("an unknown name is refused with all known names") {
   const auto set = parse_error_set("reset,rest");
   REQUIRE_FALSE(set);
   CHECK(set.error().reason().find("'rest'") != std::string::npos);
   CHECK(set.error().reason().find("connect_timeout, tls_handshake") != std::string::npos);
 }
 
-TEST_CASE("a set forgets what is erased, and joins with another") {
+TEST_CASE("a kind can be erased from a set, and sets can be joined and subtracted") {
   error_set set{error_kind::reset};
   set.insert(error_kind::unsupported);
   set.erase(error_kind::reset);

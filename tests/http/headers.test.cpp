@@ -7,7 +7,7 @@
 
 using namespace again::http;
 
-TEST_CASE("headers keep their order and their repetitions, and are found in any case") {
+TEST_CASE("headers keep their order and repeated fields, and are found in any case") {
   headers h{{"Set-Cookie", "a=1"}, {"Content-Type", "text/plain"}};
   h.add("set-cookie", "b=2");
   CHECK(h.size() == 3);
@@ -21,7 +21,7 @@ TEST_CASE("headers keep their order and their repetitions, and are found in any 
   CHECK(h.begin()->name == "Set-Cookie");
 }
 
-TEST_CASE("set replaces all fields of a name, erase says how many went") {
+TEST_CASE("set replaces all fields of a name, and erase returns how many it removed") {
   headers h{{"A", "1"}, {"B", "2"}, {"a", "3"}};
   h.set("A", "4");
   CHECK(h == headers{{"B", "2"}, {"A", "4"}});
@@ -31,13 +31,13 @@ TEST_CASE("set replaces all fields of a name, erase says how many went") {
   CHECK(h.empty());
 }
 
-TEST_CASE("spaces and tabs around a value are no part of it") {
+TEST_CASE("spaces and tabs around a value are dropped") {
   const headers h{{"A", " \t1 2\t "}, {"B", "  "}};
   CHECK(h.find("A") == "1 2");
   CHECK(h.find("B") == "");
 }
 
-TEST_CASE("a token is found in comma-separated lists, in any case, over repeated fields, and only whole") {
+TEST_CASE("a whole token is found in comma-separated lists, in any case, in repeated fields") {
   const headers h{{"Connection", "keep-alive , Close"}, {"connection", "x-close"}};
   CHECK(h.has_token("Connection", "close"));
   CHECK(h.has_token("Connection", "X-CLOSE"));
@@ -46,7 +46,7 @@ TEST_CASE("a token is found in comma-separated lists, in any case, over repeated
   CHECK_FALSE((headers{{"Connection", ""}}.has_token("Connection", "close")));
 }
 
-TEST_CASE("a name that is no token and a value with control characters are refused, with what and where") {
+TEST_CASE("a name that is no token and a value with control characters are refused with a reason and a position") {
   CHECK_FALSE(validate_field("X-A", "any \"thing\", \xc3\xa9\t even tabs"));
   CHECK_FALSE(validate_field("X-A", ""));
   REQUIRE(validate_field("", "1"));

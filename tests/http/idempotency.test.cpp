@@ -24,7 +24,7 @@ TEST_CASE("a fresh key is a version 4 UUID, and no two are the same") {
   CHECK(seen.size() == 1000);
 }
 
-TEST_CASE("all bits of a UUID but the six fixed ones are the caller's") {
+TEST_CASE("all bits of a UUID but the six fixed ones come from the caller") {
   CHECK(uuid_v4(0, 0) == "00000000-0000-4000-8000-000000000000");
   CHECK(uuid_v4(~0ULL, ~0ULL) == "ffffffff-ffff-4fff-bfff-ffffffffffff");
   CHECK(uuid_v4(0x0123456789abcdefU, 0xfedcba9876543210U) == "01234567-89ab-4def-bedc-ba9876543210");

@@ -5,7 +5,7 @@
 
 using again::http::invalid;
 
-TEST_CASE("a refusal tells its reason, and its position where there is one") {
+TEST_CASE("a refusal has a reason, and a position where it is one character") {
   CHECK(invalid{"the host is empty"}.text() == "the host is empty");
   CHECK(invalid{"the host is empty"}.position() == invalid::nowhere);
   const invalid at{"the target contains LF", 3};

@@ -22,7 +22,7 @@ std::string refusal(const request& r) {
 
 }  // namespace
 
-TEST_CASE("a request is built in one expression or step by step, to the same effect") {
+TEST_CASE("a request is built in one expression or step by step, with the same result") {
   const request fluent = request::post("/orders?x=1")
                              .header("A", " 1 ")
                              .header("a", "2")
@@ -53,7 +53,7 @@ TEST_CASE("a request is built in one expression or step by step, to the same eff
   CHECK_FALSE(steps.max_body());
 }
 
-TEST_CASE("the shorthands name their method") {
+TEST_CASE("request::get, post and the others set their method") {
   CHECK(request::get("/").method() == method::get);
   CHECK(request::head("/").method() == method::head);
   CHECK(request::put("/").method() == method::put);
@@ -63,7 +63,7 @@ TEST_CASE("the shorthands name their method") {
   CHECK(request{method{"MKCOL"}}.target() == "/");
 }
 
-TEST_CASE("the facts of a request follow its method, its key, its maker's word and its body") {
+TEST_CASE("the facts of a request follow from its method, its key, idempotent() and its body") {
   CHECK(request::get("/").facts().repeatable());
   CHECK_FALSE(request::post("/").facts().repeatable());
   CHECK(request::post("/").idempotent().facts().repeatable());
@@ -102,13 +102,13 @@ TEST_CASE("an automatic key is made once, and every attempt sends it") {
   CHECK_FALSE(without.fields().contains("Idempotency-Key"));
 }
 
-TEST_CASE("the attempt's number goes where it is asked for") {
+TEST_CASE("the attempt's number is sent in the header field that was asked for") {
   const request r = request::get("/").header("x-attempt", "old").attempt_header("X-Attempt");
   CHECK(r.fields(3).all("x-attempt") == std::vector<std::string_view>{"3"});
   CHECK_FALSE(request::get("/").fields(3).contains("X-Attempt"));
 }
 
-TEST_CASE("a request that cannot be sent is refused with what and where") {
+TEST_CASE("a request that cannot be sent is refused with a reason and a position") {
   CHECK(refusal(request{method{"GE T"}}) == "the method is not a token of 1 to 23 characters");
   CHECK(refusal(request{method{"GET\r\nX: 1"}}) == "the method is not a token of 1 to 23 characters");
   CHECK(refusal(request{method::connect}) == "CONNECT is for proxies; name a proxy instead");
@@ -126,7 +126,7 @@ TEST_CASE("a request that cannot be sent is refused with what and where") {
   CHECK(refusal(request::get("/").attempt_header("a b")) == "the attempt header's name is not a token");
 }
 
-TEST_CASE("fields that frame the message or belong to the connection are the transport's alone, in any case") {
+TEST_CASE("fields that frame the message or belong to the connection are refused in any case") {
   for (const std::string name : {"Content-Length", "content-length", "Transfer-Encoding", "Host", "HOST", "Connection",
                                  "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Upgrade", "Expect"}) {
     CAPTURE(name);
@@ -135,17 +135,17 @@ TEST_CASE("fields that frame the message or belong to the connection are the tra
   CHECK(refusal(request::get("/").header("Content-Type", "text/plain").header("Authorization", "Bearer x")) == "fine");
 }
 
-TEST_CASE("an attempt header cannot smuggle in a field of the transport") {
+TEST_CASE("the attempt header cannot have the name of a field of the transport") {
   CHECK(refusal(request::get("/").attempt_header("Content-Length")) ==
         "header 'Content-Length' is set by the transport alone");
 }
 
-TEST_CASE("the attempt's number cannot take the place of the key") {
+TEST_CASE("the attempt header cannot replace the Idempotency-Key") {
   CHECK(refusal(request::post("/").idempotency_key("k").attempt_header("idempotency-key")) ==
         "the attempt header would replace the Idempotency-Key, which is the same for all attempts");
 }
 
-TEST_CASE("a key must be one, and there is only one") {
+TEST_CASE("an Idempotency-Key must be valid, and a request has at most one") {
   CHECK(refusal(request::post("/").idempotency_key("")) == "the Idempotency-Key is empty");
   CHECK(refusal(request::post("/").idempotency_key("a\nb")) == "the Idempotency-Key contains LF (position 1)");
   CHECK(refusal(request::post("/").idempotency_key("k").header("Idempotency-Key", "j")) ==
@@ -155,11 +155,11 @@ TEST_CASE("a key must be one, and there is only one") {
   CHECK(refusal(request::post("/").idempotency_key_auto()) == "fine");
 }
 
-TEST_CASE("a refusal repeats no header value") {
+TEST_CASE("a refusal does not repeat a header value") {
   CHECK(refusal(request::get("/").header("Authorization", "Bearer hunter2\n")).find("hunter2") == std::string::npos);
 }
 
-TEST_CASE("a response is its status in logs, and finds its headers") {
+TEST_CASE("the code of a response is its status, and its header fields are found by name") {
   const response r{404, {{"Content-Type", "text/plain"}}, "no such thing"};
   CHECK(again::code_of(r) == 404);
   CHECK(r.header("content-type") == "text/plain");

@@ -42,7 +42,7 @@ TEST_CASE("a method is a token of 1 to 23 characters") {
   CHECK_FALSE(method{std::string(24, 'A')} == method{std::string(23, 'A')});
 }
 
-TEST_CASE("a set of methods tells the known ones apart and takes the rest only as any") {
+TEST_CASE("a set of methods holds the known ones, and other methods only as any") {
   const method_set set{method::get, method::patch};
   CHECK(set.contains(method::get));
   CHECK_FALSE(set.contains(method::put));
@@ -71,7 +71,7 @@ TEST_CASE("a list of names is a set of methods, and its text is the list") {
   CHECK(lower_case.error().reason().find("'get' is not one of GET, HEAD") == 0);
 }
 
-TEST_CASE("what its maker says of a request outranks its key, and the key its method") {
+TEST_CASE("idempotent() of a request outranks its key, and the key outranks its method") {
   CHECK(request_facts{}.repeatable());
   CHECK_FALSE(request_facts{.method = method::post}.repeatable());
   CHECK(request_facts{.method = method::post, .keyed = true}.repeatable());

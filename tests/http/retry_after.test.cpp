@@ -85,6 +85,22 @@ TEST_CASE("a date is compared with the response's own Date, so that a wrong cloc
   CHECK(wish({{"Date", "Mon, 03 Jun 2019 10:00:30 GMT"}, {"Retry-After", "7"}}) == again::duration{7s});
 }
 
+TEST_CASE("the server's time of a stored response is its Date plus its Age (RFC 9111 5.1)") {
+  const std::string soon = "Mon, 03 Jun 2019 11:00:30 GMT", old = "Mon, 03 Jun 2019 10:58:20 GMT";
+  CHECK(wish({{"Date", old}, {"Age", "100"}, {"Retry-After", soon}}) == again::duration{30s});
+  CHECK(wish({{"Date", old}, {"Age", "0"}, {"Retry-After", soon}}) == again::duration{130s});
+  CHECK(wish({{"Date", old}, {"Age", " 100, 7"}, {"Retry-After", soon}}) == again::duration{30s});
+  CHECK(wish({{"Date", old}, {"Age", "2147483648"}, {"Retry-After", soon}}) == again::duration::zero());
+  for (const std::string bad : {"", "-1", "1.5", "100 s", "soon"}) {
+    CAPTURE(bad);
+    CHECK(wish({{"Date", old}, {"Age", bad}, {"Retry-After", soon}}) == again::duration{130s});
+  }
+  CHECK(wish({{"Date", old}, {"Age", "99999999999999999999"}, {"Retry-After", soon}}) == again::duration{30s});
+  CHECK(wish({{"Age", "100"}, {"Retry-After", soon}}) == again::duration{30s});  // no Date: our clock, as it is
+  CHECK(wish({{"Date", old}, {"Age", "100"}, {"Retry-After", "7"}}) == again::duration{7s});
+  CHECK(wish({{"Date", old}, {"Age", "100"}, {"X-RateLimit-Reset", "1559559630"}}) == again::duration{30s});
+}
+
 TEST_CASE("of repeated fields the first counts, and one that cannot be read is absent and not 0") {
   CHECK(wish({{"Retry-After", "2"}, {"retry-after", "3"}}) == again::duration{2s});
   CHECK_FALSE(wish({{"Retry-After", "soon"}}));
@@ -136,7 +152,7 @@ TEST_CASE("the X-RateLimit family is understood as spans, seconds since 1970 or 
   }
 }
 
-TEST_CASE("a server's yes or no is read from its two fields, and nothing else is a word") {
+TEST_CASE("X-Should-Retry and Stripe-Should-Retry are read as true or false, and other text as absent") {
   CHECK(should_retry({{"X-Should-Retry", "false"}}) == false);
   CHECK(should_retry({{"x-should-retry", "TRUE"}}) == true);
   CHECK(should_retry({{"Stripe-Should-Retry", "false"}}) == false);

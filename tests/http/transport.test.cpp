@@ -49,7 +49,7 @@ outgoing with_body(http::body b) {
 }  // namespace
 
 TEST_CASE("every default bound is finite") {
-  constexpr limits l;
+  constexpr send_limits l;
   CHECK(l.connect < forever);
   CHECK(l.idle < forever);
   CHECK(l.total < forever);
@@ -64,7 +64,7 @@ TEST_CASE("a body of bytes can be opened for every attempt") {
   CHECK(o.facts().replayable);
 }
 
-TEST_CASE("a one-shot body that was given back is there for the next attempt, and is replayable until it is used") {
+TEST_CASE("a one-shot body that was given back can be opened by the next attempt, and is replayable until then") {
   const outgoing o = with_body(body::one_shot("once"));
   CHECK(o.facts().replayable);
   auto first = o.open_body();

@@ -75,7 +75,7 @@ TEST_CASE("an IPv6 host is bare in the origin and bracketed in the authority") {
   CHECK(origin{scheme::https, "h", 443}.text() == "https://h");
 }
 
-TEST_CASE("what is no http or https URL is refused with a reason") {
+TEST_CASE("a text that is no http or https URL is refused with a reason") {
   const std::vector<std::pair<std::string, std::string>> table{
       {"", "a URL begins with http:// or https:// (position 0)"},
       {"h/path", "a URL begins with http:// or https:// (position 0)"},
@@ -238,7 +238,7 @@ TEST_CASE("references resolve as in RFC 3986 5.4, where the scheme allows it") {
   }
 }
 
-TEST_CASE("a redirect that leads out of HTTP, or is no reference, is refused") {
+TEST_CASE("a reference to another scheme, and a text that is no reference, is refused") {
   const url base = *parse_url("https://a/b");
   for (const std::string bad :
        {"ftp://h/", "javascript:alert(1)", "mailto:x@y", "g:h", "http:g", "http://", "http://u:p@h/", "//", "/a b",

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Other clients' own test cases (tests/data/http_cases.json), each over real sockets: what the server saw, what the caller got, what
 // was waited. Pretend time: waits cost nothing, and go on with real time only while a send is out.
-#include <again/http/client.hpp>
 #include <again/http/presets.hpp>
+#include <again/httplib/client.hpp>
 
 #include <again/core/stop_token.hpp>
 #include <again/coro/run_loop.hpp>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Hedged sends over sockets: who is sent twice, and what becomes of the loser.
+// Hedged sends over sockets: which request is sent twice, and how the slower attempt ends.
 #include <again/protection/hedge.hpp>
 
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
-#include <again/http/client.hpp>
+#include <again/httplib/client.hpp>
 #include <again/protection/pipe.hpp>
 
 #include "support/misbehaving_server.hpp"
@@ -50,7 +50,7 @@ step slow_response() { return delay(300ms, respond(200)); }
 
 }  // namespace
 
-TEST_CASE("a silent server is asked once more; the loser's connection is closed, not kept") {
+TEST_CASE("a silent server is asked once more; the slower attempt's connection is closed, not kept") {
   misbehaving_server server{{hang(), respond(200).body("second")}};
   client api{server.url()};
   const auto response = again::sync_wait(again::hedge(soon, api.get("/quote")));
@@ -65,7 +65,7 @@ TEST_CASE("a silent server is asked once more; the loser's connection is closed,
   CHECK(closed);
 }
 
-TEST_CASE("the loser's socket is closed before the awaiting coroutine goes on") {
+TEST_CASE("the slower attempt's socket is closed before the awaiting coroutine goes on") {
   std::atomic<int> open_while_both_run{0};
   std::atomic<int> port{0};
   misbehaving_server server{[&](const seen_request&, int nth) {

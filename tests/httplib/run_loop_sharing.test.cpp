@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Sends from a loop that is lent to the client's workers.
+// Sends from a loop that is shared with the client's workers.
 #include <again/coro/run_loop.hpp>
 
 #include <again/coro/scope.hpp>
@@ -8,7 +8,7 @@
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
 #include <again/coro/when_all.hpp>
-#include <again/http/client.hpp>
+#include <again/httplib/client.hpp>
 #include <again/retry.hpp>
 
 #include "support/misbehaving_server.hpp"
@@ -31,14 +31,14 @@ namespace {
 constexpr auto at_once =
     again::checked({.attempts = 4, .backoff = again::constant(0ms), .jitter = again::jitter::none});
 
-/// Not atomic: a lent loop is still run by one thread at a time.
+/// Not atomic: a shared loop is still run by one thread at a time.
 struct tallies {
   int answered = 0, failed = 0, sends = 0;
   std::set<std::thread::id> threads;
 };
-again::task<> sends(client& api, int who, int count, tallies& t) {
+again::task<> sends(client& api, int sender, int count, tallies& t) {
   for (int i = 0; i < count; ++i) {
-    const auto r = co_await again::retry(at_once, api.get("/" + std::to_string(1000 * who + i)));
+    const auto r = co_await again::retry(at_once, api.get("/" + std::to_string(1000 * sender + i)));
     t.threads.insert(std::this_thread::get_id());
     if (r) {
       ++t.answered;
@@ -52,7 +52,7 @@ again::task<> sends(client& api, int who, int count, tallies& t) {
 
 }  // namespace
 
-TEST_CASE("a coroutine on a lent loop goes on where its send was made, one coroutine at a time") {
+TEST_CASE("a coroutine on a shared loop goes on where its send was made, one coroutine at a time") {
   misbehaving_server server{[](const seen_request&, int nth) {
     return nth == 1 ? respond(503) : nth == 2 ? reset() : respond(200);
   }};
@@ -71,7 +71,7 @@ TEST_CASE("a coroutine on a lent loop goes on where its send was made, one corou
   CHECK(t.threads.size() > 1);
 }
 
-TEST_CASE("sends equal attempts on a lent loop as well") {
+TEST_CASE("sends equal attempts on a shared loop as well") {
   misbehaving_server server{[](const seen_request&, int) { return respond(503); }};
   client api{server.url("")};
   again::run_loop loop;
@@ -83,7 +83,7 @@ TEST_CASE("sends equal attempts on a lent loop as well") {
   CHECK(server.requests_seen() == 80);
 }
 
-TEST_CASE("a bound and a stop reach a send from a lent loop") {
+TEST_CASE("a bound and a stop reach a send from a shared loop") {
   misbehaving_server server{[](const seen_request&, int) { return hang(); }};
   client api{server.url("")};
   again::run_loop loop;

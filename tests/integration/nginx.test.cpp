@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // nginx, which nobody wrote to suit us, as a real peer: what it refuses, what it hangs up on, what it forgets, and its restart.
-#include <again/http/client.hpp>
+#include <again/httplib/client.hpp>
 
 #include <again/coro/run_loop.hpp>
 #include <again/coro/sleep.hpp>
@@ -171,13 +171,13 @@ TEST_CASE(
   nginx peer{program(), "keepalive_timeout 15ms; keepalive_requests 7;", "location / { return 200 ok; }\n"};
   client api{peer.url(), {}, {.workers = 16}};
   run_loop loop;
-  constexpr int lanes = 16, turns = 40;
+  constexpr int senders = 16, turns = 40;
   int results = 0, posts_given_up = 0, gets_lost = 0;
   std::map<std::string, bool> posted;
-  const auto one = [&](int lane) -> task<> {
+  const auto one = [&](int sender) -> task<> {
     for (int turn = 0; turn < turns; ++turn) {
-      const std::string target = "/" + std::to_string(lane) + "-" + std::to_string(turn);
-      auto what = (turn + lane) % 2 == 0 ? request::post(target).body("x") : request::get(target);
+      const std::string target = "/" + std::to_string(sender) + "-" + std::to_string(turn);
+      auto what = (turn + sender) % 2 == 0 ? request::post(target).body("x") : request::get(target);
       auto op = api.send(std::move(what));
       const bool post = op.request().method() == method::post;
       const auto r = co_await retry(three, op);
@@ -185,15 +185,15 @@ TEST_CASE(
       if (post) posted[target] = r.has_value();
       if (!r && post) posts_given_up += r.error().reason() == stop_reason::not_replayable ? 1 : 100'000;
       if (!r && !post) ++gets_lost;
-      (void)co_await sleep_for(std::chrono::microseconds{14'000 + 250 * ((turn * 7 + lane) % 12)});
+      (void)co_await sleep_for(std::chrono::microseconds{14'000 + 250 * ((turn * 7 + sender) % 12)});
     }
   };
   std::vector<task<>> all;
   all.reserve(50);
-  for (int i = 0; i < lanes; ++i) all.push_back(one(i));
+  for (int i = 0; i < senders; ++i) all.push_back(one(i));
   (void)sync_wait(loop, when_all(std::move(all)));
   peer.quit();
-  CHECK(results == lanes * turns);
+  CHECK(results == senders * turns);
   CHECK(gets_lost == 0);
   CHECK(posts_given_up < 100'000);
   for (const auto& [target, ok] : posted) {
@@ -214,7 +214,7 @@ TEST_CASE("a restart in the middle of 2000 requests: one result each, nothing ap
   nginx peer{program(), "upstream app { server " + upstream.substr(upstream.find("//") + 2) + "; keepalive 32; }\n",
              "location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ''; }\n"};
   client api{peer.url(), {}, {.workers = 24}};
-  constexpr int requests = 2000, lanes = 48;
+  constexpr int requests = 2000, senders = 48;
   struct record {
     std::string target, key;
     bool ok = false, post = false;
@@ -263,7 +263,7 @@ TEST_CASE("a restart in the middle of 2000 requests: one result each, nothing ap
   };
   std::vector<task<>> all;
   all.reserve(50);
-  for (int i = 0; i < lanes; ++i) all.push_back(one());
+  for (int i = 0; i < senders; ++i) all.push_back(one());
   (void)sync_wait(loop, when_all(std::move(all)));
   operator_.join();
   peer.quit();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The state machine of again/detail/breaker_machine.hpp, for spin. tests/tools/check_models.py runs it, and each variant that
+// The state machine of again/protection/detail/breaker_machine.hpp, for spin. tests/tools/check_models.py runs it, and each variant that
 // is broken on purpose (BROKEN_…), which must fail.
 //
 // Checked: half open never has more probes out and proven than allowed, and never refuses while none is out (assertions);

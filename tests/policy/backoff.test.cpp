@@ -35,7 +35,7 @@ using list = std::vector<double>;
 
 static_assert(again::nominal_delay(again::exponential(1s, 20s), 5) == 16s);
 
-TEST_CASE("the table of the header is what the kinds give") {
+TEST_CASE("the table in the header shows the delays that the kinds give") {
   CHECK(series(again::constant(1s), 6) == list{1, 1, 1, 1, 1, 1});
   CHECK(series(again::linear(1s, 20s), 6) == list{1, 2, 3, 4, 5, 6});
   CHECK(series(again::exponential(1s, 20s), 6) == list{1, 2, 4, 8, 16, 20});
@@ -52,7 +52,7 @@ TEST_CASE("azure: one second doubled, capped at 20 s, and at 2147483647 s from t
   CHECK(again::nominal_delay(b, 1'000'000) == 2147483647s);
 }
 
-TEST_CASE("backon: exponential by 2 and by 1.5, Fibonacci; far attempts stay at the most there is") {
+TEST_CASE("backon: exponential by 2 and by 1.5, Fibonacci; late attempts stay at the longest duration") {
   CHECK(series(again::exponential(1s, forever), 3) == list{1, 2, 4});
   CHECK(series(again::exponential(1s, forever, 1.5), 3) == list{1, 1.5, 2.25});
   CHECK(series(again::fibonacci(1s, forever), 6) == list{1, 1, 2, 3, 5, 8});
@@ -153,7 +153,7 @@ TEST_CASE("Polly V2: random draws have the published medians, the published maxi
   }
 }
 
-TEST_CASE("Polly V2 goes on at its cap where its curve has left the numbers, instead of falling to nothing") {
+TEST_CASE("Polly V2 stays at its cap where its curve overflows a double") {
   const backoff b = again::polly_v2(1s, 30s);
   again::random_stream random{13};
   backoff_state state;
@@ -187,7 +187,7 @@ TEST_CASE("decorrelated: between the base and three times the delay before, also
   CHECK(first / count == doctest::Approx(0.2).epsilon(0.01));
 }
 
-TEST_CASE("no random backoff has an atom at its cap") {
+TEST_CASE("the delays of a random backoff do not collect at its cap") {
   for (const backoff& b : {again::decorrelated(100ms, 1s), again::polly_v2(300ms, 1s)}) {
     again::random_stream random{19};
     int at_cap = 0;

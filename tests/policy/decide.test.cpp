@@ -48,14 +48,14 @@ TEST_CASE("a transient failure is tried again after the backoff's delay") {
   CHECK_FALSE(decide(steady, {.attempt = 4}, {}, 0.5).again);
 }
 
-TEST_CASE("a wait of zero is asked for by nobody") {
+TEST_CASE("a wait of zero has no origin: neither the backoff nor the server asked for it") {
   policy p = steady;
   p.backoff = again::constant(0s);
   CHECK(decide(p, {}, {}, 0.5).wait == 0s);
   CHECK(decide(p, {}, {}, 0.5).by == wait_by::none);
 }
 
-TEST_CASE("what the error says comes first, before the number of attempts, nesting and time") {
+TEST_CASE("the error's disposition decides before the number of attempts, nesting and time") {
   progress late{.attempt = 4, .elapsed = 2min, .inherited = 0s, .nested = true};
   verdict v;
   v.server_delay_too_long = true;
@@ -108,7 +108,7 @@ TEST_CASE("the server's delay is never shortened, and the jitter goes above it")
   }
 }
 
-TEST_CASE("a shorter wish of the server does not shorten the policy's own wait") {
+TEST_CASE("a server's delay shorter than the policy's own wait does not shorten it") {
   CHECK(decide(steady, {.attempt = 3}, asks_for(1s), 0).wait == 4s);
   CHECK(decide(steady, {.attempt = 3}, asks_for(1s), 0).by == wait_by::backoff);
   CHECK(decide(steady, {.attempt = 3}, asks_for(0s), 0).wait == 4s);
@@ -147,7 +147,7 @@ TEST_CASE("unlimited attempts end by the deadline alone") {
   CHECK(decide(p, {.attempt = 5, .elapsed = 1min}, {}, 0).stop == stop_reason::deadline_reached);
 }
 
-TEST_CASE("a random backoff is steered by the state that the last decision returned") {
+TEST_CASE("a random backoff continues from the state that the last decision returned") {
   policy p = steady;
   p.backoff = again::decorrelated(1s, 20s);
   const decision first = decide(p, {}, {}, 0.999999);
@@ -200,7 +200,7 @@ TEST_CASE("no policy, progress, verdict or draw makes a wait that is negative or
   CHECK(stops < 199'000);
 }
 
-TEST_CASE("who asked for a wait has a name") {
+TEST_CASE("each origin of a wait has a name") {
   CHECK(again::name(wait_by::none) == "none");
   CHECK(again::name(wait_by::backoff) == "backoff");
   CHECK(again::name(wait_by::server) == "server");

@@ -11,8 +11,6 @@
 #include <utility>
 
 using namespace std::chrono_literals;
-using again::attempt_record;
-using again::attempt_trace;
 using again::disposition;
 using again::failure;
 using again::stop_reason;
@@ -22,7 +20,6 @@ static_assert(sizeof(failure<std::string>) == sizeof(void*));
 static_assert(std::is_nothrow_move_constructible_v<failure<std::string>>);
 static_assert(std::is_same_v<again::merged_error_t<failure<int>>, int> &&
               std::is_same_v<again::merged_error_t<int>, int>);
-static_assert(std::is_trivially_copyable_v<attempt_record>);
 
 namespace {
 
@@ -70,7 +67,7 @@ TEST_CASE("an empty failure is filled through its details") {
   CHECK(f.error()->number == 503);
 }
 
-TEST_CASE("copies are deep, moves leave only an empty shell") {
+TEST_CASE("a copy owns its own report, and a move takes it") {
   failure<std::string>::report r;
   r.error = "broken";
   failure<std::string> a{std::move(r)};
@@ -88,7 +85,7 @@ TEST_CASE("copies are deep, moves leave only an empty shell") {
   CHECK(*a.error() == "changed");
 }
 
-TEST_CASE("to a retry around it, a failure that gave up counting means what its last error means") {
+TEST_CASE("to a retry around it, a failure that ran out of attempts means what its last error means") {
   CHECK(stopped(stop_reason::attempts_exhausted).verdict().kind == disposition::transient);
   CHECK(stopped(stop_reason::nested_limit).verdict().kind == disposition::transient);
   CHECK(stopped(stop_reason::attempts_exhausted, disposition::not_replayable).verdict().kind ==
@@ -97,7 +94,7 @@ TEST_CASE("to a retry around it, a failure that gave up counting means what its 
   CHECK(stopped(stop_reason::deadline_reached, disposition::aborted).verdict().kind == disposition::transient);
 }
 
-TEST_CASE("to a retry around it, a failure that somebody asked for is a stop") {
+TEST_CASE("to a retry around it, a failure that a caller, a server, a budget or a breaker ended is a stop") {
   CHECK(stopped(stop_reason::permanent).verdict().kind == disposition::permanent);
   CHECK(stopped(stop_reason::budget_exhausted).verdict().kind == disposition::permanent);
   CHECK(stopped(stop_reason::breaker_open).verdict().kind == disposition::permanent);
@@ -117,29 +114,4 @@ TEST_CASE("an aborted attempt that is not repeatable stays so when a deadline en
   cut.repeatable = false;
   r.error.emplace(cut);
   CHECK(failure<trouble>{std::move(r)}.verdict().kind == disposition::not_replayable);
-}
-
-TEST_CASE("the trace keeps the last eight attempts and counts what it dropped") {
-  attempt_trace trace;
-  CHECK(trace.size() == 0);
-  for (int n = 1; n <= 20; ++n) {
-    attempt_record r;
-    r.attempt = n;
-    trace.push(r);
-    CHECK(trace.size() + trace.dropped() == static_cast<std::size_t>(n));
-    CHECK(trace[trace.size() - 1].attempt == n);
-  }
-  REQUIRE(trace.size() == attempt_trace::capacity);
-  CHECK(trace.dropped() == 12);
-  for (std::size_t i = 0; i < trace.size(); ++i) CHECK(trace[i].attempt == static_cast<int>(13 + i));
-}
-
-TEST_CASE("resend_count is absent on the first send, then 1, 2 (OpenTelemetry)") {
-  attempt_record r;
-  r.attempt = 1;
-  CHECK_FALSE(r.resend_count().has_value());
-  r.attempt = 2;
-  CHECK(r.resend_count() == 1);
-  r.attempt = 3;
-  CHECK(r.resend_count() == 2);
 }

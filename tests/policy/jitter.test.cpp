@@ -13,6 +13,9 @@ using again::duration;
 using again::forever;
 using again::jitter;
 
+static_assert(jitter{} == jitter::full);  // as the table of a policy's defaults says
+static_assert(jitter{jitter::kinds::none} == jitter::none && jitter{jitter::kinds::equal} == jitter::equal);
+static_assert(jitter::proportional(0) != jitter::none && jitter::proportional(0.2) != jitter::proportional(0.25));
 static_assert(again::spread(jitter::full, 2s, 10s) == delay_range{0s, 2s});
 
 TEST_CASE("each jitter spreads a delay over its own range") {
@@ -36,7 +39,7 @@ TEST_CASE("Polly's 25 % around one second, and around the second delay of a line
   CHECK(two.at(1) == 3750ms);
 }
 
-TEST_CASE("the cap cuts the range before the draw, so that no draw heaps up on it") {
+TEST_CASE("the cap cuts the range before the draw, so that delays do not collect at it") {
   CHECK(again::spread(jitter::proportional(0.25), 9s, 10s) == delay_range{6750ms, 10s});
   CHECK(again::spread(jitter::full, 1h, 10s) == delay_range{0s, 10s});
   again::random_stream random{3};
@@ -55,7 +58,7 @@ TEST_CASE("the cap cuts the range before the draw, so that no draw heaps up on i
 }
 
 // folly's retry jitter clamps a normal distribution at its minimum, and half of all delays are exactly that.
-TEST_CASE("a spread has no atom at its least and none at its most") {
+TEST_CASE("at most one draw in 100,000 gives exactly the shortest or the longest delay of a spread") {
   again::random_stream random{5};
   for (const jitter j : {jitter::full, jitter::equal, jitter::proportional(0.25)}) {
     const delay_range range = again::spread(j, 1s, 10s);
@@ -89,7 +92,7 @@ TEST_CASE("the mean of a spread is its middle, and it does vary") {
   CHECK(extra / count == doctest::Approx(0.5).epsilon(0.005));
 }
 
-TEST_CASE("draws outside of [0, 1) count as the nearest in it") {
+TEST_CASE("a draw outside [0, 1) counts as the nearest draw inside it") {
   const delay_range range{1s, 2s};
   CHECK(range.at(-1) == 1s);
   CHECK(range.at(2) == 2s);
@@ -97,7 +100,7 @@ TEST_CASE("draws outside of [0, 1) count as the nearest in it") {
   CHECK(range.at(std::numeric_limits<double>::quiet_NaN()) == 1s);
 }
 
-TEST_CASE("nothing overflows at the ends of time") {
+TEST_CASE("no spread overflows at the longest durations") {
   for (const jitter j : {jitter::none, jitter::full, jitter::equal, jitter::proportional(0), jitter::proportional(1)}) {
     for (const duration v : {duration{0}, duration{1}, forever - 1ns, forever}) {
       for (const duration cap : {duration{0}, duration{1}, duration{1s}, forever}) {

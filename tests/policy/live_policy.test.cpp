@@ -43,20 +43,20 @@ TEST_CASE("a change is seen by the calls made after it; a running call keeps its
   CHECK(live.version() == 1);
 }
 
-TEST_CASE("a policy that makes no sense is refused and changes nothing") {
+TEST_CASE("a policy that breaks a rule is refused and changes nothing") {
   again::live_policy live{again::policy{.attempts = 3}};
   CHECK_THROWS_AS(live.change({.attempts = 0}), std::invalid_argument);
   CHECK_THROWS_AS(again::live_policy(again::policy{.attempts = 0}), std::invalid_argument);
   CHECK(*live.now() == again::policy{.attempts = 3});
 }
 
-TEST_CASE("a snapshot is a checked policy: a retry does not validate it once more") {
+TEST_CASE("a copy is a checked policy: a retry does not validate it again") {
   const again::live_policy live{again::policy{.attempts = 3}};
   static_assert(std::is_same_v<decltype(live.now()), again::checked_policy>);
   CHECK(live.now()->attempts == 3);
 }
 
-TEST_CASE("a snapshot is never torn, whoever changes it meanwhile") {
+TEST_CASE("a copy is never torn while other threads change the policy") {
   const auto numbered = [](int n) {
     return again::policy{
         .attempts = n, .backoff = again::constant(n * 1ms), .deadline = n * 1s, .server_delay_max = n * 1h};

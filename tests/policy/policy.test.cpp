@@ -40,7 +40,7 @@ TEST_CASE("the default policy keeps all rules and every bound of it is finite") 
   CHECK(p.server_delay_max == 1h);
 }
 
-TEST_CASE("every rule is told by its name when it is broken, and not a moment before") {
+TEST_CASE("a broken rule is reported by its name, and a policy at the edge of the rule is accepted") {
   CHECK(broken([](policy& p) { p.attempts = 0; }) == "attempts_must_be_at_least_1");
   CHECK(broken([](policy& p) { p.attempts = -1; }) == "attempts_must_be_at_least_1");
   CHECK(broken([](policy& p) { p.attempts = 1; }).empty());
@@ -81,16 +81,18 @@ TEST_CASE("every rule is told by its name when it is broken, and not a moment be
   CHECK(broken([](policy& p) { p.server_delay_max = 0s; }).empty());
 }
 
-TEST_CASE("the rules have different names") {
+TEST_CASE("every rule has a name, and no two have the same") {
   std::set<std::string> names;
   int count = 0;
   while (again::name(static_cast<policy_rule>(count)) != "unknown")
     names.emplace(again::name(static_cast<policy_rule>(count++)));
   CHECK(count == static_cast<int>(policy_rule::server_delay_max_must_not_be_negative) + 1);
   CHECK(names.size() == static_cast<std::size_t>(count));
+  CHECK(again::name(policy_rule::attempts_must_be_at_least_1) == "attempts_must_be_at_least_1");
+  CHECK(again::name(policy_rule::server_delay_max_must_not_be_negative) == "server_delay_max_must_not_be_negative");
 }
 
-TEST_CASE("a nonsense policy of run time is refused with the rule's name") {
+TEST_CASE("a nonsense policy made at run time is refused with the name of the broken rule") {
   policy p;
   p.attempts = 0;
   CHECK_THROWS_WITH_AS((void)again::checked_policy{p}, "again::policy: attempts_must_be_at_least_1",

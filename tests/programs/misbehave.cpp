@@ -2,8 +2,8 @@
 // misbehave SCRIPT [--tls] [--port N] [--key HEADER] [--keep N]: the misbehaving server as a program, for tests in other languages.
 //
 // SCRIPT is a file with a JSON array of steps in the format of tests/data/http_cases.json, or an object that maps keys to
-// such arrays ("*" for the others), or `-` for none. The first line on stdout says where it listens. Each line on stdin is
-// answered with a line of counts; at the end of stdin the last counts are printed and the server stops.
+// such arrays ("*" for the others), or `-` for none. The first line on stdout says where it listens. For each line on stdin it
+// prints a line of counts; at the end of stdin it prints the last counts and stops.
 #include "support/misbehaving_server.hpp"
 
 #include <nlohmann/json.hpp>

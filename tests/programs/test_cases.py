@@ -34,7 +34,7 @@ def arguments(case, server):
              "--attempts", over.get("max_attempts", entry["max_attempts"]),
              "--deadline", f'{over["max_total_s"]}s' if "max_total_s" in over else "200h", "--cacert", server.authority]
     if any(step["do"] == "refuse" for step in case["server"]):
-        words += ["--base", "700ms"]  # real ones: the server has to notice that somebody found nobody
+        words += ["--base", "700ms"]  # a real wait: the server has to notice the refused connection first
     else:
         words += ["--no-wait", "--base", f'{over.get("base_delay_ms", entry["base_delay_ms"])}ms']
     if "body_size" in case:
@@ -82,7 +82,7 @@ class Cases(unittest.TestCase):
             self.assertEqual(len(waits), len(case["expected_waits_s"]))
             for wait, least in zip(waits, case["expected_waits_s"]):
                 self.assertGreaterEqual(wait, least - case.get("wait_tolerance_s", 0))
-        self.assertIn(run.code, (0, 1))
+        self.assertEqual(run.code, 0 if last["ok"] else 2 if last["error"] == "invalid_request" else 1)
 
 
 def played(case):

@@ -35,7 +35,7 @@ class Results(unittest.TestCase):
         self.assertEqual(seen["e7"]["headers"]["Content-Type"], "application/cloudevents+json")
         self.assertEqual(run.err, "", "nothing but results when there is no terminal")
 
-    def test_what_failed_for_good_is_a_result_with_a_reason_and_exit_1(self):
+    def test_a_final_failure_is_a_result_with_a_reason_and_exit_1(self):
         with Server({"*": [OK], '"/test#e1"': [{"do": "respond", "status": 422}], '"/test#e2"': [{"do": "respond", "status": 503}]},
                     "--key", "Idempotency-Key") as server:
             run = Run("deliver", server.url(), "--no-wait", "--attempts", 3, stdin=lines(*map(event, range(4))))
@@ -45,6 +45,28 @@ class Results(unittest.TestCase):
         self.assertEqual((by_id["e2"]["status"], by_id["e2"]["reason"], by_id["e2"]["attempts"]), (503, "attempts_exhausted", 3))
         self.assertTrue(by_id["e0"]["ok"] and by_id["e3"]["ok"])
         self.assertEqual(sum(r["attempts"] for r in run.lines), server.final["requests"])
+
+    def test_only_2xx_delivers_unless_another_status_is_accepted(self):
+        for status in (300, 301, 302, 303, 304, 307, 308):
+            step = {"do": "respond", "status": status, "headers": {"Location": "/elsewhere"}}
+            with Server({"*": [step]}) as server:
+                refused = Run("deliver", server.url(), stdin=lines(event(1)))
+                accepted = Run("deliver", server.url(), "--accept", f"404,{status}", stdin=lines(event(1)))
+            self.assertEqual((refused.code, refused.json["ok"], refused.json["status"], refused.json["reason"], refused.json["attempts"]),
+                             (1, False, status, "permanent", 1))
+            self.assertEqual((accepted.code, accepted.json["ok"], accepted.json["status"]), (0, True, status))
+            self.assertEqual({r["target"] for r in server.final["seen"]}, {"/"}, "no redirect is followed")
+
+    def test_redirects_are_followed_on_request_for_all_endpoints_or_for_one(self):
+        with Server([{"do": "respond", "status": 307, "headers": {"Location": "/there"}}, OK] * 2) as server:
+            run = Run("deliver", server.url("/in"), "--follow-redirects", stdin=lines(event(1)))
+            self.assertEqual((run.code, run.json["status"], run.json["attempts"], run.json["redirects"]), (0, 202, 1, 1))
+            with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+                json.dump([{"url": server.url("/in"), "follow-redirects": True}], file)
+                file.flush()
+                run = Run("deliver", "--endpoints", file.name, stdin=lines(event(2)))
+            self.assertEqual((run.code, run.json["redirects"]), (0, 1))
+        self.assertEqual([r["target"] for r in server.final["seen"]], ["/in", "/there"] * 2)
 
     def test_attempts_equal_requests_under_all_kinds_of_faults(self):
         faults = [{"do": "close"}, {"do": "reset"}, {"do": "respond", "status": 503}, {"do": "truncated", "content_length": 9, "body": "x"},
@@ -93,7 +115,7 @@ class Results(unittest.TestCase):
 
 
 class Input(unittest.TestCase):
-    def test_nothing_is_read_where_the_start_fails(self):
+    def test_nothing_is_read_if_the_start_fails(self):
         text = lines(*map(event, range(10)))
         with Server({"*": [OK]}) as server:
             for _ in range(5):  # a thread that read would have little time
@@ -124,7 +146,7 @@ class Input(unittest.TestCase):
             run = Run("deliver", server.url())
         self.assertEqual((run.code, run.out, run.err), (0, "", ""))
 
-    def test_a_file_is_read_where_one_is_named(self):
+    def test_input_reads_from_a_file(self):
         with tempfile.NamedTemporaryFile() as file, Server({"*": [OK]}) as server:
             file.write(lines(*map(event, range(3))))
             file.flush()
@@ -200,7 +222,7 @@ class Interrupted(unittest.TestCase):
             out, _ = child.communicate(timeout=30)
         self.assertEqual(json.loads(out)["reason"], "cancelled_in_attempt")
 
-    def test_a_third_one_ends_even_a_program_that_is_stuck(self):
+    def test_a_third_signal_kills_a_program_that_is_stuck(self):
         read, write = os.pipe()  # whose reader never reads
         os.set_blocking(write, False)
         with contextlib.suppress(BlockingIOError):
@@ -221,7 +243,7 @@ class Interrupted(unittest.TestCase):
 
 
 class Output(unittest.TestCase):
-    def test_a_stderr_that_cannot_be_written_costs_no_event_its_result(self):
+    def test_a_failing_stderr_costs_no_event_its_result(self):
         text = lines(*map(event, range(5))) + b"malformed\n" + lines(*map(event, range(5, 10)))
         read, gone = os.pipe()
         os.close(read)
@@ -234,20 +256,20 @@ class Output(unittest.TestCase):
                 self.assertEqual(child.returncode, 1, "for the line that was refused")
         os.close(gone)
 
-    def test_the_schedule_that_cannot_be_written_is_no_success(self):
+    def test_a_schedule_that_cannot_be_written_is_not_a_success(self):
         with open("/dev/full", "wb") as full:
             for words in (["--explain"], ["--help"]):
                 child = subprocess.run([program("deliver"), *words], stdout=full, stderr=subprocess.PIPE, timeout=60)
                 self.assertEqual((child.returncode, child.stderr), (1, b"deliver: stdout cannot be written: No space left on device\n"))
 
-    def test_a_result_file_past_its_limit_is_an_error_and_not_the_end(self):
+    def test_a_result_file_at_its_size_limit_is_an_error_and_no_crash(self):
         with Server({"*": [OK]}) as server, tempfile.TemporaryFile() as file:
             child = subprocess.run([program("deliver"), server.url()], input=lines(event(1)), stdout=file, stderr=subprocess.PIPE, timeout=60,
                                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)))
         self.assertEqual(child.returncode, 1)
         self.assertIn(b"results cannot be written: File too large", child.stderr)
 
-    def test_without_its_three_streams_nothing_takes_their_place(self):
+    def test_closed_standard_streams_are_not_replaced_by_files(self):
         with tempfile.TemporaryDirectory() as folder, Server({"*": [{"do": "respond", "status": 422}]}) as server:
             given, dead = os.path.join(folder, "in"), os.path.join(folder, "dead")
             with open(given, "wb") as file:
@@ -259,13 +281,13 @@ class Output(unittest.TestCase):
         self.assertEqual((code, sorted(d["id"] for d in letters)), (1, ["e0", "e1", "e2"]))
         self.assertEqual(server.final["requests"], 3)
 
-    def test_results_that_cannot_be_written_are_no_success(self):
+    def test_results_that_cannot_be_written_are_not_a_success(self):
         with Server({"*": [OK]}) as server, open("/dev/full", "wb") as full:
             child = subprocess.run([program("deliver"), server.url()], input=lines(*map(event, range(3))), stdout=full, stderr=subprocess.PIPE, timeout=60)
         self.assertEqual(child.returncode, 1)
         self.assertIn(b"results cannot be written: No space left on device", child.stderr)
 
-    def test_progress_is_drawn_on_a_terminal_and_taken_away_again(self):
+    def test_progress_is_drawn_on_a_terminal_and_erased_at_the_end(self):
         master, slave = pty.openpty()
         with Server({"*": [OK], '"/test#e1"': [{"do": "respond", "status": 503}, OK]}, "--key", "Idempotency-Key") as server:
             child = subprocess.Popen([program("deliver"), server.url(), "--base", "300ms", "--jitter", "none"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=slave)
@@ -299,6 +321,47 @@ class Output(unittest.TestCase):
         run = Run("deliver", "--explain", "--attempts", "2", "--base", "1s", "--jitter", "none")
         self.assertEqual(run.code, 0)
         self.assertIn("attempt 2  after 1 s", run.out)
+
+
+class Escapes(unittest.TestCase):
+    EVIL = "\n\r\x1b]0;title\x07\x1b[2J\x9b2J\x7f\u202e\u2028"
+
+    def check(self, text):
+        for line in text.split(b"\n"):
+            self.assertFalse([c for c in line.decode() if not c.isprintable()], line)
+
+    def test_ids_and_refused_lines_cannot_reach_the_terminal(self):
+        events = [{"id": "42" + self.EVIL}, {"specversion": self.EVIL, "id": "a"}, {"specversion": "1.0", "id": "b", "type": self.EVIL}]
+        text = b"".join(json.dumps(e, ensure_ascii=ascii).encode() + b"\n" for e in events for ascii in (True, False))
+        text += b"not json \x1b]0;title\x07\x9b\n" + b'{"id":"\x1b[31mred\xff"}\n' + b'{"id":"x"} \x1b[2J\n'
+        with Server({"*": [{"do": "respond", "status": 400}]}) as server:
+            for log in ([], ["--log", "logfmt"], ["--log", "json"]):
+                run = subprocess.run([program("deliver"), server.url(), "-v", *log], input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+                self.check(run.stderr)
+                self.check(run.stdout)
+                self.assertIn(b"42\\u000a\\u000d\\u001b]0;title\\u0007", run.stderr)
+                self.assertEqual(sum(b": not delivered: " in line for line in run.stderr.splitlines()), 7)
+
+    def test_a_replayed_line_cannot_reach_the_terminal(self):
+        letters = [{"id": "1" + self.EVIL, "body": "x"}, {"id": "2", "body": "x", "only": ["there" + self.EVIL]}, {"id": self.EVIL}]
+        with Server({"*": [{"do": "respond", "status": 400}]}) as server:
+            run = subprocess.run([program("deliver"), server.url(), "--replay", "-v"], input=lines(*letters) + b"\x1b[2J\n",
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        self.check(run.stderr)
+        self.check(run.stdout)
+        self.assertIn(b"line 2: not delivered: no endpoint is called 'there\\u000a", run.stderr)
+
+    def test_arguments_and_names_of_endpoints_cannot_reach_the_terminal(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump([{"url": "http://h/a", "name": "a" + self.EVIL}, {"url": "http://h/b", "name": "b", "attempts": 2}], file)
+            file.flush()
+            explained = subprocess.run([program("deliver"), "--explain", "--endpoints", file.name], stdout=subprocess.PIPE, timeout=60)
+        self.assertEqual(explained.returncode, 0)
+        self.check(explained.stdout)
+        for words in (["--input", "/nowhere/" + self.EVIL], ["--what" + self.EVIL], ["--grace", self.EVIL]):
+            run = subprocess.run([program("deliver"), "http://127.0.0.1:9/", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+            self.assertEqual((run.returncode, run.stderr.count(b"\n")), (2, 1), run.stderr)
+            self.check(run.stderr)
 
 
 class Usage(unittest.TestCase):

@@ -10,7 +10,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Run, Server, main, program  # noqa: E402
+from harness import Run, Server, main, program, wait_for  # noqa: E402
 
 FIELDS = ["ok", "status", "error", "reason", "attempts", "elapsed_ms", "body", "trace"]
 TRACE_FIELDS = ["attempt", "status", "error", "reach", "wait_ms", "wait_by"]
@@ -47,8 +47,10 @@ class Results(unittest.TestCase):
         self.assertEqual((run.code, run.json["status"], run.json["error"], run.json["body"]), (1, None, "truncated", None))
         self.assertEqual(run.json["trace"][0]["reach"], "answered")
         self.assertEqual(run.json["trace"][0]["error"], "truncated")
+        self.assertTrue(run.json["detail"])
+        self.assertEqual(run.json["trace"][0]["detail"], run.json["detail"], "what is known beyond the name")
 
-    def test_a_body_that_is_no_utf8_still_gives_json(self):
+    def test_a_body_that_is_not_utf8_still_gives_json(self):
         with Server([{"do": "raw", "data": "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na\u00ffb"}]) as server:
             run = Run("send", "GET", server.url())  # U+00FF goes out as two bytes, of which Content-Length takes one
         self.assertEqual(run.code, 0)
@@ -91,7 +93,7 @@ class Waits(unittest.TestCase):
             run = Run("send", "GET", server.url(), "--no-wait", "--jitter", "none", "--retry-after", "ignore")
         self.assertEqual((run.json["trace"][0]["wait_ms"], run.json["trace"][0]["wait_by"]), (100, "backoff"))
 
-    def test_a_wish_beyond_the_maximum_stops_or_is_clamped(self):
+    def test_a_retry_after_beyond_the_maximum_stops_or_is_clamped(self):
         script = [status(503, Retry_After="20"), OK]
         with Server(script) as server:
             run = Run("send", "GET", server.url(), "--no-wait", "--retry-after-max", "5s")
@@ -153,6 +155,44 @@ class Requests(unittest.TestCase):
             run = Run("send", "PUT", server.url(), "--body-file", file.name, "--no-wait")
         self.assertEqual((run.code, [r["body"] for r in server.final["seen"]]), (0, ["from a file"] * 2))
 
+    def test_a_file_is_opened_once(self):
+        with tempfile.TemporaryDirectory() as folder, Server([{"do": "delay", "ms": 100, "then": status(503)}, OK]) as server:
+            path = os.path.join(folder, "body")
+            with open(path, "w") as file:
+                file.write("the first")
+            child = subprocess.Popen([program("send"), "PUT", server.url(), "--body-file", path, "--no-wait"], stdout=subprocess.PIPE)
+            wait_for(lambda: server.counts()["requests"] >= 1)
+            with open(path + ".new", "w") as file:
+                file.write("another one")
+            os.rename(path + ".new", path)
+            child.communicate(timeout=60)
+        self.assertEqual((child.returncode, [r["body"] for r in server.final["seen"]]), (0, ["the first"] * 2))
+
+    def test_a_pipe_is_a_body_that_can_be_read_once(self):
+        with tempfile.TemporaryDirectory() as folder, Server([OK]) as server:
+            fifo = os.path.join(folder, "fifo")
+            os.mkfifo(fifo)
+            refused = Run("send", "PUT", server.url(), "--body-file", fifo)
+            self.assertEqual((refused.code, refused.out, refused.err), (2, "", f"send: --body-file: {fifo} can be read only once: add --one-shot-body\n"))
+            repeated = Run("send", "PUT", server.url(), "--body-file", fifo, "--one-shot-body", "--repeat", 2)
+            self.assertEqual((repeated.code, repeated.err), (2, f"send: --repeat: {fifo} can be read only once\n"))
+            child = subprocess.Popen([program("send"), "PUT", server.url(), "--one-shot-body", "--body-file", fifo], stdout=subprocess.PIPE)
+            with open(fifo, "w") as file:  # waits for its reader
+                file.write("hello")
+            out, _ = child.communicate(timeout=60)
+            self.assertEqual((child.returncode, json.loads(out)["attempts"]), (0, 1))
+        self.assertEqual(server.final["seen"][0]["body"], "hello")
+
+    def test_a_pipe_without_a_writer_costs_no_more_than_the_bounds_of_the_call(self):
+        with tempfile.TemporaryDirectory() as folder, Server([OK] * 3) as server:
+            fifo = os.path.join(folder, "fifo")
+            os.mkfifo(fifo)
+            send = ["send", "PUT", server.url(), "--one-shot-body", "--body-file", fifo]
+            timed_out = Run(*send, "--attempt-timeout", "100ms", "--deadline", "200ms")
+            self.assertEqual((timed_out.code, timed_out.json["attempts"]), (1, 1))
+            cancelled = Run(*send, "--cancel-after", "50ms", "--attempt-timeout", "1h", "--deadline", "2h")
+            self.assertEqual((cancelled.code, cancelled.json["reason"]), (1, "cancelled_in_attempt"))
+
     def test_a_one_shot_body_is_sent_once(self):
         with Server([status(503), OK]) as server:
             run = Run("send", "PUT", server.url(), "--body", "x", "--one-shot-body", "--no-wait")
@@ -196,12 +236,32 @@ class Requests(unittest.TestCase):
             run = Run("send", "GET", server.url(), "--max-body", "1KiB")
         self.assertEqual((run.code, run.json["error"], run.json["reason"]), (1, "too_large", "permanent"))
 
-    def test_a_request_that_cannot_be_sent_is_a_result(self):
-        run = Run("send", "GET", "http://127.0.0.1:9/", "-H", "X: a\rb")
-        self.assertEqual((run.code, run.json["error"], run.json["attempts"]), (1, "invalid_request", 0))
-        run = Run("send", "GET", "ftp://127.0.0.1/")
-        self.assertEqual((run.code, run.json["error"], run.json["attempts"]), (1, "invalid_request", 0))
-        self.assertIn("only http:// and https://", run.err)
+    def test_a_request_that_cannot_be_sent_names_the_flag_and_is_a_result_too(self):
+        url = "http://127.0.0.1:9/"
+        for words, part, said in [
+            (["GET", url, "-H", "X: a\rb"], "-H: ", "its value contains"),
+            (["GET", url, "-H", "X : a"], "-H: ", "a header's name contains a space"),
+            (["GET", url, "-H", "Host: x"], "-H: ", "header 'Host' is set by the transport alone"),
+            (["GET", url, "-H", "Content-Length: 3"], "-H: ", "'Content-Length'"),
+            (["GET", url, "-H", "Expect: 100-continue"], "-H: ", "'Expect'"),
+            (["GET", url, "--idempotency-key", ""], "--idempotency-key: ", ""),
+            (["GET", url, "--idempotency-key", "\u00e9"], "--idempotency-key: ", ""),
+            (["GET", url, "--idempotency-key", "a", "-H", "Idempotency-Key: b"], "--idempotency-key: ", "-H gives an Idempotency-Key already"),
+            (["G T", url], "METHOD: ", "not a token"),
+            (["", url], "METHOD: ", "not a token"),
+            (["CONNECT", url], "METHOD: ", "proxies"),
+            (["TRACE", url, "--body", "x"], "--body: ", "TRACE carries no body"),
+            (["TRACE", url, "--body-file", __file__], "--body-file: ", "TRACE carries no body"),
+            (["GET", url, "--warm-up", "/a b"], "--warm-up: ", "space"),
+            (["GET", "ftp://127.0.0.1/"], "URL: ", "only http:// and https://"),
+            (["GET", "http://bob:s3cret@127.0.0.1/"], "URL: ", "user-info"),
+        ]:
+            run = Run("send", *words)
+            self.assertEqual((run.code, run.json["error"], run.json["reason"], run.json["attempts"]), (2, "invalid_request", "permanent", 0), words)
+            self.assertTrue(run.err.startswith("send: " + part), run.err)
+            self.assertIn(said, run.err)
+            self.assertEqual(run.err, f"send: {run.json['detail']}\n")
+            self.assertNotIn("s3cret", run.err + run.out)
 
 
 class Verbose(unittest.TestCase):
@@ -258,8 +318,9 @@ class Usage(unittest.TestCase):
             (["GET", url, "-H", "no colon"], "-H: a header field is written 'Name: value'"),
             (["GET", url, "--max-body", "lots"], "--max-body: 'lots' is not a size"),
             (["GET", url, "--body", "a", "--body-file", "b"], "--body and --body-file exclude each other"),
-            (["GET", url, "--body-file", "/nowhere/at/all"], "--body-file: cannot read"),
-            (["GET", url, "--body-file", "/tmp"], "--body-file: cannot read"),
+            (["GET", url, "--body-file", "/nowhere/at/all"], "--body-file: cannot read /nowhere/at/all: No such file or directory"),
+            (["GET", url, "--body-file", "/tmp"], "--body-file: cannot read /tmp: Is a directory"),
+            (["GET", url, "--deadline", "infs"], "--deadline: 'infs' is not a duration"),
             (["GET", url, "--warm-up", "quote"], "--warm-up: 'quote' is no path; write it like /quote"),
             (["GET", url, "-v=1"], "no option -v=1"),
             (["GET", url, "--no-wait=1"], "--no-wait takes no value"),
@@ -270,7 +331,7 @@ class Usage(unittest.TestCase):
             self.assertEqual(run.err.count("\n"), 1, run.err)
             self.assertNotIn("s3cret", run.err)
 
-    def test_a_result_that_cannot_be_written_is_no_success(self):
+    def test_a_result_that_cannot_be_written_is_not_a_success(self):
         with Server([OK]) as server, open("/dev/full", "wb") as full:
             done = subprocess.run([program("send"), "GET", server.url()], stdout=full, stderr=subprocess.PIPE, timeout=60)
         self.assertEqual((done.returncode, done.stderr), (1, b"send: stdout cannot be written: No space left on device\n"))

@@ -27,7 +27,7 @@ FAULTS = [{"do": "close"}, {"do": "reset"}, BUSY, {"do": "truncated", "content_l
 
 
 class Endpoints(unittest.TestCase):
-    def test_a_retry_goes_past_a_dead_endpoint_and_stays_with_one_that_answers(self):
+    def test_a_retry_leaves_a_dead_endpoint_and_stays_with_one_that_responds(self):
         with Server({"*": [OK]}) as good, Server({"*": [OK]}) as other:
             run = Run("deliver", "http://127.0.0.1:9/", good.url(), other.url(), "--base", "1ms", stdin=lines(*map(event, range(30))))
         self.assertEqual(run.code, 0, run.err)
@@ -59,7 +59,7 @@ class Endpoints(unittest.TestCase):
         self.assertNotIn("Authorization", two.final["seen"][0]["headers"])
         self.assertEqual(two.final["seen"][0]["headers"]["X-All"], "1")
 
-    def test_what_stands_in_a_file_of_endpoints_counts_or_is_refused_by_name(self):
+    def test_members_of_an_endpoints_file_are_used_or_refused_by_name(self):
         with Server({"*": [BUSY]}) as server, tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             def run(*arguments, **members):
                 file.seek(0), file.truncate()
@@ -83,7 +83,7 @@ class Endpoints(unittest.TestCase):
         seen = [r["headers"] for r in server.final["seen"] if r["target"] == "/"]
         self.assertEqual([(h["X-A"], h["X-B"]) for h in seen], [("1", "2")] * 3)
 
-    def test_a_content_type_is_each_endpoints_or_none(self):
+    def test_either_all_endpoints_have_a_content_type_or_none(self):
         with Server({"*": [OK]}) as server, tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump([{"url": server.url("/a"), "H": "Content-Type: application/x"}], file)
             file.flush()
@@ -93,7 +93,7 @@ class Endpoints(unittest.TestCase):
         self.assertEqual((mixed.code, server.final["requests"]), (2, 1))
         self.assertIn("a Content-Type for some endpoints only", mixed.err)
 
-    def test_explain_tells_the_schedule_of_each_endpoint(self):
+    def test_explain_prints_the_schedule_of_each_endpoint(self):
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump([{"url": "http://h/a", "name": "patient", "attempts": 6}, {"url": "http://h/b", "name": "quick", "attempts": 2}], file)
             file.flush()
@@ -103,7 +103,7 @@ class Endpoints(unittest.TestCase):
         self.assertEqual(headings, ["http://h/c, quick:", "patient:"])
         self.assertEqual([line.split(" attempts")[0] for line in run.out.splitlines() if " attempts; " in line], ["2", "6"])
 
-    def test_a_trace_is_of_the_last_eight_attempts_and_says_so(self):
+    def test_a_trace_holds_the_last_eight_attempts_and_counts_the_dropped(self):
         with Server({"*": [BUSY]}) as server:
             run = Run("deliver", server.url(), "--attempts", 12, "--no-wait", "--deadline", "1h", stdin=lines(event(1)))
         self.assertEqual((run.json["attempts"], [t["attempt"] for t in run.json["trace"]], run.json["trace_dropped"]), (12, list(range(5, 13)), 4))
@@ -141,7 +141,7 @@ class DeadLetters(unittest.TestCase):
             self.assertEqual(json.loads(sent[f'"/test#e{i}"']["body"]), given[i])
             self.assertEqual(sent[f'"/test#e{i}"']["headers"]["Content-Type"], "application/cloudevents+json")
 
-    def test_a_key_made_by_us_is_kept_as_well(self):
+    def test_a_replay_keeps_a_generated_key(self):
         with Server({"*": [NO]}) as server:
             Run("deliver", server.url(), "--dead-letters", self.dead, stdin=b'{"hello":1}\n')
         with Server({"*": [OK]}) as later:
@@ -150,7 +150,7 @@ class DeadLetters(unittest.TestCase):
         (kept,) = later.final["seen"]
         self.assertEqual(made["headers"]["Idempotency-Key"], kept["headers"]["Idempotency-Key"])
 
-    def test_a_broadcast_is_replayed_to_those_that_did_not_take_it(self):
+    def test_a_broadcast_is_replayed_to_the_endpoints_that_failed(self):
         with Server([NO, OK]) as never, Server({"*": [OK]}) as good:
             urls = [never.url("/a"), good.url("/b")]
             self.assertEqual(Run("deliver", "--to", "all", *urls, "--dead-letters", self.dead, stdin=lines(event(1))).code, 1)
@@ -160,14 +160,14 @@ class DeadLetters(unittest.TestCase):
         self.assertEqual(gone.code, 1)
         self.assertIn("line 1: not delivered: no endpoint is called", gone.err)
 
-    def test_a_replay_goes_to_each_endpoint_that_is_named_also_where_urls_take_turns(self):
+    def test_a_replay_goes_to_each_named_endpoint_even_if_urls_take_turns(self):
         with Server([NO, OK]) as one, Server([NO, OK]) as two, Server({"*": [OK]}) as good:
             urls = [one.url("/a"), two.url("/b"), good.url("/c")]
             self.assertEqual(Run("deliver", "--to", "all", *urls, "--dead-letters", self.dead, stdin=lines(event(1))).code, 1)
             self.assertEqual(Run("deliver", *urls, "--replay", "--input", self.dead).code, 0)
         self.assertEqual([s.final["requests"] for s in (one, two, good)], [2, 2, 1])
 
-    def test_a_letter_may_be_longer_than_the_event_was(self):
+    def test_a_dead_letter_may_be_longer_than_its_event(self):
         with Server([NO, OK]) as server:
             long = {"id": "1", "data": '"' * 400_000}
             self.assertEqual(Run("deliver", server.url(), "--dead-letters", self.dead, stdin=lines(long)).code, 1)
@@ -179,7 +179,7 @@ class DeadLetters(unittest.TestCase):
         self.assertTrue(len(sent) > 1000 and json.dumps(long).startswith(sent))
         self.assertIn("line 1: not delivered: oversized: more than 77536 bytes", bound.err)
 
-    def test_a_full_disk_is_loud_counted_and_no_success(self):
+    def test_a_full_disk_is_reported_counted_and_not_a_success(self):
         with Server({"*": [NO]}) as server:
             with Service(server.url(), "--dead-letters", "/dev/full", "--metrics", 0) as service:
                 service.give(*map(event, range(3)))
@@ -216,7 +216,7 @@ class DeadLetters(unittest.TestCase):
 
 
 class Signals(unittest.TestCase):
-    def test_every_event_that_was_read_has_a_result_and_a_place_when_it_is_told_to_end(self):
+    def test_after_a_signal_every_event_that_was_read_has_a_result_and_each_failure_a_dead_letter(self):
         for what in (signal.SIGINT, signal.SIGTERM):
             with tempfile.TemporaryDirectory() as folder, Server({'"/test#e0"': [{"do": "delay", "ms": 300, "then": OK}], "*": [{"do": "hang"}]}, "--key", "Idempotency-Key") as server:
                 dead = os.path.join(folder, "dead.jsonl")
@@ -231,11 +231,11 @@ class Signals(unittest.TestCase):
             ids = [r["id"] for r in service.results]
             self.assertEqual(len(ids), len(set(ids)))
             self.assertEqual(set(ids), {f"e{i}" for i in range(12)})
-            self.assertTrue(next(r for r in service.results if r["id"] == "e0")["ok"], "what finishes in time is let finish")
+            self.assertTrue(next(r for r in service.results if r["id"] == "e0")["ok"], "an attempt that finishes within the grace period is a success")
             self.assertEqual(sorted(written), sorted(r["id"] for r in service.results if not r["ok"]))
 
 
-    def test_what_was_taken_out_of_a_pipe_has_its_result_however_much_it_is(self):
+    def test_after_a_signal_all_lines_read_from_the_pipe_have_results(self):
         with Server({"*": [{"do": "hang"}]}) as server:
             service = Service(server.url(), "--parallel", 2, "--queue", 3, "--grace", "100ms")
             service.child.stdin.write(b"".join(b'{"id":"%d"}\n' % i for i in range(1000)) + b'{"id":"half')
@@ -245,7 +245,7 @@ class Signals(unittest.TestCase):
         self.assertEqual(sorted(int(r["id"]) for r in service.results), list(range(1000)))
         self.assertEqual(service.complaints, ["deliver: line 1001: not delivered: cut off: reading ended inside of it"])
 
-    def test_no_more_is_read_ahead_than_a_few_megabytes(self):
+    def test_at_most_a_few_megabytes_are_read_ahead(self):
         with Server({"*": [{"do": "hang"}]}) as server:
             service = Service(server.url(), "--parallel", 1, "--queue", 0, "--grace", "100ms")
             given = []
@@ -292,7 +292,7 @@ class Watched(unittest.TestCase):
         self.assertEqual(numbers["again_sink_events_in_flight"], 0)
         self.assertNotIn("hidden", text)
 
-    def test_export_shows_and_takes_the_last_responses_and_says_what_is_wrong(self):
+    def test_export_pages_through_the_last_responses_takes_them_and_refuses_bad_parameters(self):
         with Server({"*": [{"do": "respond", "status": 200, "body": "thanks"}]}) as server:
             with Service(server.url(), "--export", 0, "--export-keep", 25, "--parallel", 1, "--queue", 0) as service:
                 at = service.ports["export"]
@@ -318,7 +318,7 @@ class Watched(unittest.TestCase):
                 self.assertEqual(curl(at + "?pageNum=18446744073709551615&pageSize=1000")[0], 204)
                 self.assertEqual(service.end(), 0)
 
-    def test_the_last_responses_are_bounded_in_bytes_too(self):
+    def test_the_kept_responses_are_bounded_in_bytes(self):
         with Server({"*": [{"do": "respond", "status": 200, "body": "x" * 16384}]}, "--keep", "0") as server:
             with Service(server.url(), "--export", 0, "--export-keep", 100000) as service:
                 service.give(*map(event, range(1200)))
@@ -328,7 +328,7 @@ class Watched(unittest.TestCase):
                 self.assertGreater(page["total"], 950)
                 self.assertEqual(service.end(), 0)
 
-    def test_clients_that_say_nothing_drip_or_never_stop_cost_nobody_a_page_and_do_not_hold_up_the_end(self):
+    def test_silent_slow_and_endless_clients_block_neither_other_clients_nor_the_end(self):
         with Server({"*": [OK]}) as server, contextlib.ExitStack() as stack:
             service = stack.enter_context(Service(server.url(), "--metrics", 0, "--export", 0))
             where = ("127.0.0.1", int(service.ports["metrics"].split(":")[2].split("/")[0]))
@@ -372,7 +372,7 @@ class Watched(unittest.TestCase):
             self.assertEqual(curl(service.ports["metrics"], "-g")[0], 200)
             self.assertEqual(service.end(), 0)
 
-    def test_log_lines_for_attempts_and_results_rise_in_level_and_keep_secrets(self):
+    def test_log_levels_follow_the_result_and_secrets_are_not_logged(self):
         secret = ["-H", "Authorization: Bearer s3cret", "-H", "Cookie: s3cret"]
         for form in ("logfmt", "json"):
             with Server([BUSY, BUSY, OK, NO]) as server:
@@ -391,7 +391,7 @@ class Watched(unittest.TestCase):
 class Long(unittest.TestCase):
     """AGAIN_EVENTS=100000 makes it the long test."""
 
-    def test_one_result_per_event_through_faults_and_a_restart_and_nothing_is_left_over(self):
+    def test_faults_and_a_restart_leave_one_result_per_event_and_no_leak(self):
         slow = os.environ.get("AGAIN_SANITIZE", "none") != "none"  # then memory and speed are another matter
         n = int(os.environ.get("AGAIN_EVENTS", "2000" if slow else "10000"))
         script = {"*": [OK]} | {f'"/test#e{i}"': [FAULTS[i // 5 % len(FAULTS)], OK] for i in range(0, n, 5)}

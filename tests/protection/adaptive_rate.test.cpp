@@ -94,7 +94,7 @@ TEST_CASE("a turn given back goes to the next to ask only if it was the last one
   CHECK(r.turn(zero + 1s) == zero + 6s);  // and not the same moment as the second
 }
 
-TEST_CASE("8 threads: every turn is a moment of its own, whatever is learned meanwhile") {
+TEST_CASE("8 threads: no two get the same turn, whatever is learned meanwhile") {
   again::adaptive_rate r{1000h};
   r.outcome(zero, &throttled);
   std::mutex mutex;

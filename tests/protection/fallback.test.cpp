@@ -77,7 +77,7 @@ TEST_CASE("errors of two types: the second's is the result's") {
   CHECK(w.run(op).error() == "empty");
 }
 
-TEST_CASE("whoever asked to stop gets no substitute") {
+TEST_CASE("after a stop request there is no substitute") {
   world w;
   peer p{stopped};
   p.hangs();
@@ -95,7 +95,7 @@ TEST_CASE("a timeout inside is a failure like any other") {
   CHECK(w.elapsed() == 1s);
 }
 
-TEST_CASE("with a predicate only the failures that it names are answered, the others are given as they are") {
+TEST_CASE("with a predicate only the failures that it names get the substitute, the others are the result") {
   world w;
   const auto odd = [](const trouble& t) { return t.number % 2 == 1; };
   SUBCASE("by a value") {

@@ -74,6 +74,81 @@ TEST_CASE("an exception says nothing of the peer and frees the probe's place") {
   CHECK(w.run(op).value() == 1);
 }
 
+namespace {
+
+// Runs `op` until a second has passed, then asks it to stop or destroys it.
+template <class Op> void cut_off(world& w, Op& op, bool destroy) {
+  auto all = [&]() -> again::task<> {
+    again::scope calls{co_await again::get_context()};
+    calls.spawn([](Op& inner) -> again::task<> { (void)co_await inner; }(op));
+    (void)co_await again::sleep_for(1s);
+    if (destroy) co_return;
+    calls.request_stop();
+    co_await calls.join();
+  };
+  w.run(all());
+}
+
+}  // namespace
+
+// resilience4j#935, monix#1080, rezilience#521: a probe that ended in another way than by success or failure kept its place,
+// and the breaker stayed half open for ever.
+TEST_CASE("however a half-open probe ends, the next call may probe") {
+  world w;
+  again::breaker b{{.consecutive = 1, .open_for = 5s}};
+  peer p{stopped};
+  auto op = again::guard(b, std::ref(p));
+  p.fails(trouble{1});
+  CHECK_FALSE(w.run(op));
+  CHECK(w.run(op).error().reason() == stop_reason::breaker_open);
+  w.time.advance(5s);
+  auto state = again::breaker_state::half_open;
+  SUBCASE("cancelled") {
+    p.hangs();
+    cut_off(w, op, false);
+  }
+  SUBCASE("destroyed while it runs") {
+    p.hangs();
+    cut_off(w, op, true);
+  }
+  SUBCASE("it throws") {
+    p.throws(std::runtime_error{"broken"});
+    CHECK_THROWS_AS(w.run(op), std::runtime_error);
+  }
+  SUBCASE("it throws later") {
+    p.throws(std::runtime_error{"broken"}).takes(1s);
+    CHECK_THROWS_AS(w.run(op), std::runtime_error);
+  }
+  SUBCASE("the caller's patience ends") {
+    p.hangs();
+    CHECK(w.run(again::timeout(1s, op)).error().reason() == stop_reason::deadline_reached);
+  }
+  SUBCASE("an error that says that nothing was sent for a reason of ours") {
+    trouble ours{2, again::disposition::permanent};
+    ours.reach = again::reach::not_sent;
+    p.fails(ours);
+    CHECK(w.run(op).error().reason() == stop_reason::permanent);
+  }
+  SUBCASE("the attempt's own bound: that is a failure, and the next break is longer") {
+    p.hangs();
+    const again::policy bounded{.attempts = 1, .attempt_timeout = 50ms};
+    CHECK_FALSE(w.run(again::retry(bounded, op)));
+    state = again::breaker_state::open;
+    CHECK(b.until() == w.time.now() + 10s);
+  }
+  SUBCASE("a bound inside: the same") {
+    p.hangs();
+    CHECK_FALSE(w.run(again::guard(b, again::timeout(50ms, std::ref(p)))));
+    state = again::breaker_state::open;
+    CHECK(b.until() == w.time.now() + 10s);
+  }
+  CHECK(b.state() == state);
+  if (state == again::breaker_state::open) w.time.advance(10s);
+  p.gives(3);
+  CHECK(w.run(op).value() == 3);
+  CHECK(b.state() == again::breaker_state::closed);
+}
+
 TEST_CASE("a peer that hangs opens the breaker, whether the attempt's bound is the retry's or inside") {
   const again::policy impatient{.attempts = 5,
                                 .backoff = again::constant(0ms),

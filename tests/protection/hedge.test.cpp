@@ -5,6 +5,7 @@
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
+#include <again/coro/when_all.hpp>
 #include <again/retry.hpp>
 #include <again/retry/timeout.hpp>
 #include <again/testing.hpp>
@@ -180,7 +181,7 @@ TEST_CASE("a repeated attempt of an outer retry deposits nothing, and gives back
 
   again::budget slots{again::budgets::in_flight{.share = 1, .floor = 0}};
   CHECK_FALSE(w.run(again::retry(three, again::hedge(soon, down).budget(slots))));
-  CHECK(slots.balance(w.time.now()) == 0);  // nobody in flight
+  CHECK(slots.balance(w.time.now()) == 0);  // no call is in flight
 
   again::budget tokens{again::budgets::tokens{.capacity = 10, .cost = 5, .first_try = 1}};
   {
@@ -257,6 +258,105 @@ TEST_CASE("an exception stops the others, which are awaited, and is rethrown") {
   auto op = again::hedge(soon, std::ref(p));
   CHECK_THROWS_WITH(w.run(op), "broken");
   CHECK(p.calls()[0].stopped);
+}
+
+namespace {
+
+struct unreadable {
+  again::verdict verdict() const { throw std::runtime_error{"no verdict"}; }
+};
+// Cannot be moved any more once it was looked at.
+struct stuck {
+  bool looked_at = false;
+  stuck() = default;
+  stuck(const stuck&) = default;
+  stuck(stuck&& other) : looked_at{other.looked_at} {
+    if (looked_at) throw std::runtime_error{"no move"};
+  }
+  stuck& operator=(const stuck&) = default;
+  ~stuck() = default;
+  again::verdict verdict() const { return {}; }
+};
+struct fails_stuck {
+  using result_type = again::expected<int, stuck>;
+  result_type result{again::unexpect};
+  static bool start(again::continuation, const again::context&) noexcept { return true; }
+  result_type take() { return result; }
+  static std::exception_ptr exception() noexcept { return nullptr; }
+  result_type* peek() noexcept {
+    result.error().looked_at = true;
+    return &result;
+  }
+};
+static_assert(again::startable<fails_stuck>);
+
+}  // namespace
+
+TEST_CASE("an error whose verdict throws, or which cannot be moved, ends the hedge with that exception") {
+  world w;
+  int sends = 0;
+  SUBCASE("at once") {
+    auto op = again::hedge(soon, [&]() -> again::task<again::expected<int, unreadable>> {
+      ++sends;
+      co_return again::expected<int, unreadable>{again::unexpect};
+    });
+    CHECK_THROWS_WITH(w.run(op), "no verdict");
+    CHECK(sends == 1);
+  }
+  SUBCASE("while another attempt runs, which is stopped and awaited") {
+    bool stopped_first = false;
+    auto op = again::hedge(soon, [&]() -> again::task<again::expected<int, unreadable>> {
+      if (++sends == 1) {
+        stopped_first = !co_await again::sleep_for(1h);
+        co_return 1;
+      }
+      co_return again::expected<int, unreadable>{again::unexpect};
+    });
+    CHECK_THROWS_WITH(w.run(op), "no verdict");
+    CHECK(stopped_first);
+    CHECK(w.elapsed() == 100ms);
+  }
+  SUBCASE("the move") {
+    auto op = again::hedge(soon, [&] {
+      ++sends;
+      return fails_stuck{};
+    });
+    CHECK_THROWS_WITH(w.run(op), "no move");
+    CHECK(sends == 1);
+  }
+}
+
+TEST_CASE("a hedge that failed before its delay launches nothing more, however long it is kept") {
+  world w;
+  peer p{stopped};
+  p.fails(trouble{1}).takes(10ms).gives(2);
+  auto op = again::hedge(soon, std::ref(p));
+  const auto [r, slept] = w.run(again::when_all(op, again::sleep_for(1h)));
+  CHECK(slept);
+  CHECK(r.error().error()->number == 1);
+  CHECK(p.calls().size() == 1);
+}
+
+TEST_CASE("the trace of a hedge around a coroutine that retries holds the sends of the retries") {
+  world w;
+  peer p{stopped};
+  p.fails(trouble{1}).fails(trouble{2}).fails(trouble{3}).takes(1s);
+  const again::policy three{
+      .attempts = 3, .backoff = again::constant(10ms), .jitter = again::jitter::none, .deadline = 30s};
+  auto op = again::hedge({.delay = 1h}, [&]() -> again::task<again::expected<int, again::failure<trouble>>> {
+    co_return co_await again::retry(three, std::ref(p));
+  });
+  const auto r = w.run(op);
+  CHECK(r.error().reason() == stop_reason::attempts_exhausted);
+  CHECK(r.error().attempts() == 3);
+  const again::attempt_trace& trace = r.error().trace();
+  REQUIRE(trace.size() == 3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(trace[i].attempt == static_cast<int>(i) + 1);
+    CHECK(trace[i].code == static_cast<int>(i) + 1);
+    CHECK(trace[i].last == (i == 2));
+  }
+  CHECK(trace[0].wait == 10ms);
 }
 
 TEST_CASE("destroyed while attempts run: all of them end, the budget gets its slots back") {

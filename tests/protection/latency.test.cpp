@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 static_assert(!std::is_copy_constructible_v<latency>);
 
-TEST_CASE("until enough calls were seen the response is the one given") {
+TEST_CASE("until enough calls were seen the quantile is `at_first`") {
   latency l{{.at_first = 123ms, .enough = 3}};
   l.record(1s);
   l.record(1s);
@@ -25,7 +25,7 @@ TEST_CASE("until enough calls were seen the response is the one given") {
   CHECK(l.value() >= 1s);
 }
 
-TEST_CASE("the response is the quantile, at most an eighth too long") {
+TEST_CASE("the quantile is at most an eighth too long") {
   for (const double q : {0.5, 0.9, 0.95, 0.99}) {
     latency l{{.quantile = q, .least = 0s}};
     random_stream random{3};
@@ -69,7 +69,7 @@ TEST_CASE("8 threads: every call is counted") {
     });
   }
   for (std::thread& t : threads) t.join();
-  for (int i = 0; i < 1024; ++i) l.record(1s);  // whoever came last
+  for (int i = 0; i < 1024; ++i) l.record(1s);  // the latest calls
   CHECK(l.value() >= 1s);
   CHECK(l.value() <= 1125ms);
 }

@@ -215,7 +215,7 @@ TEST_CASE("one limiter serves loops on several threads") {
   CHECK(slots.in_flight() == 0);
 }
 
-TEST_CASE("threads that come and go through one slot: nobody is forgotten in the queue, nobody shares it") {
+TEST_CASE("threads that come and go through one slot: every waiter gets it, and one at a time") {
   again::limiter slot{{.in_flight = 1, .queue = 1000}};
   int unguarded = 0;  // the slot guards it
   std::atomic<int> stopped{0};

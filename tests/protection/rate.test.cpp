@@ -82,7 +82,7 @@ TEST_CASE("a turn given back goes to the next to ask if it was the last one give
   for (const auto wait : {100ms, 200ms}) CHECK(burst.turn(zero) - zero == wait);
 }
 
-TEST_CASE("a turn given back out of the middle is lost: nobody gets a moment that another has") {
+TEST_CASE("a turn given back out of the middle is lost: no two get the same turn") {
   again::rate_limiter r{{.per_second = 1}};
   CHECK(r.turn(zero) == zero);       // A
   CHECK(r.turn(zero) == zero + 1s);  // B

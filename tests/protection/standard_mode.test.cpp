@@ -86,7 +86,7 @@ TEST_CASE("v2.1: a throttled call's first wait is a second and costs 5, between 
   CHECK(c.quota == std::vector<int>{495, 481, 495});
 }
 
-TEST_CASE("v2.1: whoever was told how long to wait was throttled, as far as the budget is concerned") {
+TEST_CASE("v2.1: a response that says how long to wait counts as throttled in the budget") {
   CHECK(run_v2_1({{500, 1500ms}, {200}}).quota == std::vector<int>{495, 500});
   CHECK(run_v2_1({{500, unsaid}, {200}}).quota == std::vector<int>{486, 500});
 }

@@ -77,7 +77,7 @@ TEST_CASE("a line is JSON and holds everything needed to send the event again, b
   CHECK(binary["body"]["base64"] == "//4=");
 }
 
-TEST_CASE("what is no UTF-8 is base64: every kind of malformed sequence, and none that is well formed") {
+TEST_CASE("bytes that are not UTF-8 are base64: every kind of malformed sequence, and no well-formed one") {
   for (const char* const good :
        {"", "a", "\xc2\x80", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"})
     CHECK(detail::is_utf8(good));
@@ -96,7 +96,8 @@ TEST_CASE("what is no UTF-8 is base64: every kind of malformed sequence, and non
   }
 }
 
-TEST_CASE("lines are appended, the file is its owner's alone, and a line cut short by somebody else stays alone") {
+TEST_CASE(
+    "lines are appended, the file has mode 0600, and a line that another writer cut short stays on a line of its own") {
   const folder here;
   const std::string path = here.path / "dead.jsonl";
   {
@@ -138,8 +139,8 @@ TEST_CASE("several writers of one file never mix their lines") {
   for (const std::string& line : lines) CHECK((line.empty() || json::accept(line)));
 }
 
-TEST_CASE(
-    "a file that cannot be written is refused by name; a full disk is counted and told, and what fits later is whole") {
+TEST_CASE("a file that cannot be opened throws with its path; on a full disk a letter is lost and counted, and a later "
+          "one is whole") {
   const folder here;
   CHECK_THROWS_WITH_AS(dead_letter_file{"/nowhere/dead.jsonl"},
                        "cannot write /nowhere/dead.jsonl: No such file or directory", std::system_error);
@@ -172,7 +173,7 @@ TEST_CASE(
   CHECK(json::parse(lines[2])["id"] == "4");
 }
 
-TEST_CASE("a line that another process left unfinished while the file was open stays alone") {
+TEST_CASE("a line that another process leaves unfinished while the file is open does not swallow the next one") {
   const folder here;
   const std::string path = here.path / "dead.jsonl";
   dead_letter_file file{path};
@@ -185,8 +186,8 @@ TEST_CASE("a line that another process left unfinished while the file was open s
   CHECK(json::parse(lines[2])["id"] == "2");
 }
 
-TEST_CASE("letters go to the file that the path names now; where none can be had, a letter is lost and not in a file "
-          "without a name") {
+TEST_CASE("letters go to the file that the path names now; where it cannot be opened and the old file has no name any "
+          "more, a letter is lost") {
   const folder here;
   const std::filesystem::path inside = here.path / "inside", path = inside / "dead.jsonl";
   std::filesystem::create_directory(inside);

@@ -10,24 +10,24 @@
 using namespace again;
 
 namespace {
-endpoint_outcome took_it(const char* where, int attempts) {
+endpoint_outcome delivered_at(const char* where, int attempts) {
   return {where, http::response{200}, attempts, duration{}, attempt_trace{}};
 }
-endpoint_outcome refused_it(const char* where, int attempts, stop_reason why) {
+endpoint_outcome failed_at(const char* where, int attempts, stop_reason why) {
   return {where, endpoint_outcome::result_type{unexpect, failure<http::error>{{.reason = why, .attempts = attempts}}},
           attempts, duration{}, attempt_trace{}};
 }
 }  // namespace
 
-TEST_CASE("a delivery is a success only if there are outcomes and all of them are") {
+TEST_CASE("a delivery is ok only if there are outcomes and all of them are ok") {
   delivery d{event{"1", "body", {{"A", "b"}}}};
   CHECK(!d);
-  d.outcomes.push_back(took_it("a", 2));
+  d.outcomes.push_back(delivered_at("a", 2));
   CHECK(d);
   CHECK(!d.reason());
   CHECK(d.failed() == nullptr);
-  d.outcomes.push_back(refused_it("b", 3, stop_reason::attempts_exhausted));
-  d.outcomes.push_back(refused_it("c", 1, stop_reason::permanent));
+  d.outcomes.push_back(failed_at("b", 3, stop_reason::attempts_exhausted));
+  d.outcomes.push_back(failed_at("c", 1, stop_reason::permanent));
   CHECK(!d);
   CHECK(d.attempts() == 6);
   REQUIRE(d.failed());
@@ -35,7 +35,7 @@ TEST_CASE("a delivery is a success only if there are outcomes and all of them ar
   CHECK(d.reason() == stop_reason::attempts_exhausted);
 }
 
-TEST_CASE("one that was not begun says why, and still holds its event") {
+TEST_CASE("a delivery that was not begun has a reason and still holds its event") {
   delivery d{event{"1", "body"}};
   d.not_begun = stop_reason::overloaded;
   CHECK(d.reason() == stop_reason::overloaded);

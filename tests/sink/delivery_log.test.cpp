@@ -60,7 +60,7 @@ TEST_CASE("the level rises with the last attempt") {
       "ts=1700000000.012 level=info msg=attempt event=42 endpoint=x attempt=2 status=202 took_ms=1");
 }
 
-TEST_CASE("a result is one line in either format; values that need it are quoted") {
+TEST_CASE("a result is one line in either format, with values quoted where the format needs it") {
   CHECK(log_line(log_format::logfmt, noon, undelivered()) ==
         "ts=1700000000.012 level=error msg=failed event=\"e 1\" attempts=2 elapsed_ms=91.4 reason=attempts_exhausted "
         "endpoint=http://h/in "
@@ -76,7 +76,7 @@ TEST_CASE("a result is one line in either format; values that need it are quoted
         "reason=overloaded");
 }
 
-TEST_CASE("no header, body or key is in any line, a key only where it was asked for") {
+TEST_CASE("no header and no body is in any line; a key only on request") {
   for (const log_format f : {log_format::logfmt, log_format::json}) {
     const delivery d = undelivered();
     CHECK(log_line(f, noon, d).find("secret") == std::string::npos);
@@ -86,7 +86,7 @@ TEST_CASE("no header, body or key is in any line, a key only where it was asked 
   }
 }
 
-TEST_CASE("a log passes on lines of its level and above, from attempts and results") {
+TEST_CASE("a log writes the lines of its level and above, for attempts and for results") {
   std::vector<std::pair<log_level, std::string>> heard;
   delivery_log log{log_format::logfmt, [&heard](log_level l, std::string_view line) { heard.emplace_back(l, line); },
                    log_level::warn};

@@ -12,14 +12,14 @@ namespace {
 endpoint to(const char* url) { return {.url = *http::parse_url(url)}; }
 }  // namespace
 
-TEST_CASE("an endpoint is called what it is called, else its URL without the query") {
+TEST_CASE("the name of an endpoint is the one given, else its URL without the query") {
   endpoint e = to("http://h:8080/in?token=secret");
   CHECK(shown_name(e) == "http://h:8080/in");
   e.name = "orders";
   CHECK(shown_name(e) == "orders");
 }
 
-TEST_CASE("contradictions are told in a sentence, and the defaults have none") {
+TEST_CASE("validate names a contradiction in a sentence; the defaults have none") {
   CHECK(!validate({to("http://a/"), to("http://b/")}, {}));
   CHECK(validate({}, {}) == "a sink needs an endpoint");
   CHECK(validate({to("http://a/")}, {.in_flight = 0}) == "in_flight must be at least 1");

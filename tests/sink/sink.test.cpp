@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
-#include <again/sink.hpp>
+#include <again/sink/sink.hpp>
 
-#include <again/coro/run_loop.hpp>
-#include <again/coro/scope.hpp>
+#include "sink/pretend_sink.hpp"
+
 #include <again/coro/sleep.hpp>
-#include <again/coro/sync_wait.hpp>
-#include <again/coro/virtual_clock.hpp>
-
-#include "support/pretend_transport.hpp"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <csignal>
 #include <map>
 #include <memory>
 #include <optional>
@@ -20,95 +18,14 @@
 #include <utility>
 #include <vector>
 
-#include <csignal>
 #include <sys/wait.h>
 #include <unistd.h>
 
 using namespace again;
 using namespace again_test;
-using namespace std::chrono_literals;
-using http::error_kind;
-
-namespace {
-
-constexpr policy three{
-    .attempts = 3, .backoff = constant(10ms), .jitter = jitter::none, .attempt_timeout = 1s, .deadline = 20s};
-
-endpoint at(std::string host, int in_flight = 16) {
-  return {.url = {http::origin{http::scheme::http, host, 80}, "/in"},
-          .name = host,
-          .policy = three,
-          .in_flight = in_flight};
-}
-
-/// A sink in pretend time, and what it takes to hand events to it.
-struct bench {
-  explicit bench(pretend_transport::decide d, std::vector<endpoint> ends, sink_options o = {})
-      : through{std::move(d)}, to{through, std::move(ends), std::move(o)} {}
-
-  virtual_clock time;
-  run_loop loop{time, 1};
-  pretend_transport through;
-  sink_over<pretend_transport> to;
-  std::vector<std::optional<delivery>> results;
-  std::vector<std::string> finished;  // ids in the order of their results
-
-  task<> one(std::size_t slot, event e) {
-    delivery d = co_await to.deliver(std::move(e));
-    finished.push_back(d.event.id);
-    results[slot] = std::move(d);
-  }
-  void hand_in(scope& s, event e) {
-    results.emplace_back();
-    s.spawn(one(results.size() - 1, std::move(e)));
-  }
-  task<> all(std::vector<event> events) {
-    const context& here = co_await get_context();
-    scope s{here};
-    for (event& e : events) hand_in(s, std::move(e));
-    co_await s.join();
-  }
-  void deliver(std::vector<event> events) { sync_wait(loop, all(std::move(events))); }
-  const delivery& only() const { return results.at(0).value(); }
-  bool balanced() const {
-    return to.accepted() == to.delivered() + to.failed() && to.in_flight() == 0 && to.queued() == 0 &&
-           to.attempts() == through.seen.size();
-  }
-};
-
-std::vector<event> events(int n) {
-  std::vector<event> all;
-  for (int i = 0; i < n; ++i) all.emplace_back(std::to_string(i), "{}");
-  return all;
-}
-
-class temporary_file {
- public:
-  temporary_file() : path{"/tmp/again-sink-test-XXXXXX"} { ::close(::mkstemp(path.data())); }
-  temporary_file(const temporary_file&) = delete;
-  temporary_file& operator=(const temporary_file&) = delete;
-  ~temporary_file() { ::unlink(path.c_str()); }
-  std::vector<std::string> lines() const {
-    std::vector<std::string> all;
-    std::FILE* const f = std::fopen(path.c_str(), "r");
-    std::string line;
-    for (int c = 0; (c = std::fgetc(f)) != EOF;) {
-      if (c == '\n') {
-        all.push_back(std::exchange(line, {}));
-      } else {
-        line += static_cast<char>(c);
-      }
-    }
-    static_cast<void>(std::fclose(f));
-    return all;
-  }
-  std::string path;
-};
-
-}  // namespace
 
 TEST_CASE("an event is posted with its headers, its body and a key, and its caller gets the response") {
-  bench b{[](const auto&) { return response(202); }, {at("a")}};
+  pretend_sink b{[](const auto&) { return response(202); }, {at("a")}};
   b.deliver({event{"7", "{\"n\":7}", {{"Content-Type", "application/json"}}}});
   const delivery& d = b.only();
   REQUIRE(d);
@@ -127,22 +44,39 @@ TEST_CASE("an event is posted with its headers, its body and a key, and its call
   CHECK(b.balanced());
 }
 
-TEST_CASE("a key is the same on every attempt and at every endpoint, given or made, and can be left out") {
+TEST_CASE("a redirect that is not followed has delivered nothing, unless the endpoint accepts its status") {
+  for (const int status : {300, 301, 302, 303, 304, 307, 308}) {
+    pretend_sink b{[status](const auto&) { return response(status); }, {at("a")}};
+    b.deliver({event{"1"}});
+    CHECK_FALSE(b.only());
+    CHECK(b.only().reason() == stop_reason::permanent);
+    CHECK(b.only().failed()->result.error().error()->status() == status);
+    CHECK(b.through.seen.size() == 1);
+    endpoint lenient = at("a");
+    lenient.accept = {status};
+    pretend_sink a{[status](const auto&) { return response(status); }, {lenient}};
+    a.deliver({event{"1"}});
+    CHECK(a.only());
+  }
+}
+
+TEST_CASE(
+    "the Idempotency-Key, given or made, is the same on every attempt and at every endpoint, and can be switched off") {
   const auto down = [](const pretend_transport::request& r) {
     return r.origin == "c" ? response(200) : breaks(error_kind::closed, reach::maybe_sent);
   };
-  bench b{down, {at("a"), at("b"), at("c")}};
+  pretend_sink b{down, {at("a"), at("b"), at("c")}};
   b.deliver({event{"1"}});
   REQUIRE(b.through.seen.size() == 3);
   CHECK(std::set<std::string>{b.through.seen[0].key, b.through.seen[1].key, b.through.seen[2].key}.size() == 1);
   event given{"2"};
   given.key = "mine";
-  bench g{[](const auto&) { return response(200); }, {at("a")}};
+  pretend_sink g{[](const auto&) { return response(200); }, {at("a")}};
   g.deliver({given});
   CHECK(g.through.seen[0].key == "mine");
-  bench none{[](const auto&) { return breaks(error_kind::closed, reach::maybe_sent); },
-             {at("a")},
-             {.idempotency_keys = false}};
+  pretend_sink none{[](const auto&) { return breaks(error_kind::closed, reach::maybe_sent); },
+                    {at("a")},
+                    {.idempotency_keys = false}};
   none.deliver({event{"3"}});
   CHECK(none.through.seen.size() == 1);
   CHECK(!none.through.seen[0].headers.contains("Idempotency-Key"));
@@ -153,7 +87,7 @@ TEST_CASE("round robin: events take turns, and a retry goes past an endpoint tha
   const auto dead = [](const pretend_transport::request& r) {
     return r.origin == "dead" ? breaks(error_kind::refused, reach::not_sent) : response(200);
   };
-  bench b{dead, {at("dead"), at("x"), at("y")}};
+  pretend_sink b{dead, {at("dead"), at("x"), at("y")}};
   b.deliver(events(30));
   std::map<std::string, int> requests;
   for (const auto& r : b.through.seen) ++requests[r.origin];
@@ -166,14 +100,14 @@ TEST_CASE("round robin: events take turns, and a retry goes past an endpoint tha
   CHECK(b.balanced());
 }
 
-TEST_CASE("an endpoint that responds no is asked again itself, unless any failure moves on") {
+TEST_CASE("an endpoint that responds with an error is asked again, unless any failure moves the retry on") {
   const auto busy = [](const pretend_transport::request& r) { return response(r.origin == "busy" ? 503 : 200); };
-  bench stay{busy, {at("busy"), at("x")}};
+  pretend_sink stay{busy, {at("busy"), at("x")}};
   stay.deliver({event{"1"}});
   CHECK(stay.through.seen.size() == 3);
   CHECK(stay.only().outcomes[0].endpoint == "busy");
   CHECK(stay.only().reason() == stop_reason::attempts_exhausted);
-  bench go{busy, {at("busy"), at("x")}, {.move_on = moving::any}};
+  pretend_sink go{busy, {at("busy"), at("x")}, {.move_on = moving::any}};
   go.deliver({event{"1"}});
   CHECK(go.only());
   CHECK(go.only().outcomes[0].endpoint == "x");
@@ -182,13 +116,13 @@ TEST_CASE("an endpoint that responds no is asked again itself, unless any failur
 
 TEST_CASE("broadcast: one endpoint fails for good, one for a while, one takes it; the result has three outcomes") {
   int flaky = 0;
-  bench b{[&](const pretend_transport::request& r) {
-            return r.origin == "no"      ? response(422)
-                   : r.origin == "flaky" ? response(++flaky < 3 ? 503 : 200)
-                                         : response(201);
-          },
-          {at("no"), at("flaky"), at("yes")},
-          {.routing = routing::broadcast}};
+  pretend_sink b{[&](const pretend_transport::request& r) {
+                   return r.origin == "no"      ? response(422)
+                          : r.origin == "flaky" ? response(++flaky < 3 ? 503 : 200)
+                                                : response(201);
+                 },
+                 {at("no"), at("flaky"), at("yes")},
+                 {.routing = routing::broadcast}};
   b.deliver({event{"1"}});
   const delivery& d = b.only();
   CHECK(!d);
@@ -209,15 +143,15 @@ TEST_CASE("broadcast: one endpoint fails for good, one for a while, one takes it
   CHECK(b.balanced());
 }
 
-TEST_CASE("a choice of one's own: one endpoint, several, or a mistake that its caller is told") {
-  bench b{[](const auto&) { return response(200); },
-          {at("a"), at("b"), at("c")},
-          {.choose = [](const event& e) -> std::vector<std::size_t> {
-            if (e.id == "all") return {0, 1, 2};
-            if (e.id == "none") return {};
-            if (e.id == "wild") return {3};
-            return {1};
-          }}};
+TEST_CASE("choose: one endpoint, several, or a mistake that deliver throws") {
+  pretend_sink b{[](const auto&) { return response(200); },
+                 {at("a"), at("b"), at("c")},
+                 {.choose = [](const event& e) -> std::vector<std::size_t> {
+                   if (e.id == "all") return {0, 1, 2};
+                   if (e.id == "none") return {};
+                   if (e.id == "wild") return {3};
+                   return {1};
+                 }}};
   b.deliver({event{"b"}, event{"all"}});
   CHECK(b.results[0]->outcomes[0].endpoint == "b");
   CHECK(b.results[1]->outcomes.size() == 3);
@@ -227,23 +161,23 @@ TEST_CASE("a choice of one's own: one endpoint, several, or a mistake that its c
   CHECK(b.balanced());
 }
 
-TEST_CASE("policy, headers and rules are each endpoint's own") {
+TEST_CASE("each endpoint has its own policy, headers and rules") {
   endpoint patient = at("patient"), strict = at("strict");
   patient.policy.attempts = 5;
   patient.headers.add("Authorization", "Bearer p");
   strict.rules.statuses = {};
-  bench b{[](const auto&) { return response(503); }, {patient, strict}, {.routing = routing::broadcast}};
+  pretend_sink b{[](const auto&) { return response(503); }, {patient, strict}, {.routing = routing::broadcast}};
   b.deliver({event{"1"}});
   CHECK(b.only().outcomes[0].attempts == 5);
   CHECK(b.only().outcomes[1].attempts == 1);
   for (const auto& r : b.through.seen) CHECK(r.headers.contains("Authorization") == (r.origin == "patient"));
 }
 
-TEST_CASE("no more are under way than allowed, in all and at each endpoint, and none is forgotten") {
+TEST_CASE("no more events are under way than allowed, in all and at each endpoint, and each gets its result") {
   int most_a = 0, now_a = 0;
-  bench b{[](const pretend_transport::request& r) { return response(200, r.origin == "a" ? 70ms : 10ms); },
-          {at("a", 2), at("b", 3)},
-          {.in_flight = 4, .queue = 3}};
+  pretend_sink b{[](const pretend_transport::request& r) { return response(200, r.origin == "a" ? 70ms : 10ms); },
+                 {at("a", 2), at("b", 3)},
+                 {.in_flight = 4, .queue = 3}};
   b.deliver(events(100));
   CHECK(b.through.most_running == 4);
   // At no moment do more than two requests to a overlap.
@@ -260,8 +194,8 @@ TEST_CASE("no more are under way than allowed, in all and at each endpoint, and 
   CHECK(b.balanced());
 }
 
-TEST_CASE("a full sink makes deliver wait and try_deliver say overloaded, with the event given back") {
-  bench b{[](const auto&) { return response(200, 1s); }, {at("a")}, {.in_flight = 1, .queue = 2}};
+TEST_CASE("in a full sink deliver waits, and try_deliver gives overloaded and the event back") {
+  pretend_sink b{[](const auto&) { return response(200, 1s); }, {at("a")}, {.in_flight = 1, .queue = 2}};
   std::optional<delivery> refused;
   const auto scenario = [&]() -> task<> {
     const context& here = co_await get_context();
@@ -286,11 +220,11 @@ TEST_CASE("a full sink makes deliver wait and try_deliver say overloaded, with t
 
 TEST_CASE("order per key: the next event of a key waits for the final result of the one before; other keys go on") {
   int failures = 0;
-  bench b{[&](const pretend_transport::request& r) {
-            return r.body == "slow" && ++failures < 3 ? response(503) : response(200);
-          },
-          {at("a"), at("b")},
-          {.order = ordering::per_key}};
+  pretend_sink b{[&](const pretend_transport::request& r) {
+                   return r.body == "slow" && ++failures < 3 ? response(503) : response(200);
+                 },
+                 {at("a"), at("b")},
+                 {.order = ordering::per_key}};
   std::vector<event> all;
   for (const char* const id : {"k1", "k2", "k3", "other"}) {
     event e{id, std::string{id} == "k1" ? "slow" : "fast"};
@@ -308,7 +242,7 @@ TEST_CASE("order per endpoint: one at a time, in the order of acceptance") {
     ++n;
     return response(n % 3 == 0 ? 200 : 503, n % 2 == 0 ? 9ms : 1ms);
   };
-  bench b{uneven, {at("a")}, {.order = ordering::per_endpoint}};
+  pretend_sink b{uneven, {at("a")}, {.order = ordering::per_endpoint}};
   b.deliver(events(20));
   CHECK(b.through.most_running == 1);
   std::vector<std::string> expected;
@@ -316,12 +250,12 @@ TEST_CASE("order per endpoint: one at a time, in the order of acceptance") {
   CHECK(b.finished == expected);
 }
 
-TEST_CASE("order per endpoint: a retry stays, so that nothing overtakes it there and nothing takes its place here") {
-  bench b{[](const pretend_transport::request& r) {
-            return r.origin == "dead" ? breaks(error_kind::refused, reach::not_sent) : response(200);
-          },
-          {at("dead"), at("fine")},
-          {.order = ordering::per_endpoint}};
+TEST_CASE("order per endpoint: a retry stays at its endpoint, so that no other event overtakes it") {
+  pretend_sink b{[](const pretend_transport::request& r) {
+                   return r.origin == "dead" ? breaks(error_kind::refused, reach::not_sent) : response(200);
+                 },
+                 {at("dead"), at("fine")},
+                 {.order = ordering::per_endpoint}};
   b.deliver(events(4));
   for (const auto& d : b.results) {
     CHECK(d->ok() == (d->outcomes[0].endpoint == "fine"));
@@ -331,9 +265,9 @@ TEST_CASE("order per endpoint: a retry stays, so that nothing overtakes it there
   CHECK(b.balanced());
 }
 
-TEST_CASE("close refuses what is new, lets what was accepted finish, and cancels what does not in time") {
+TEST_CASE("close refuses new events, waits for accepted ones, and cancels those that do not finish in time") {
   for (const duration takes : {duration{2s}, duration{1h}}) {
-    bench b{[=](const auto&) { return response(200, takes); }, {at("a", 2)}, {.in_flight = 2, .queue = 2}};
+    pretend_sink b{[=](const auto&) { return response(200, takes); }, {at("a", 2)}, {.in_flight = 2, .queue = 2}};
     const auto scenario = [&]() -> task<> {
       const context& here = co_await get_context();
       scope s{here};
@@ -358,7 +292,7 @@ TEST_CASE("close refuses what is new, lets what was accepted finish, and cancels
     CHECK(!b.results[5]->accepted);
     CHECK(b.balanced());
   }
-  bench quick{[](const auto&) { return response(200, 300ms); }, {at("a", 2)}, {.in_flight = 2, .queue = 2}};
+  pretend_sink quick{[](const auto&) { return response(200, 300ms); }, {at("a", 2)}, {.in_flight = 2, .queue = 2}};
   const auto scenario = [&]() -> task<> {
     const context& here = co_await get_context();
     scope s{here};
@@ -372,10 +306,11 @@ TEST_CASE("close refuses what is new, lets what was accepted finish, and cancels
   CHECK(quick.balanced());
 }
 
-TEST_CASE("a caller that is stopped or destroyed ends its own event and no other, counted and written down") {
+TEST_CASE("a caller that is stopped or destroyed ends its own event and no other; the event is counted and has a dead "
+          "letter") {
   temporary_file file;
   dead_letter_file dead{file.path};
-  bench b{[](const auto&) { return response(200, 500ms); }, {at("a")}, {.dead_letters = &dead}};
+  pretend_sink b{[](const auto&) { return response(200, 500ms); }, {at("a")}, {.dead_letters = &dead}};
   const auto scenario = [&]() -> task<> {
     const context& here = co_await get_context();
     scope good{here};
@@ -411,10 +346,10 @@ TEST_CASE("a caller that is stopped or destroyed ends its own event and no other
   CHECK(lines[1].find(R"("id":"destroyed")") != std::string::npos);
 }
 
-TEST_CASE("a caller that is destroyed while it waits for room was refused, and its event is written down") {
+TEST_CASE("a caller that is destroyed while it waits for room counts as refused, and its event has a dead letter") {
   temporary_file file;
   dead_letter_file dead{file.path};
-  bench b{
+  pretend_sink b{
       [](const auto&) { return response(200, 500ms); }, {at("a")}, {.in_flight = 1, .queue = 0, .dead_letters = &dead}};
   const auto scenario = [&]() -> task<> {
     const context& here = co_await get_context();
@@ -440,8 +375,8 @@ TEST_CASE("a caller that is destroyed while it waits for room was refused, and i
 }
 
 TEST_CASE("an event that names its endpoints goes to each of them, whatever the routing") {
-  bench b{[](const pretend_transport::request& r) { return response(r.origin == "b" ? 400 : 200); },
-          {at("a"), at("b"), at("c")}};
+  pretend_sink b{[](const pretend_transport::request& r) { return response(r.origin == "b" ? 400 : 200); },
+                 {at("a"), at("b"), at("c")}};
   event e{"1"};
   e.only = {"a", "b"};
   b.deliver({e});
@@ -454,15 +389,15 @@ TEST_CASE("an event that names its endpoints goes to each of them, whatever the 
   CHECK(!d.outcomes[1].result);
 }
 
-TEST_CASE("the letter of an event that was never begun, or was meant for one of several, says for whom it is") {
+TEST_CASE("the dead letter of an event that was never begun, or was chosen for some endpoints, names its endpoints") {
   temporary_file file;
   dead_letter_file dead{file.path};
-  bench b{[](const auto&) { return response(400); },
-          {at("a"), at("b"), at("c")},
-          {.choose = [](const event& e) -> std::vector<std::size_t> {
-             return e.id == "one" ? std::vector<std::size_t>{2} : std::vector<std::size_t>{0, 1};
-           },
-           .dead_letters = &dead}};
+  pretend_sink b{[](const auto&) { return response(400); },
+                 {at("a"), at("b"), at("c")},
+                 {.choose = [](const event& e) -> std::vector<std::size_t> {
+                    return e.id == "one" ? std::vector<std::size_t>{2} : std::vector<std::size_t>{0, 1};
+                  },
+                  .dead_letters = &dead}};
   b.deliver({event{"one"}});
   CHECK(b.only().event.only.empty());
   sync_wait(b.loop, b.to.close(0s));
@@ -473,13 +408,13 @@ TEST_CASE("the letter of an event that was never begun, or was meant for one of 
   CHECK(lines[1].find(R"("only":["a","b"])") != std::string::npos);
 }
 
-TEST_CASE("what is not delivered is a dead letter before its caller knows; a broadcast's names only those that did not "
-          "take it") {
+TEST_CASE("an event that is not delivered has its dead letter before its caller has the result; that of a broadcast "
+          "names the endpoints that did not take it") {
   temporary_file file;
   dead_letter_file dead{file.path};
-  bench b{[](const pretend_transport::request& r) { return response(r.origin == "no" ? 400 : 200); },
-          {at("no"), at("yes")},
-          {.routing = routing::broadcast, .dead_letters = &dead}};
+  pretend_sink b{[](const pretend_transport::request& r) { return response(r.origin == "no" ? 400 : 200); },
+                 {at("no"), at("yes")},
+                 {.routing = routing::broadcast, .dead_letters = &dead}};
   b.deliver({event{"1", "{\"a\":1}", {{"X", "y"}}}});
   CHECK(b.only().dead_letter == dead_letter::written);
   CHECK(b.to.dead_letters_written() == 1);
@@ -498,9 +433,9 @@ TEST_CASE("what is not delivered is a dead letter before its caller knows; a bro
   CHECK_THROWS_AS((void)sync_wait(b.loop, b.to.deliver(nowhere)), std::invalid_argument);
 }
 
-TEST_CASE("a dead letter that cannot be written is counted, and its result says that it is lost") {
+TEST_CASE("a dead letter that cannot be written is counted as lost, and the result says so") {
   dead_letter_file full{"/dev/full"};
-  bench b{[](const auto&) { return response(400); }, {at("a")}, {.dead_letters = &full}};
+  pretend_sink b{[](const auto&) { return response(400); }, {at("a")}, {.dead_letters = &full}};
   b.deliver(events(3));
   CHECK(b.only().dead_letter == dead_letter::lost);
   CHECK(b.to.dead_letters_lost() == 3);
@@ -508,26 +443,10 @@ TEST_CASE("a dead letter that cannot be written is counted, and its result says 
   CHECK(full.problem() == "/dev/full: No space left on device");
 }
 
-TEST_CASE("the observer hears every attempt with its endpoint, and every result once") {
-  struct ears : delivery_observer {
-    std::vector<std::string> heard;
-    void attempted(const event& e, std::string_view where, const attempt_record& r) override {
-      heard.push_back(e.id + " " + std::string{where} + " " + std::to_string(r.attempt) + (r.last ? " last" : ""));
-    }
-    void finished(const delivery& d) override { heard.push_back(d.event.id + (d ? " ok" : " failed")); }
-  } ears;
-  bench b{[](const pretend_transport::request& r) {
-            return r.origin == "a" ? breaks(error_kind::reset, reach::maybe_sent) : response(200);
-          },
-          {at("a"), at("b")},
-          {.observer = &ears}};
-  b.deliver({event{"e"}});
-  CHECK(ears.heard == std::vector<std::string>{"e a 1", "e b 2 last", "e ok"});
-}
-
-TEST_CASE("the numbers are on a page for Prometheus, by endpoint and reason") {
-  bench b{[](const pretend_transport::request& r) { return r.body == "bad" ? response(400) : response(200, 40ms); },
-          {at("a")}};
+TEST_CASE("the metrics page has the numbers by endpoint and by reason") {
+  pretend_sink b{
+      [](const pretend_transport::request& r) { return r.body == "bad" ? response(400) : response(200, 40ms); },
+      {at("a")}};
   b.deliver({event{"1", "bad"}, event{"2", "good"}});
   const std::string page = metrics_page{}.add(b.to).text();
   for (const char* const line :
@@ -541,8 +460,8 @@ TEST_CASE("the numbers are on a page for Prometheus, by endpoint and reason") {
   }
 }
 
-TEST_CASE("two sinks on one page differ in a label, and every sample is there once") {
-  bench a{[](const auto&) { return response(200); }, {at("x")}, {.name = "orders"}},
+TEST_CASE("two sinks on one metrics page differ in a label, and no sample is there twice") {
+  pretend_sink a{[](const auto&) { return response(200); }, {at("x")}, {.name = "orders"}},
       b{[](const auto&) { return response(200); }, {at("x")}, {.name = "audit"}};
   a.deliver({event{"1"}});
   const std::string page = metrics_page{}.add(a.to).add(b.to).text();
@@ -558,21 +477,21 @@ TEST_CASE("two sinks on one page differ in a label, and every sample is there on
   CHECK(page.find("again_sink_attempts_total{sink=\"orders\",endpoint=\"x\",outcome=\"ok\"} 1\n") != std::string::npos);
 }
 
-TEST_CASE("ten thousand events with faults of every kind: one result each, and nothing is left over") {
+TEST_CASE("ten thousand events with faults of every kind: each has one result, and no timer or send is left over") {
   std::uint64_t state = 7;
   const auto roll = [&state] { return (state = state * 6364136223846793005U + 1442695040888963407U) >> 40U; };
-  bench b{[&](const auto&) {
-            if (roll() % 5 != 0) return response(200, 3ms);
-            switch (roll() % 6) {
-              case 0: return breaks(error_kind::refused, reach::not_sent);
-              case 1: return breaks(error_kind::reset, reach::maybe_sent);
-              case 2: return breaks(error_kind::truncated, reach::answered);
-              case 3: return response(503);
-              case 4: return response(400);
-              default: return response(200, 2s);  // past the attempt's timeout
-            }
-          },
-          {at("a"), at("b"), at("c")}};
+  pretend_sink b{[&](const auto&) {
+                   if (roll() % 5 != 0) return response(200, 3ms);
+                   switch (roll() % 6) {
+                     case 0: return breaks(error_kind::refused, reach::not_sent);
+                     case 1: return breaks(error_kind::reset, reach::maybe_sent);
+                     case 2: return breaks(error_kind::truncated, reach::answered);
+                     case 3: return response(503);
+                     case 4: return response(400);
+                     default: return response(200, 2s);  // past the attempt's timeout
+                   }
+                 },
+                 {at("a"), at("b"), at("c")}};
   b.deliver(events(10'000));
   CHECK(b.finished.size() == 10'000);
   CHECK(std::set<std::string>(b.finished.begin(), b.finished.end()).size() == 10'000);
@@ -586,7 +505,7 @@ TEST_CASE("ten thousand events with faults of every kind: one result each, and n
   CHECK(attempts == b.through.seen.size());
 }
 
-TEST_CASE("a sink that contradicts itself is refused with a sentence") {
+TEST_CASE("the constructor refuses contradictory options with a sentence") {
   pretend_transport t{[](const auto&) { return response(200); }};
   CHECK_THROWS_WITH_AS((sink_over<pretend_transport>{t, {}}), "again::sink: a sink needs an endpoint",
                        std::invalid_argument);
@@ -599,7 +518,7 @@ TEST_CASE("a sink that contradicts itself is refused with a sentence") {
 }
 
 #ifndef NDEBUG
-TEST_CASE("a sink that is destroyed under its deliveries says so and ends the program") {
+TEST_CASE("a sink that is destroyed with deliveries under way ends the program with a message") {
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {

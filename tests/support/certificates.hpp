@@ -10,7 +10,7 @@ namespace again_test {
 /// What is right or wrong with a certificate that a test server shows.
 enum class certificate {
   trusted,      ///< signed by the test authority, for localhost, 127.0.0.1 and ::1
-  self_signed,  ///< for the right names, but nobody vouches for it
+  self_signed,  ///< for the right names, but no authority signed it
   wrong_host,   ///< signed by the test authority, for wrong.example only
   expired,      ///< signed by the test authority, right names, ended yesterday
   client,       ///< signed by the test authority, for a client that has to show one

@@ -151,7 +151,7 @@ void gate::crowd() {
   filler_ = ::socket(where.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (filler_ < 0) fail("socket");
   std::ignore =
-      ::connect(filler_, where.get(), where.size);  // complete at once on loopback, or somebody else fills the place
+      ::connect(filler_, where.get(), where.size);  // complete at once on loopback, or another client fills the place
   sockaddr_storage here{};
   socklen_t size = sizeof here;
   ::getsockname(filler_, reinterpret_cast<sockaddr*>(&here), &size);

@@ -10,7 +10,7 @@ namespace again_test {
 
 enum class family;
 
-/// The listening side of the misbehaving server. The port is taken once and kept while nobody listens on it. One thread at a time.
+/// The listening side of the misbehaving server. The port is taken once and kept while it does not listen. One thread at a time.
 class gate {
  public:
   enum class state {

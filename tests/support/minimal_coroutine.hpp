@@ -43,7 +43,7 @@ template <class T> class bare {
   std::coroutine_handle<promise_type> frame_;
 };
 
-/// In the manner of std::future: starts at once, destroys itself, hands its result to whoever waits on whatever thread.
+/// In the manner of std::future: starts at once, destroys itself, hands its result to the thread that waits, whichever that is.
 template <class T> class promised {
  public:
   struct promise_type {

@@ -237,7 +237,7 @@ class misbehaving_server::engine {
       changed_.notify_all();
     }
     acceptor_.join();
-    for (connection& c : connections_) c.thread.join();  // the acceptor is gone: nobody else touches the list
+    for (connection& c : connections_) c.thread.join();  // the acceptor is gone: no other thread touches the list
     connections_.clear();
     gate_.set(gate::state::closed);
     gate_.unwatch_refusals();

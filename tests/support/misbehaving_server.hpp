@@ -25,7 +25,7 @@ enum class action {
   close,                  // read the request, FIN without a byte
   reset,                  // read the request, RST
   close_on_accept,        // FIN before reading (and before a TLS handshake)
-  refuse,                 // connection: nobody listens
+  refuse,                 // connection: refused, because nothing listens
   blackhole,              // connection: the SYN is dropped
   hang,                   // read the request, be silent, close
   delay,                  // be silent, then `inner`
@@ -42,7 +42,7 @@ enum class action {
   tls_wrong_host,         // connection: TLS with a certificate for another host
   tls_expired,            // connection: TLS with a certificate of the past
   tls_close_after_write,  // read the request, close_notify and FIN without a byte
-  plain_http,             // connection: response a TLS hello with a plain HTTP 400
+  plain_http,             // connection: a plain HTTP 400 in response to a TLS hello
 };
 std::string_view name(action what) noexcept;  ///< as spelled above
 std::optional<action> action_named(std::string_view text) noexcept;
@@ -126,7 +126,7 @@ struct tls_options {
 
 enum class family { ipv4, ipv6, unix_domain };
 
-/// How a `refuse` step learns that its attempt has come, since nobody listens. counted: by the SYN on a raw socket where the
+/// How a `refuse` step learns that its attempt has come, since nothing listens. counted: by the SYN on a raw socket where the
 /// process may open one, else by the kernel's count of failed connects (any in this network namespace). told: by
 /// `refusal_seen()`, which is exact, also when the client tries again at once.
 enum class refusals { counted, told };

@@ -167,7 +167,7 @@ class no_sigpipe {
   sigset_t pipe_{}, before_{};
 };
 
-/// A TLS client on a blocking socket of its own.
+/// A TLS client on a blocking socket.
 class tls_peer {
  public:
   explicit tls_peer(const misbehaving_server& server, bool with_certificate = false, int max_version = 0,

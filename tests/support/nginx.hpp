@@ -11,7 +11,7 @@
 
 namespace again_test {
 
-/// An nginx of our own: one process on free ports of loopback, its files in a directory that goes with it, and a log of every
+/// An nginx for tests: one process on free ports of loopback, its files in a directory that goes with it, and a log of every
 /// request it answered. Plain HTTP, TLS 1.2 alone and TLS 1.3 alone, all with the same locations.
 /// Throws std::runtime_error with nginx's own words where it does not start. Not for use by several threads at a time.
 class nginx {

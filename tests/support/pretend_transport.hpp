@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// A transport for pretend time: what becomes of a request, and how long it takes, is decided by a function. Remembers what it was given.
+/// A transport for pretend time: a function decides how each request ends and how long it takes. Remembers what it was given.
 #pragma once
 
 #include <again/core/stop_token.hpp>

@@ -10,7 +10,9 @@
   write is preceded by the line <!-- not compiled -->.
 - A ```text block preceded by <!-- output: NAME --> must stand in docs/examples/NAME, which a test compares with what the
   program prints.
-- A link to a file of the repository must name one that exists.
+- A link to a file of the repository must name one that exists, and a link to a heading one that is there.
+- A link whose text is code, such as [`retry_machine::drive`](machine.hpp), names something that stands in that file.
+- Prose is wrapped at 120 columns. Tables and code may be longer.
 """
 import os
 import re
@@ -20,6 +22,8 @@ import tempfile
 FENCE = re.compile(r"^(\s*)(```+|~~~+)\s*([\w+-]*)")
 ELLIPSIS = re.compile(r"^(//\s*)?(…|\.\.\.)$")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+NAME_IN_FILE = re.compile(r"\[`([A-Za-z_]\w*(?:::\w+)*)`\]\(([^)\s#]+\.[ch]pp)\)")
+WIDTH = 120
 
 
 def read(path):
@@ -28,10 +32,52 @@ def read(path):
 
 
 def pages(root):
-    found = [p for p in ("README.md", "CHANGELOG.md") if os.path.exists(os.path.join(root, p))]
-    for where, _, names in os.walk(os.path.join(root, "docs")):
-        found += [os.path.relpath(os.path.join(where, n), root) for n in sorted(names) if n.endswith(".md")]
+    found = [p for p in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md") if os.path.exists(os.path.join(root, p))]
+    for folder in ("docs", ".github"):
+        for where, _, names in os.walk(os.path.join(root, folder)):
+            found += [os.path.relpath(os.path.join(where, n), root) for n in sorted(names) if n.endswith(".md")]
     return found
+
+
+def without_code(text):
+    """The prose: fenced blocks are gone, their lines are kept, so that numbers of lines stay right."""
+    return re.sub(r"^(```+|~~~+).*?^\1", lambda block: "\n" * block.group(0).count("\n"), text, flags=re.M | re.S)
+
+
+def anchors(text):
+    """What a link to a heading may say, as GitHub makes it."""
+    found = set()
+    for heading in re.findall(r"^#+\s+(.*?)\s*$", without_code(text), flags=re.M):
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        found.add(re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", plain)))
+    return found
+
+
+def check_links(root, page, text):
+    faults = []
+    prose = without_code(text)
+    for name, target in NAME_IN_FILE.findall(prose):
+        file = os.path.join(root, os.path.dirname(page), target)
+        if os.path.exists(file):
+            source = read(file)
+            if not all(re.search(rf"\b{part}\b", source) for part in name.split("::")):
+                faults.append(f"{page}: {name} is not in {target}")
+    for link in LINK.findall(re.sub(r"`[^`\n]*`", "", prose)):
+        target, _, heading = (link[0] or link[1]).partition("#")
+        if re.match(r"[a-z]+:", target):
+            continue
+        file = os.path.join(root, os.path.dirname(page), target) if target else os.path.join(root, page)
+        if not os.path.exists(file):
+            faults.append(f"{page}: the link to {target} leads nowhere")
+        elif heading and file.endswith(".md") and heading not in anchors(read(file)):
+            faults.append(f"{page}: {target or 'this page'} has no heading #{heading}")
+    return faults
+
+
+def check_width(page, text):
+    return [f"{page}:{number}: {len(line)} columns; wrap prose at {WIDTH}"
+            for number, line in enumerate(without_code(text).split("\n"), 1)
+            if len(line) > WIDTH and not line.lstrip().startswith(("|", "![", "<!--"))]
 
 
 def blocks(text):
@@ -104,13 +150,7 @@ def check(root):
                 wanted = squeeze(lines)
                 if not any(stands_in(wanted, source) for source in sources.values()):
                     faults.append(f"{page}:{number}: this code is in no compiled file of docs/examples")
-        prose = re.sub(r"^(```+|~~~+).*?^\1", "", text, flags=re.M | re.S)
-        prose = re.sub(r"`[^`\n]*`", "", prose)
-        for link in LINK.findall(prose):
-            target = (link[0] or link[1]).split("#")[0]
-            if target and not re.match(r"[a-z]+:", target):
-                if not os.path.exists(os.path.join(root, os.path.dirname(page), target)):
-                    faults.append(f"{page}: the link to {target} leads nowhere")
+        faults += check_links(root, page, text) + check_width(page, text)
     return faults, counted
 
 
@@ -134,9 +174,17 @@ def self_test():
         ("<!-- output: quote.out -->\n```text\none\ntwo\n```\n", None),
         ("<!-- output: quote.out -->\n```text\none\nthree\n```\n", "this output is not in"),
         ("<!-- output: none.out -->\n```text\none\n```\n", "does not exist"),
-        ("[here](docs/examples/quote.cpp) [there](https://example.org/) [below](#below)\n", None),
+        ("[here](docs/examples/quote.cpp) [there](https://example.org/) [below](#below)\n# Below\n", None),
         ("[here](docs/nowhere.md)\n", "the link to docs/nowhere.md leads nowhere"),
         ("```sh\n[here](docs/nowhere.md)\n```\n", None),
+        ("## The `x`, and y\n[up](#the-x-and-y) [there](README.md#the-x-and-y)\n", None),
+        ("## The x\n[up](#the-y)\n", "README.md: this page has no heading #the-y"),
+        ("```sh\n# the y\n```\n[up](#the-y)\n", "has no heading #the-y"),
+        ("[`quote::main`](docs/examples/stray.cpp)\n", "quote::main is not in docs/examples/stray.cpp"),
+        ("[`main`](docs/examples/quote.cpp)\n", None),
+        ("word " * 24 + "\n", None),
+        ("word " * 24 + "more\n", "README.md:1: 124 columns; wrap prose at 120"),
+        ("| " + "word " * 30 + "|\n```sh\n" + "word " * 30 + "\n```\n", None),
     ]
     failed = 0
     for text, expected in cases:

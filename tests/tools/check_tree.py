@@ -30,6 +30,7 @@ SHARED_DETAIL = {
     "core/detail/": "the replacements of the standard library's parts are for every folder",
     "coro/detail/awaiters": "the operator co_await of every startable returns one of them",
     "coro/detail/attempt": "every combinator holds one start of its operation in it",
+    "coro/detail/stoppable_wait": "there is one way to wait for a time, a stop or a call, whatever waits",
     "coro/detail/run_on": "what `.on(scheduler)` of a combinator returns",
     "http/detail/chars": "a transport reads bytes by the grammar that http/ has",
 }

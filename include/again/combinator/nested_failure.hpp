@@ -58,19 +58,6 @@ template <class E> stop_reason reason_of(const E& e, stop_reason outer, int atte
   }
 }
 
-/// A failed attempt and what was decided about it.
-inline void describe(attempt_record& r, int attempt, const verdict& v, const decision& d) noexcept {
-  r.attempt = attempt;
-  r.last = !d.again;
-  r.reach = v.reach;
-  r.kind = v.kind;
-  r.by = d.by;
-  r.stop = d.stop;
-  r.code = v.code;
-  r.name = v.name;
-  r.wait = d.wait;
-}
-
 /// The sends of an inner failure, numbered on from those before it; the last of them ends as the outer attempt ends.
 inline void take_over(attempt_trace& trace, const attempt_trace& inner, int sends_before,
                       const attempt_record& outer) noexcept {

@@ -18,7 +18,7 @@
 /// - Cost: one recycled block for sixteen spawned tasks, freed when all of them have finished; sixteen bytes each.
 #pragma once
 
-#include <again/core/detail/manual_optional.hpp>
+#include <again/core/detail/linked_stop_source.hpp>
 #include <again/core/stop_token.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/awaiters.hpp>
@@ -41,12 +41,12 @@ class scope : detail::child_blocks {
   /// With the scheduler, stop token and deadline of a context.
   explicit scope(const context& parent) : inner_{parent} {
     inner_.stop = stop_.get_token();
-    if (parent.stop.stop_possible()) follow_.emplace(parent.stop, forward_stop{&stop_});
+    stop_.follow(parent.stop);
   }
   scope(const scope&) = delete;
   scope& operator=(const scope&) = delete;
   ~scope() {
-    follow_.reset();
+    stop_.unlink();
     end_all();
   }
 
@@ -77,11 +77,6 @@ class scope : detail::child_blocks {
     owner.one_less();
   }
 
-  struct forward_stop {
-    inplace_stop_source* to;
-    void operator()() const noexcept { to->request_stop(); }
-  };
-
   static const context& running() {
     if (detail::running_context == nullptr) {
       throw std::logic_error{
@@ -95,8 +90,7 @@ class scope : detail::child_blocks {
   }
   void one_less() noexcept;
 
-  inplace_stop_source stop_;
-  detail::manual_optional<inplace_stop_callback<forward_stop>> follow_;
+  detail::linked_stop_source stop_;
   context inner_;
   std::exception_ptr thrown_;
   join_all* joining_ = nullptr;
@@ -117,7 +111,7 @@ class scope::join_all {
     if (scope_.size_ == 0) return true;
     k_ = k;
     scope_.joining_ = this;
-    if (ctx.stop.stop_possible()) follow_.emplace(ctx.stop, forward_stop{&scope_.stop_});
+    link_.follow(ctx.stop, scope_.stop_);
     return false;
   }
   void take() {
@@ -129,7 +123,7 @@ class scope::join_all {
   friend class scope;
   scope& scope_;
   continuation k_;
-  detail::manual_optional<inplace_stop_callback<forward_stop>> follow_;
+  detail::stop_link link_;
 };
 
 inline scope::join_all scope::join() noexcept { return join_all{*this}; }
@@ -137,7 +131,7 @@ inline scope::join_all scope::join() noexcept { return join_all{*this}; }
 inline void scope::one_less() noexcept {
   if (size_ != 0 || joining_ == nullptr) return;
   join_all& waiting = *std::exchange(joining_, nullptr);
-  waiting.follow_.reset();
+  waiting.link_.unlink();
   waiting.k_();
 }
 

@@ -13,6 +13,7 @@
 #include <again/core/stop_token.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/stoppable_wait.hpp>
 
 #include <exception>
 #include <utility>
@@ -21,23 +22,27 @@ namespace again {
 inline namespace AGAIN_ABI {
 
 /// True when the time has passed, false when stop was requested first.
-class [[nodiscard]] sleep : timer, detail::stop_node {
+class [[nodiscard]] sleep : detail::stoppable_wait {
  public:
   using result_type = bool;
 
-  explicit sleep(duration span) noexcept : relative_{true} { when = time_point{span}; }
+  explicit sleep(duration span) noexcept {
+    when = time_point{span};
+    relative_ = true;
+  }
   explicit sleep(time_point until) noexcept { when = until; }
   /// Until it is awaited it may be moved, as into `when_any(ask(), sleep_for(1s))`.
-  sleep(sleep&& other) noexcept : timer{}, stop_node{}, relative_{other.relative_} { when = other.when; }
-  sleep& operator=(sleep&&) = delete;
-  ~sleep() {
-    if (context_ != nullptr) leave();
+  sleep(sleep&& other) noexcept : detail::stoppable_wait{} {
+    when = other.when;
+    relative_ = other.relative_;
   }
+  sleep& operator=(sleep&&) = delete;
+  ~sleep() = default;
   auto operator co_await() && noexcept { return detail::startable_awaiter<sleep>{*this}; }
 
   bool start(continuation k, const context& ctx) noexcept {
     if (ctx.stop.stop_requested()) {
-      slept_ = false;
+      end_ = detail::wait_end::stopped;
       return true;
     }
     const time_point now = ctx.scheduler->now();
@@ -47,44 +52,11 @@ class [[nodiscard]] sleep : timer, detail::stop_node {
       until = span == forever ? never : saturating_add(now, span > duration::zero() ? span : duration::zero());
     }
     if (until <= now) return true;
-    k_ = k;
-    context_ = &ctx;
-    this->fire = [](timer& self) noexcept { static_cast<sleep&>(self).wake(true); };
-    ctx.scheduler->arm(*this, until);
-    this->run = &stopped;
-    if (ctx.stop.stop_possible()) {
-      listens_ = detail::stop_list::add(ctx.stop, *this);
-      if (!listens_) stopped(*this);
-    }
+    begin(ctx, until, k);
     return false;
   }
-  bool take() const noexcept { return slept_; }
+  bool take() const noexcept { return ended() == detail::wait_end::elapsed; }
   static std::exception_ptr exception() noexcept { return nullptr; }
-
- private:
-  // On the thread that requests the stop. The node has left the list of those that listen.
-  static void stopped(work& node) noexcept {
-    node.run = [](work& self) noexcept { static_cast<sleep&>(self).wake(false); };
-    static_cast<sleep&>(node).context_->scheduler->post(node);
-  }
-  void wake(bool slept) noexcept {
-    slept_ = slept;
-    leave();
-    k_();
-  }
-  void leave() noexcept {
-    if (std::exchange(listens_, false)) detail::stop_list::remove(context_->stop, *this);
-    context_->scheduler->disarm(*this);
-    context_->scheduler->forget(*this);
-    context_ = nullptr;
-  }
-
-  // Small things first: they fit behind `stop_node`.
-  bool relative_ = false;  // `when` is counted from the start
-  bool slept_ = true;
-  bool listens_ = false;
-  continuation k_;
-  const context* context_ = nullptr;
 };
 
 template <class Rep, class Period> sleep sleep_for(const std::chrono::duration<Rep, Period>& span) noexcept {

@@ -3,7 +3,7 @@
 /// `when_all`: awaits several things at once and gives all their results.
 ///
 /// ```cpp
-/// auto [quote, news] = co_await again::when_all(again::retry(polite, api.get("/quote")), again::retry(polite, api.get("/news")));
+/// auto [quote, rates] = co_await again::when_all(again::retry(polite, api.get("/quote")), again::retry(polite, api.get("/rates")));
 /// std::vector<R> all = co_await again::when_all(std::move(tasks));      // std::vector<task<R>>
 /// ```
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// fmt formatters. Needs fmt 9 or newer, and nothing of the transport.
+/// fmt formatters for failures, attempts and policies. Needs fmt 9 or newer, and nothing of HTTP.
 ///
 /// ```cpp
 /// fmt::print("gave up: {}\n", quote.error());    // one line: why, after how many attempts, how long, the last error
@@ -13,18 +13,15 @@
 /// | `attempt_record` | attempt 2: 503 (answered) in 1.2 ms, again in 87 ms (backoff) |
 /// | `policy` | 4 attempts; exponential(100 ms, 2 s), full jitter; at most 1 s each, 5 s in all |
 /// | `backoff`, `jitter`, `cost_bound` | exponential(100 ms, 2 s) · full · at most 4 sends and 4.7 s |
-/// | `stop_reason`, `reach`, … | their names |
-/// | `http::error`, `http::invalid`, `http::url`, … | their `text()` |
-/// | `http::response`, `http::request` | 200 OK, 17 bytes · POST /orders (a query is not shown: it may hold secrets) |
+/// | `stop_reason`, `reach`, `disposition`, `wait_by`, `policy_rule` | their names |
 ///
-/// The single-line ones take fmt's string specifications: `{:>12}`. An error type of yours shows up in `failure<E>` by its own
-/// formatter, else its `text()`, its `message()`, its `what()`, else by the name in its verdict.
+/// All but `failure<E>` take fmt's string specifications: `{:>12}`. An error type of yours shows up in `failure<E>` by its own
+/// formatter, else its `text()`, its `message()`, its `what()`, else by the name in its verdict. Numbers have a decimal point
+/// whatever the locale is.
 #pragma once
 
 #include <again/core/stop_reason.hpp>
-#include <again/http/error.hpp>
-#include <again/http/message.hpp>
-#include <again/http/url.hpp>
+#include <again/policy/attempt_trace.hpp>
 #include <again/policy/decide.hpp>
 #include <again/policy/explain.hpp>
 #include <again/policy/failure.hpp>
@@ -43,26 +40,15 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
 
-/// The parts that are glued together below; declared here so that each formatter is one line.
-std::string shown(const backoff& b);
-std::string shown(jitter j);
-std::string shown(const policy& p);
-std::string shown(const cost_bound& c);
-std::string shown(const attempt_record& r);
-std::string shown(const http::response& r);
-std::string shown(const http::request& r);
-
-template <class E>
-concept has_text = requires(const E& e) {
-  { e.text() } -> std::convertible_to<std::string_view>;
+template <class T>
+concept has_text = requires(const T& value) {
+  { value.text() } -> std::convertible_to<std::string_view>;
 };
 
-/// A formatter that shows one piece of text and understands what fmt's strings understand.
+/// Shows the `text()` of a value, else its `name(value)`, with fmt's string specifications.
 template <class T> struct text_formatter : fmt::formatter<std::string_view> {
   template <class Context> auto format(const T& value, Context& ctx) const {
-    if constexpr (requires { shown(value); }) {
-      return fmt::formatter<std::string_view>::format(shown(value), ctx);
-    } else if constexpr (has_text<T>) {
+    if constexpr (has_text<T>) {
       return fmt::formatter<std::string_view>::format(value.text(), ctx);
     } else {
       return fmt::formatter<std::string_view>::format(name(value), ctx);
@@ -70,37 +56,19 @@ template <class T> struct text_formatter : fmt::formatter<std::string_view> {
   }
 };
 
-inline std::string what_of(const std::exception_ptr& e) {
-  try {
-    if (e) std::rethrow_exception(e);
-    return "no exception";
-  } catch (const std::exception& caught) { return caught.what(); } catch (...) {
-    return "an exception that is no std::exception";
+/// Shows what the function `Text` makes of a value, with fmt's string specifications.
+template <auto Text> struct function_formatter : fmt::formatter<std::string_view> {
+  template <class T, class Context> auto format(const T& value, Context& ctx) const {
+    return fmt::formatter<std::string_view>::format(Text(value), ctx);
   }
+};
+
+/// "1 attempt", "4 attempts", "any number of attempts".
+inline std::string count_text(int n, std::string_view noun) {
+  return n == unlimited ? fmt::format("any number of {}s", noun) : fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
 }
 
-template <class E> std::string error_text(const E& e) {
-  if constexpr (fmt::is_formattable<E>::value) {
-    return fmt::format("{}", e);
-  } else if constexpr (has_text<E>) {
-    return std::string{std::string_view{e.text()}};
-  } else if constexpr (requires { std::string_view{e.message()}; }) {
-    return std::string{std::string_view{e.message()}};
-  } else if constexpr (requires { std::string_view{e.what()}; }) {
-    return std::string{std::string_view{e.what()}};
-  } else if constexpr (std::same_as<E, std::exception_ptr>) {
-    return what_of(e);
-  } else {
-    const verdict v = verdict_of(e);
-    return std::string{v.name.empty() ? std::string_view{"an error without a text"} : v.name};
-  }
-}
-
-inline std::string count_of(int n, std::string_view one) {
-  return n == unlimited ? fmt::format("any number of {}s", one) : fmt::format("{} {}{}", n, one, n == 1 ? "" : "s");
-}
-
-/// "412 ms": three digits are enough for people.
+/// "412 ms": a duration to three digits.
 inline std::string rounded(duration d) {
   const duration unit = d >= std::chrono::seconds{10}        ? duration{std::chrono::milliseconds{100}}
                         : d >= std::chrono::seconds{1}       ? duration{std::chrono::milliseconds{10}}
@@ -111,68 +79,7 @@ inline std::string rounded(duration d) {
                       : to_string(duration{(d.count() + unit.count() / 2) / unit.count() * unit.count()});
 }
 
-}  // namespace detail
-}  // namespace AGAIN_ABI
-}  // namespace again
-
-template <> struct fmt::formatter<again::stop_reason> : again::detail::text_formatter<again::stop_reason> {};
-template <> struct fmt::formatter<again::reach> : again::detail::text_formatter<again::reach> {};
-template <> struct fmt::formatter<again::disposition> : again::detail::text_formatter<again::disposition> {};
-template <> struct fmt::formatter<again::wait_by> : again::detail::text_formatter<again::wait_by> {};
-template <> struct fmt::formatter<again::policy_rule> : again::detail::text_formatter<again::policy_rule> {};
-template <> struct fmt::formatter<again::backoff> : again::detail::text_formatter<again::backoff> {};
-template <> struct fmt::formatter<again::jitter> : again::detail::text_formatter<again::jitter> {};
-template <> struct fmt::formatter<again::policy> : again::detail::text_formatter<again::policy> {};
-template <> struct fmt::formatter<again::checked_policy> : again::detail::text_formatter<again::policy> {};
-template <> struct fmt::formatter<again::cost_bound> : again::detail::text_formatter<again::cost_bound> {};
-template <> struct fmt::formatter<again::attempt_record> : again::detail::text_formatter<again::attempt_record> {};
-
-template <> struct fmt::formatter<again::http::error_kind> : again::detail::text_formatter<again::http::error_kind> {};
-template <> struct fmt::formatter<again::http::error> : again::detail::text_formatter<again::http::error> {};
-template <> struct fmt::formatter<again::http::invalid> : again::detail::text_formatter<again::http::invalid> {};
-template <> struct fmt::formatter<again::http::method> : again::detail::text_formatter<again::http::method> {};
-template <> struct fmt::formatter<again::http::origin> : again::detail::text_formatter<again::http::origin> {};
-template <> struct fmt::formatter<again::http::url> : again::detail::text_formatter<again::http::url> {};
-template <> struct fmt::formatter<again::http::status_set> : again::detail::text_formatter<again::http::status_set> {};
-template <> struct fmt::formatter<again::http::method_set> : again::detail::text_formatter<again::http::method_set> {};
-template <> struct fmt::formatter<again::http::error_set> : again::detail::text_formatter<again::http::error_set> {};
-template <> struct fmt::formatter<again::http::response> : again::detail::text_formatter<again::http::response> {};
-template <> struct fmt::formatter<again::http::request> : again::detail::text_formatter<again::http::request> {};
-
-/// `{}`: one line; `{:#}`: and a line for each attempt of the trace.
-template <class E> struct fmt::formatter<again::failure<E>> {
-  constexpr auto parse(fmt::format_parse_context& ctx) {
-    auto at = ctx.begin();
-    if (at != ctx.end() && *at == '#') {
-      with_trace = true;
-      ++at;
-    }
-    return at;
-  }
-  template <class Context> auto format(const again::failure<E>& f, Context& ctx) const {
-    auto out = fmt::format_to(ctx.out(), "{}", f.reason());
-    if (f.attempts() == 0) {
-      out = fmt::format_to(out, ", nothing was sent");
-    } else {
-      out = fmt::format_to(out, " after {} in {}", again::detail::count_of(f.attempts(), "attempt"),
-                           again::detail::rounded(f.elapsed()));
-    }
-    if (f.error() != nullptr) out = fmt::format_to(out, "; last error: {}", again::detail::error_text(*f.error()));
-    if (!with_trace) return out;
-    if (f.trace().dropped() != 0) out = fmt::format_to(out, "\n  ({} earlier ones are not kept)", f.trace().dropped());
-    for (std::size_t i = 0; i < f.trace().size(); ++i) out = fmt::format_to(out, "\n  {}", f.trace()[i]);
-    return out;
-  }
-  bool with_trace = false;
-};
-
-// ── definitions ──
-
-namespace again {
-inline namespace AGAIN_ABI {
-namespace detail {
-
-inline std::string shown(const backoff& b) {
+inline std::string backoff_text(const backoff& b) {
   std::string out;
   using kinds = backoff::kinds;
   const auto two = [&b](std::string_view kind) {
@@ -198,7 +105,7 @@ inline std::string shown(const backoff& b) {
   return b.first_at_once ? out + " with the first at once" : out;
 }
 
-inline std::string shown(jitter j) {
+inline std::string jitter_text(const jitter& j) {
   switch (j.kind) {
     case jitter::kinds::none: return "none";
     case jitter::kinds::full: return "full";
@@ -208,9 +115,9 @@ inline std::string shown(jitter j) {
   return "unknown";
 }
 
-inline std::string shown(const policy& p) {
-  std::string out = count_of(p.attempts, "attempt") + "; " + shown(p.backoff);
-  if (!p.backoff.random()) out += p.jitter == jitter::none ? ", no jitter" : ", " + shown(p.jitter) + " jitter";
+inline std::string policy_text(const policy& p) {
+  std::string out = count_text(p.attempts, "attempt") + "; " + backoff_text(p.backoff);
+  if (!p.backoff.random()) out += p.jitter == jitter::none ? ", no jitter" : ", " + jitter_text(p.jitter) + " jitter";
   const duration each = attempt_bound(p);
   out += each == forever ? "; no bound on one" : "; at most " + to_string(each) + " each";
   out += p.deadline == forever ? ", no deadline" : ", " + to_string(p.deadline) + " in all";
@@ -223,41 +130,101 @@ inline std::string shown(const policy& p) {
   return out;
 }
 
-inline std::string shown(const cost_bound& c) {
-  return fmt::format("at most {} and {}", count_of(c.sends, "send"), to_string(c.time));
+inline std::string cost_bound_text(const cost_bound& c) {
+  return fmt::format("at most {} and {}", count_text(c.sends, "send"), to_string(c.time));
 }
 
-inline std::string shown(const attempt_record& r) {
+inline std::string attempt_text(const attempt_record& r) {
   std::string out = fmt::format("attempt {}: ", r.attempt);
   if (r.code != 0) out += fmt::format("{}", r.code);
-  if (!r.ok) {  // a status says all, unless it is of a response that went wrong later
+  if (!r.ok) {  // a status says all, unless the response failed after it, as a truncated one does
     if (r.code == 0)
       out += r.name.empty() ? std::string_view{"failed"} : r.name;
     else if (!r.name.empty() && r.name != "status")
       out += fmt::format(" {}", r.name);
-    out += fmt::format(" ({}{})", r.reach, r.timed_out ? ", timed out" : "");
+    out += fmt::format(" ({}{})", name(r.reach), r.timed_out ? ", timed out" : "");
   } else if (r.code == 0) {
     out += "ok";
   }
   if (r.took >= duration::zero()) out += " in " + rounded(r.took);
   if (r.ok) return out;
-  if (r.last) return out + fmt::format(", stopped: {}", r.stop);
+  if (r.last) return out + fmt::format(", stopped: {}", name(r.stop));
   if (r.by == wait_by::none) return out + ", again at once";
-  return out + fmt::format(", again in {} ({})", rounded(r.wait), r.by);
+  return out + fmt::format(", again in {} ({})", rounded(r.wait), name(r.by));
 }
 
-inline std::string shown(const http::response& r) {
-  const std::string_view phrase = http::reason_phrase(r.status);
-  return fmt::format("{}{}{}, {} byte{}", r.status, phrase.empty() ? "" : " ", phrase, r.body.size(),
-                     r.body.size() == 1 ? "" : "s");
+inline std::string exception_text(const std::exception_ptr& e) {
+  try {
+    if (e) std::rethrow_exception(e);
+    return "no exception";
+  } catch (const std::exception& caught) { return caught.what(); } catch (...) {
+    return "an exception that is no std::exception";
+  }
 }
 
-inline std::string shown(const http::request& r) {
-  const std::size_t query = r.target().find('?');
-  return fmt::format("{} {}{}", r.method(), std::string_view{r.target()}.substr(0, query),
-                     query == std::string::npos ? "" : "?...");
+template <class E> std::string error_text(const E& e) {
+  if constexpr (fmt::is_formattable<E>::value) {
+    return fmt::format("{}", e);
+  } else if constexpr (has_text<E>) {
+    return std::string{std::string_view{e.text()}};
+  } else if constexpr (requires { std::string_view{e.message()}; }) {
+    return std::string{std::string_view{e.message()}};
+  } else if constexpr (requires { std::string_view{e.what()}; }) {
+    return std::string{std::string_view{e.what()}};
+  } else if constexpr (std::same_as<E, std::exception_ptr>) {
+    return exception_text(e);
+  } else {
+    const verdict v = verdict_of(e);
+    return std::string{v.name.empty() ? std::string_view{"an error without a text"} : v.name};
+  }
 }
 
 }  // namespace detail
 }  // namespace AGAIN_ABI
 }  // namespace again
+
+template <> struct fmt::formatter<again::stop_reason> : again::detail::text_formatter<again::stop_reason> {};
+template <> struct fmt::formatter<again::reach> : again::detail::text_formatter<again::reach> {};
+template <> struct fmt::formatter<again::disposition> : again::detail::text_formatter<again::disposition> {};
+template <> struct fmt::formatter<again::wait_by> : again::detail::text_formatter<again::wait_by> {};
+template <> struct fmt::formatter<again::policy_rule> : again::detail::text_formatter<again::policy_rule> {};
+
+template <>
+struct fmt::formatter<again::backoff> : again::detail::function_formatter<again::detail::backoff_text> {};
+template <>
+struct fmt::formatter<again::jitter> : again::detail::function_formatter<again::detail::jitter_text> {};
+template <>
+struct fmt::formatter<again::policy> : again::detail::function_formatter<again::detail::policy_text> {};
+template <>
+struct fmt::formatter<again::checked_policy> : again::detail::function_formatter<again::detail::policy_text> {};
+template <>
+struct fmt::formatter<again::cost_bound> : again::detail::function_formatter<again::detail::cost_bound_text> {};
+template <>
+struct fmt::formatter<again::attempt_record> : again::detail::function_formatter<again::detail::attempt_text> {};
+
+/// `{}`: one line; `{:#}`: and a line for each attempt of the trace.
+template <class E> struct fmt::formatter<again::failure<E>> {
+  constexpr auto parse(fmt::format_parse_context& ctx) {
+    auto at = ctx.begin();
+    if (at != ctx.end() && *at == '#') {
+      with_trace = true;
+      ++at;
+    }
+    return at;
+  }
+  template <class Context> auto format(const again::failure<E>& f, Context& ctx) const {
+    auto out = fmt::format_to(ctx.out(), "{}", f.reason());
+    if (f.attempts() == 0) {
+      out = fmt::format_to(out, ", nothing was sent");
+    } else {
+      out = fmt::format_to(out, " after {} in {}", again::detail::count_text(f.attempts(), "attempt"),
+                           again::detail::rounded(f.elapsed()));
+    }
+    if (f.error() != nullptr) out = fmt::format_to(out, "; last error: {}", again::detail::error_text(*f.error()));
+    if (!with_trace) return out;
+    if (f.trace().dropped() != 0) out = fmt::format_to(out, "\n  ({} earlier ones are not kept)", f.trace().dropped());
+    for (std::size_t i = 0; i < f.trace().size(); ++i) out = fmt::format_to(out, "\n  {}", f.trace()[i]);
+    return out;
+  }
+  bool with_trace = false;
+};

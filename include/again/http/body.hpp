@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `body`: what a request carries, and whether it can be had again: bytes, a factory called once per attempt, or a body
-/// that can be had once. A body is never sent twice that cannot be had twice, and never from where an attempt left off.
+/// `body`: the content of a request, and whether another attempt can read it: bytes, a file, a factory that is called once per
+/// attempt, or a body for one attempt. Every attempt sends the body from its beginning; a one-shot body is sent once.
+///
+/// ```cpp
+/// http::request::put("/a").body("text");                                   // the same bytes for every attempt
+/// http::request::put("/a").body(http::body::file("/var/log/a"));           // opened and read again for each attempt
+/// http::request::put("/a").body(http::body::one_shot(std::move(source)));  // one attempt; a failure after it is not_replayable
+/// ```
+///
+/// Errors: a body that cannot be opened or read ends the attempt as `error_kind::invalid_request` with the reason.
 #pragma once
 
 #include <again/http/invalid.hpp>
@@ -28,7 +36,7 @@ inline namespace AGAIN_ABI {
 namespace http {
 
 /// One pass over a body that is not in memory. Derive from it for `body::factory` and `body::one_shot`.
-/// Thread: made and read on the thread that sends (a worker of the transport), one attempt at a time.
+/// Thread: it is made and read on the thread that sends, a worker of the transport, by one attempt at a time.
 class chunk_source {
  public:
   chunk_source() = default;
@@ -36,44 +44,45 @@ class chunk_source {
   chunk_source& operator=(const chunk_source&) = delete;
   virtual ~chunk_source() = default;
 
-  /// Fills the front of `into` and says how much; 0: that was all; an error's sentence ends the attempt.
+  /// Fills the front of `into` and returns how many bytes it wrote; 0 is the end. An error ends the attempt with its sentence.
   virtual expected<std::size_t, std::string> read(std::span<char> into) = 0;
-  /// Known in advance: announced as Content-Length, and then it must be true. Unknown: sent in chunks.
+  /// The number of bytes. A known size is sent as Content-Length and must be true; `nullopt` sends the body in chunks.
   virtual std::optional<std::uint64_t> size() const { return std::nullopt; }
 };
 
-/// A request's body. Cheap to copy; copies of a one-shot body share its one shot.
+/// A request's body. A copy shares the bytes or the maker: it allocates nothing, and of all copies of a one-shot body one attempt
+/// can read it.
 class body {
  public:
   class reader;
 
-  body() = default;         ///< none
+  body() = default;         ///< no body
   body(std::string bytes);  ///< these bytes, for every attempt
   body(std::string_view bytes) : body{std::string{bytes}} {}
   body(const char* bytes) : body{std::string{bytes}} {}
 
-  /// `make()` is called once per attempt and gives the bytes (`std::string`) or a `std::unique_ptr<chunk_source>`.
-  /// What it throws ends the attempt as `invalid_request` with its `what()`.
-  /// With g++ 12, name a lambda with captures by value before a co_await expression that uses it: the compiler destroys
-  /// one written inside twice.
+  /// `make()` is called once per attempt and returns the bytes (`std::string`) or a `std::unique_ptr<chunk_source>`. An
+  /// exception of it ends the attempt as `invalid_request` with its `what()`.
+  /// With g++ 12, give a lambda with captures by value a name before the `co_await` expression that uses it: the compiler
+  /// destroys a lambda that is written inside the expression twice.
   template <class F>
     requires(std::convertible_to<std::invoke_result_t<F&>, std::string> ||
              std::convertible_to<std::invoke_result_t<F&>, std::unique_ptr<chunk_source>>)
   static body factory(F make);
-  /// The file of that path, opened and read again for each attempt; its size is taken when it is opened.
+  /// The file of that path, opened and read again for each attempt. Its size is that of the moment at which it is opened.
   static body file(std::string path);
-  /// Sent in one attempt at most; after that the request is not replayable.
+  /// A body for one attempt. After it the request is not replayable.
   static body one_shot(std::string bytes);
   static body one_shot(std::unique_ptr<chunk_source> source);
 
   /// No body at all (an empty string is a body of length 0).
   bool absent() const noexcept { return !bytes_ && !maker_; }
-  /// Can one more attempt have it whole? False once a one-shot body has been opened.
+  /// Whether one more attempt can read it from the beginning. False once a one-shot body has been opened.
   bool replayable() const noexcept { return !maker_ || maker_->replayable(); }
-  /// Made by `one_shot`: never to be had twice, opened or not.
+  /// Whether it was made by `one_shot`, opened or not.
   bool one_shot() const noexcept { return maker_ && maker_->single(); }
-  /// Starts a pass for one attempt. Error: it cannot be had (again), with the reason. Open it as late as possible: an
-  /// attempt that fails to connect then leaves a one-shot body whole.
+  /// Starts a pass for one attempt. Error: the reason why it cannot be read (again). Open it as late as possible: an attempt
+  /// that fails to connect then leaves a one-shot body for the next attempt.
   expected<reader, invalid> open() const;
 
  private:
@@ -100,24 +109,24 @@ class body::reader {
   explicit reader(std::shared_ptr<const std::string> bytes) : bytes_{std::move(bytes)} {}
   explicit reader(std::unique_ptr<chunk_source> source) : source_{std::move(source)} {}
 
-  /// Bytes in all, where known.
+  /// The number of bytes in all, where it is known.
   std::optional<std::uint64_t> size() const {
     if (source_) return size_known_ ? size_ : source_->size();
     return bytes_ ? bytes_->size() : 0;
   }
-  /// All of it, where it lies in memory.
+  /// The whole body, where it is in memory. Lifetime: that of the reader.
   std::optional<std::string_view> bytes() const noexcept {
     if (source_) return std::nullopt;
     return bytes_ ? std::string_view{*bytes_} : std::string_view{};
   }
-  /// The next bytes; 0: the end. Never gives more than `size()`, and calls it an error where there is less, so that an
-  /// announced length is always met or the attempt fails. Exceptions of a source become errors.
+  /// The next bytes; 0 is the end. It never returns more than `size()` bytes, and fewer are an error, so that the announced
+  /// length is met or the attempt fails. An exception of a source becomes an error.
   expected<std::size_t, std::string> read(std::span<char> into) noexcept;
 
  private:
   std::shared_ptr<const std::string> bytes_;
   friend class body;
-  /// Asks the source once and for all, where what it throws can still be said.
+  /// Asks the source for its size once, where an exception of it can still be returned as an error.
   void settle_size() {
     if (source_) size_ = source_->size();
     size_known_ = true;
@@ -169,7 +178,7 @@ template <class F> struct body::from_function final : body::maker {
   expected<reader, invalid> open() override {
     if constexpr (std::convertible_to<std::invoke_result_t<F&>, std::unique_ptr<chunk_source>>) {
       std::unique_ptr<chunk_source> source = make();
-      if (!source) return unexpected<invalid>{invalid{"the body could not be made: its factory gave no source"}};
+      if (!source) return unexpected<invalid>{invalid{"the body could not be made: its factory returned no source"}};
       return reader{std::move(source)};
     } else {
       return reader{std::make_shared<const std::string>(make())};
@@ -220,7 +229,7 @@ struct body::once final : body::maker {
   bool replayable() const noexcept override { return !spent.load(std::memory_order_acquire); }
   expected<reader, invalid> open() override {
     if (spent.exchange(true, std::memory_order_acq_rel)) {
-      return unexpected<invalid>{invalid{"the body can be had once, and an attempt before this one has had it"}};
+      return unexpected<invalid>{invalid{"the body can be sent once, and an earlier attempt has sent it"}};
     }
     return std::move(held);
   }

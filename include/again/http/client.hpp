@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `client`: requests to one origin, as operations that `retry` can start again.
+/// `client_over<T>`: requests to one origin over the transport `T`, as operations that `retry` can start again.
+/// `http::client` (httplib/client.hpp) is a `client_over` cpp-httplib.
 ///
 /// ```cpp
-/// again::http::client api{"http://127.0.0.1:8080"};
+/// again::http::client_over api{transport, origin};
 /// auto once  = co_await api.get("/quote/ACME");                                    // expected<response, error>
 /// auto tried = co_await again::retry(polite, api.get("/quote/ACME"));              // expected<response, failure<error>>
 /// auto order = co_await again::retry(polite, api.send(http::request::post("/orders").body(json).idempotency_key_auto()));
 /// ```
 ///
-/// - A status outside 2xx and 3xx, or one that the rules call worth another attempt, is an `error` that holds the whole
-///   response, unless the request accepts it by name.
-/// - A request that is not valid fails as `invalid_request` when it is awaited; nothing is sent.
-/// - An operation is a description: made by `send`, it can be copied and started any number of times. Its Idempotency-Key is made
-///   once, in `send`, and shared by its copies: whoever starts it, it is the same operation to the server. Two orders are two `send`s.
-/// - Redirects are followed only where asked for; each is a request of its own, and none is hidden.
+/// - Errors: a status outside 2xx and 3xx, or one that the rules call worth another attempt, is an `error` that holds the whole
+///   response, unless the request accepts it. A request that is not valid fails as `invalid_request` when it is awaited; nothing is
+///   sent.
+/// - An operation is a description. `send` makes it, and it can be copied and started any number of times. Its Idempotency-Key is
+///   made once, in `send`, and its copies share it: to the server they are one operation. Two orders are two calls of `send`.
+/// - Redirects are followed only on request. Each is one more request, and the result counts it.
 /// - Cancellation: a stop request ends an attempt at once, in every phase, sockets included.
-/// - Lifetime: a client outlives the start of every attempt, and one that follows redirects all of it. Destroying it ends attempts that run as `cancelled`.
+/// - Lifetime: operations refer to the transport, never to the client. The transport outlives the start of every attempt, and where
+///   redirects are followed, the whole attempt.
 /// - Threads: every member may be called from any thread; one operation object is started from one thread at a time.
 #pragma once
 
@@ -25,13 +27,10 @@
 #include <again/http/message.hpp>
 #include <again/http/rules.hpp>
 #include <again/http/transport.hpp>
-#include <again/httplib/transport.hpp>
 
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
-#include <string_view>
 #include <utility>
 
 namespace again {
@@ -39,13 +38,14 @@ inline namespace AGAIN_ABI {
 namespace http {
 
 struct client_options {
+  /// The bounds of each attempt.
   http::send_limits limits{};
   /// What is worth another attempt, and safe. The default is RFC 9110's safe reading.
   http::rules rules{};
   /// Sent with every request that does not have a field of that name itself.
   http::headers headers{};
-  /// Redirects followed at most, where a request does not say otherwise (redirect.hpp); one more is the error `redirects`.
-  /// 0: a redirect is the response, so that nothing is sent anywhere that you did not name.
+  /// How many redirects are followed at most, unless a request has its own bound (redirect.hpp); one more is the error `redirects`.
+  /// 0: a redirect is the response, so that nothing is sent to an address that you did not name.
   int max_redirects = 0;
 };
 
@@ -61,8 +61,8 @@ template <transport T> class [[nodiscard]] send_operation {
     return again::detail::holding_awaiter<detail::client_send<T>>{std::in_place, *through_, what_, ++attempts_};
   }
 
-  /// May it be sent once more while the first send may still be acted upon? An idempotent method or an Idempotency-Key, and a
-  /// body that two attempts can have. What `hedge` asks.
+  /// Whether a second send is safe while the first one still runs, as `hedge` asks: an idempotent method or an Idempotency-Key, and
+  /// a body that two attempts can read.
   bool repeatable() const noexcept {
     const request_facts facts = what_->request.facts();
     return facts.repeatable() && facts.replayable && !what_->request.body().one_shot();
@@ -78,7 +78,7 @@ template <transport T> class [[nodiscard]] send_operation {
   int attempts_ = 0;
 };
 
-/// A client over any transport, which it refers to: for tests, and for several origins that share workers.
+/// A client over a transport that it refers to: for tests, and for several origins that share workers.
 template <transport T> class client_over {
  public:
   client_over(T& through, http::origin o, client_options options = {})
@@ -107,35 +107,6 @@ template <transport T> class client_over {
   T* through_;
   http::origin origin_;
   client_options options_;
-};
-
-/// A client with a transport of its own.
-class client : public client_over<httplib_transport> {
- public:
-  /// `url`: scheme, host and port. Throws std::invalid_argument that says what is wrong with it.
-  explicit client(std::string_view url, client_options options = {}, httplib_options transport = {})
-      : client{std::make_unique<httplib_transport>(std::move(transport)), origin_of(url), std::move(options)} {}
-
-  /// The same without throwing for a bad URL.
-  static expected<client, invalid> open(std::string_view url, client_options options = {},
-                                        httplib_options transport = {}) {
-    auto o = parse_origin(url);
-    if (!o) return unexpected<invalid>{std::move(o.error())};
-    return client{std::make_unique<httplib_transport>(std::move(transport)), std::move(*o), std::move(options)};
-  }
-
- private:
-  client(std::unique_ptr<httplib_transport> t, http::origin o, client_options options)
-      : client_over{*t, std::move(o), std::move(options)}, transport_{std::move(t)} {}
-  static http::origin origin_of(std::string_view url) {
-    auto o = parse_origin(url);
-    if (!o)
-      throw std::invalid_argument{"again::http::client: " +
-                                  o.error().text()};  // without the URL: it may hold a password
-    return std::move(*o);
-  }
-
-  std::unique_ptr<httplib_transport> transport_;
 };
 
 // ── definitions ──

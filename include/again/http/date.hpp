@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// HTTP dates: all three forms read, strictly; one written (RFC 9110 5.6.7).
+/// HTTP dates (RFC 9110 5.6.7): `parse_http_date` reads all three forms, `format_http_date` writes them.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -17,18 +17,18 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 
-/// Seconds of UTC: years 0 to 9999 fit, which `wall_time`'s nanoseconds cannot say.
+/// Seconds of UTC. They hold the years 0 to 9999, which the nanoseconds of `wall_time` do not.
 using date = std::chrono::sys_seconds;
 
 enum class date_form {
-  imf,      ///< "Sun, 06 Nov 1994 08:49:37 GMT"; the only one to write
+  imf,      ///< "Sun, 06 Nov 1994 08:49:37 GMT"; the only form to send
   rfc850,   ///< "Sunday, 06-Nov-94 08:49:37 GMT"
   asctime,  ///< "Sun Nov  6 08:49:37 1994"
 };
 
-/// Reads an HTTP date; nothing where it is not exactly one of the three forms, or no day or time that exists. The name of
-/// the day must be one, but is not compared with the date. A two-digit year is the latest that is not more than 50 years
-/// after `now`; nginx's rfc850 with four digits is read as well.
+/// Reads an HTTP date. `nullopt` if the text is not exactly one of the three forms, or if there is no such day or time. The name
+/// of the day is not compared with the date. A two-digit year is the latest one that is at most 50 years after `now`. The rfc850
+/// form with a four-digit year, as nginx writes it, is read as well.
 constexpr std::optional<date> parse_http_date(std::string_view text, wall_time now) noexcept;
 
 /// Writes an HTTP date, for years 0 to 9999.
@@ -43,7 +43,7 @@ inline constexpr std::array<std::string_view, 7> days{"Sunday",   "Monday", "Tue
 inline constexpr std::array<std::string_view, 12> months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                          "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
-/// Takes things off the front of a text; `ok` says whether all of them were there.
+/// Reads a text from its front; `ok` is false once a part was not there.
 struct date_scanner {
   std::string_view rest;
   bool ok = true;
@@ -52,7 +52,7 @@ struct date_scanner {
     ok = ok && rest.starts_with(text);
     if (ok) rest.remove_prefix(text.size());
   }
-  /// Exactly `width` digits; with `padded` the first may be a space.
+  /// Exactly `width` digits; with `padded` the first one may be a space.
   constexpr int number(std::size_t width, bool padded = false) noexcept {
     if (rest.size() < width) ok = false;
     if (!ok) return 0;

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `http::error`: what went wrong with a send, how far the request had got, the whole response where there is one, and what
-/// the rules in force made of it.
+/// `http::error`: why a send failed, how far the request got, the response where there is one, and the verdict of the rules.
+///
+/// ```cpp
+/// auto quote = co_await api.get("/quote");
+/// if (!quote && quote.error().status() == 404) co_return std::nullopt;
+/// if (!quote) log(quote.error().text());          // "reset: connection reset by peer (maybe_sent)"
+/// ```
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -20,19 +25,19 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 
-/// The error of every send. Its verdict is judged when it is made, so that rules need not travel with it.
-/// Cost: 96 bytes; copies share the response. Holds no request, and none of its texts holds a header's value or a target.
+/// The error of every send. Its verdict is judged when it is made, so that it does not have to hold the rules.
+/// Cost: 96 bytes; a copy shares the response. It holds no request, and its texts hold no header value and no target.
 class error {
  public:
-  /// A complete response whose status is not accepted. `now` reads its dates.
+  /// A complete response whose status is not accepted. Its dates are compared with `now`.
   error(const rules& r, const request_facts& request, response response, wall_time now)
       : error{r, request, error_kind::status, again::reach::answered, {}, std::move(response), now} {}
 
-  /// No complete response. `detail`: half a sentence on what happened, such as "connection reset by peer"; no secrets.
+  /// No complete response. `detail`: half a sentence on the cause, such as "connection reset by peer", without secrets.
   error(const rules& r, const request_facts& request, error_kind kind, again::reach reach, std::string detail = {})
       : kind_{kind}, verdict_{judge(r, request, {.kind = kind, .reach = reach})}, detail_{std::move(detail)} {}
 
-  /// No complete response, but some of one: `partial` has its status, headers and what came of its body.
+  /// A response that was cut short: `partial` has its status, its headers and the part of its body that arrived.
   error(const rules& r, const request_facts& request, error_kind kind, again::reach reach, std::string detail,
         response partial, wall_time now)
       : kind_{kind},
@@ -45,22 +50,24 @@ class error {
         response_{std::make_shared<const http::response>(std::move(partial))},
         detail_{std::move(detail)} {}
 
-  /// One whose verdict is known: for transports of your own, and for tests.
+  /// An error with a verdict of yours, for transports and tests.
   error(error_kind kind, const again::verdict& v, std::string detail = {},
         std::shared_ptr<const http::response> response = {})
       : kind_{kind}, verdict_{v}, response_{std::move(response)}, detail_{std::move(detail)} {}
 
   error_kind kind() const noexcept { return kind_; }
   again::reach reach() const noexcept { return verdict_.reach; }
-  /// The response's status; 0: none came.
+  /// The response's status; 0 if no response arrived.
   int status() const noexcept { return response_ ? response_->status : verdict_.code; }
-  /// The response: whole where `kind()` is status, else what came of it; null where nothing came.
+  /// The response: complete where `kind()` is `status`, else the part that arrived; null where nothing arrived. Lifetime: that
+  /// of the error and its copies.
   const http::response* response() const noexcept { return response_.get(); }
+  /// Half a sentence on the cause; may be empty.
   const std::string& detail() const noexcept { return detail_; }
-  /// How many redirects were followed before it happened, each a request of its own.
+  /// How many redirects were followed before the error. Each was one more request.
   int redirects() const noexcept { return redirects_; }
   error& redirects(int followed) & noexcept { return redirects_ = followed, *this; }
-  /// What `retry` asks: worth another attempt, and safe?
+  /// Whether another attempt is worth it and safe, as `retry` asks.
   again::verdict verdict() const noexcept { return verdict_; }
 
   /// One line: "503 Service Unavailable (answered, Retry-After 2 s)",
@@ -94,6 +101,7 @@ inline std::string error::text() const {
   if (kind_ == error_kind::status) {
     out = std::to_string(status());
     if (const auto phrase = reason_phrase(status()); !phrase.empty()) out.append(" ").append(phrase);
+    if (verdict_.name == outstanding) out.append(": an earlier attempt with this Idempotency-Key is still processed");
   } else {
     out = name(kind_);
   }

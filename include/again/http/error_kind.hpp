@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `error_kind`: what became of a request, as one closed list, and `error_set`: some of them.
+/// `error_kind`: how a send failed, as one closed list, and `error_set`: a set of them.
 #pragma once
 
+#include <again/core/detail/enumerators.hpp>
 #include <again/http/detail/chars.hpp>
 #include <again/http/invalid.hpp>
 
-#include <array>
 #include <concepts>
 #include <cstdint>
 #include <string>
@@ -16,59 +16,34 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 
+/// The list is closed: a `switch` over it needs no `default`.
 enum class error_kind : std::uint8_t {
-  status,           ///< a complete response, whose status is not accepted
-  resolve,          ///< the name has no address, or nobody said in time
-  refused,          ///< nobody listens there, or no route: no connection
+  status,           ///< a complete response whose status is not accepted
+  resolve,          ///< the name has no address, or the look-up took too long
+  refused,          ///< no connection: no process listens there, or there is no route
   connect_timeout,  ///< no connection in time
   tls_handshake,    ///< no TLS session with the peer
-  tls_verify,       ///< a TLS session, but not with the one we asked for
+  tls_verify,       ///< a TLS session, but with a peer that could not prove its name
   reset,            ///< the connection was reset before a response
   closed,           ///< the connection was closed before a response
-  timeout,          ///< no (complete) response in time
+  timeout,          ///< no complete response in time
   truncated,        ///< the response began and did not end
   protocol,         ///< the response is not HTTP
-  too_large,        ///< the response passes the limit set for it
-  redirects,        ///< too many redirects, or one that leads nowhere
-  cancelled,        ///< our caller stopped it
-  deadline,         ///< the deadline for everything passed
+  too_large,        ///< the response is larger than the limit
+  redirects,        ///< too many redirects, or one that cannot be followed
+  cancelled,        ///< the caller requested a stop
+  deadline,         ///< the deadline of the awaiting coroutine passed
   invalid_request,  ///< not sent: the request itself is not valid
   overloaded,       ///< not sent: no free connection, and no room to wait for one
   unsupported,      ///< not sent: the transport cannot do this
 };
-inline constexpr std::array all_error_kinds{
-    error_kind::status,        error_kind::resolve,    error_kind::refused,  error_kind::connect_timeout,
-    error_kind::tls_handshake, error_kind::tls_verify, error_kind::reset,    error_kind::closed,
-    error_kind::timeout,       error_kind::truncated,  error_kind::protocol, error_kind::too_large,
-    error_kind::redirects,     error_kind::cancelled,  error_kind::deadline, error_kind::invalid_request,
-    error_kind::overloaded,    error_kind::unsupported};
+/// Every kind, in the order above.
+inline constexpr auto all_error_kinds = again::detail::enumerators<error_kind>;
 
 /// The enumerator's name, as written above; static storage.
-constexpr std::string_view name(error_kind kind) noexcept {
-  switch (kind) {
-    case error_kind::status: return "status";
-    case error_kind::resolve: return "resolve";
-    case error_kind::refused: return "refused";
-    case error_kind::connect_timeout: return "connect_timeout";
-    case error_kind::tls_handshake: return "tls_handshake";
-    case error_kind::tls_verify: return "tls_verify";
-    case error_kind::reset: return "reset";
-    case error_kind::closed: return "closed";
-    case error_kind::timeout: return "timeout";
-    case error_kind::truncated: return "truncated";
-    case error_kind::protocol: return "protocol";
-    case error_kind::too_large: return "too_large";
-    case error_kind::redirects: return "redirects";
-    case error_kind::cancelled: return "cancelled";
-    case error_kind::deadline: return "deadline";
-    case error_kind::invalid_request: return "invalid_request";
-    case error_kind::overloaded: return "overloaded";
-    case error_kind::unsupported: return "unsupported";
-  }
-  return "unknown";
-}
+constexpr std::string_view name(error_kind kind) noexcept { return again::detail::enumerator_name(kind); }
 
-/// Some kinds of error: `error_set{error_kind::reset, error_kind::closed}`. Trivially copyable, one word.
+/// A set of kinds: `error_set{error_kind::reset, error_kind::closed}`. Trivially copyable, four bytes.
 class error_set {
  public:
   constexpr error_set() noexcept = default;
@@ -85,7 +60,7 @@ class error_set {
   friend constexpr error_set operator-(error_set a, error_set b) noexcept { return error_set{a.bits_ & ~b.bits_}; }
   friend constexpr bool operator==(error_set, error_set) noexcept = default;
 
-  /// Names with ", " between them; "none".
+  /// The names with ", " between them, or "none".
   std::string text() const;
 
  private:
@@ -93,16 +68,16 @@ class error_set {
   std::uint32_t bits_ = 0;
 };
 
-/// The kind of that name, as `send --retry-errors` takes it.
+/// The kind of that name. Error: a sentence with all names.
 inline expected<error_kind, invalid> parse_error_kind(std::string_view text) {
   for (const error_kind kind : all_error_kinds)
     if (name(kind) == text) return kind;
   std::string names;
-  for (const error_kind kind : all_error_kinds) names.append(names.empty() ? "" : ", ").append(name(kind));
+  for (const error_kind kind : all_error_kinds) detail::append_item(names, name(kind));
   return unexpected<invalid>{invalid{"no error is called '" + std::string{text} + "'; there are: " + names}};
 }
 
-/// Comma-separated names; "" and "none" are the empty set.
+/// A set from comma-separated names, as `send --retry-errors` takes it; "" and "none" are the empty set.
 inline expected<error_set, invalid> parse_error_set(std::string_view text) {
   error_set set;
   if (detail::trim(text) == "none") return set;
@@ -117,7 +92,7 @@ inline expected<error_set, invalid> parse_error_set(std::string_view text) {
 inline std::string error_set::text() const {
   std::string names;
   for (const error_kind kind : all_error_kinds)
-    if (contains(kind)) names.append(names.empty() ? "" : ", ").append(name(kind));
+    if (contains(kind)) detail::append_item(names, name(kind));
   return names.empty() ? "none" : names;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `headers`: header fields in the order they came or go, repeated fields kept, names compared without case.
+/// `headers`: the header fields of a message in order, with repeated fields kept and names compared without case (RFC 9110 5).
 #pragma once
 
 #include <again/http/detail/chars.hpp>
@@ -19,7 +19,7 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 
-/// Header fields. A vector: look-up walks it, which for the dozen fields of a message is the fastest there is.
+/// Header fields. Cost: a vector; a look-up compares the names in turn, which is fastest for the few fields of a message.
 class headers {
  public:
   struct field {
@@ -33,34 +33,34 @@ class headers {
     for (const field& f : fields) add(f.name, f.value);
   }
 
-  /// Appends a field, whatever there is already. Spaces and tabs around the value are no part of it (RFC 9110 5.5).
+  /// Appends a field, also if there is one of that name. Spaces and tabs around the value are dropped (RFC 9110 5.5).
   headers& add(std::string name, std::string_view value) {
     fields_.emplace_back(std::move(name), std::string{detail::trim(value)});
     return *this;
   }
-  /// Replaces all fields of that name by this one.
+  /// Replaces all fields of that name with one.
   headers& set(std::string name, std::string_view value) {
     erase(name);
     return add(std::move(name), value);
   }
-  /// How many fields went.
+  /// Removes all fields of that name and returns how many there were.
   std::size_t erase(std::string_view name) {
     return std::erase_if(fields_, [&](const field& f) { return detail::equal_ignoring_case(f.name, name); });
   }
   void clear() noexcept { fields_.clear(); }
   void reserve(std::size_t n) { fields_.reserve(n); }
 
-  /// The value of the first field of that name. Lifetime: until the headers change.
+  /// The value of the first field of that name, or `nullopt`. Lifetime: until the headers change.
   std::optional<std::string_view> find(std::string_view name) const noexcept {
     for (const field& f : fields_)
       if (detail::equal_ignoring_case(f.name, name)) return f.value;
     return std::nullopt;
   }
-  /// The same, or `otherwise`.
+  /// The value of the first field of that name, or `otherwise`.
   std::string_view get(std::string_view name, std::string_view otherwise = {}) const noexcept {
     return find(name).value_or(otherwise);
   }
-  /// All values of that name, in order.
+  /// The values of all fields of that name, in order. Lifetime: until the headers change.
   std::vector<std::string_view> all(std::string_view name) const {
     std::vector<std::string_view> values;
     for (const field& f : fields_)
@@ -72,7 +72,7 @@ class headers {
     return static_cast<std::size_t>(std::count_if(
         fields_.begin(), fields_.end(), [&](const field& f) { return detail::equal_ignoring_case(f.name, name); }));
   }
-  /// Is `token` in the comma-separated list(s) of that name? `has_token("Connection", "close")`. Case does not matter.
+  /// Whether `token` is in a comma-separated list of that name, in any case: `has_token("Connection", "close")`.
   bool has_token(std::string_view name, std::string_view token) const noexcept {
     for (const field& f : fields_) {
       if (!detail::equal_ignoring_case(f.name, name)) continue;
@@ -94,8 +94,8 @@ class headers {
   std::vector<field> fields_;
 };
 
-/// Why this field cannot be sent, or nothing: the name must be a token, the value without control characters except tab
-/// (RFC 9110 5.1, 5.5). Whatever passes cannot end a line, and so cannot smuggle in another field.
+/// Why this field cannot be sent, or `nullopt`. The name must be a token, and the value must have no control character but a tab
+/// (RFC 9110 5.1, 5.5). A field that passes cannot end its line, and so cannot smuggle in another field.
 inline std::optional<invalid> validate_field(std::string_view name, std::string_view value) {
   if (name.empty()) return invalid{"a header has no name"};
   for (std::size_t i = 0; i < name.size(); ++i)

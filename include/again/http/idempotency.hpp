@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
 /// The Idempotency-Key header field (draft-ietf-httpapi-idempotency-key-header): one key per operation, the same on every
-/// attempt, by which a server recognises a repeated request and responses as it did the first time.
+/// attempt. A server recognises a repeated request by it and sends the response of the first one.
 #pragma once
 
 #include <again/core/random.hpp>
@@ -36,13 +36,13 @@ inline std::string uuid_v4(std::uint64_t high, std::uint64_t low) {
   return out;
 }
 
-/// A key from that stream: repeatable under a seeded run.
+/// A key from a random stream: the same seed gives the same keys.
 inline std::string fresh_idempotency_key(random_stream& stream) {
   const std::uint64_t high = stream.bits();
   return uuid_v4(high, stream.bits());
 }
 
-/// A key that no other call returns, from the operating system's entropy. Cost: one system call.
+/// A unique key from the operating system's entropy. Cost: one system call. Thread: any.
 inline std::string fresh_idempotency_key() {
   std::array<std::uint64_t, 2> bits{};
 #if __has_include(<sys/random.h>)
@@ -52,7 +52,8 @@ inline std::string fresh_idempotency_key() {
   return uuid_v4(bits[0], fresh_seed());
 }
 
-/// Why `key` cannot be a key, or nothing: 1 to 255 printable ASCII characters (what a Structured Fields string can hold).
+/// Why `key` cannot be a key, or `nullopt`. A key has 1 to 255 printable ASCII characters, as a Structured Fields string can
+/// hold (RFC 9651 3.3.3).
 inline std::optional<invalid> validate_idempotency_key(std::string_view key) {
   if (key.empty()) return invalid{"the Idempotency-Key is empty"};
   if (key.size() > max_idempotency_key) return invalid{"the Idempotency-Key is longer than 255 characters"};

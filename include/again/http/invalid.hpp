@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `http::invalid`: why a URL, a header, a method, … was refused, in one sentence, and where.
+/// `http::invalid`: why a URL, a header field, a method or a setting was refused, in one sentence, and at which character.
 #pragma once
 
 #include <again/core/expected.hpp>
@@ -13,7 +13,7 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 
-/// A refusal. The sentence never repeats a header's value or anything else that may be a secret.
+/// A refusal. The sentence never repeats a header's value or another text that may be a secret.
 class invalid {
  public:
   static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
@@ -23,9 +23,9 @@ class invalid {
 
   /// One sentence without a full stop, such as "header 'X-A': its value contains LF".
   const std::string& reason() const noexcept { return reason_; }
-  /// Index of the offending character in the refused text, from 0; `nowhere` where there is no single one.
+  /// The index of the refused character in the text, from 0; `nowhere` where it is not one character.
   std::size_t position() const noexcept { return position_; }
-  /// Both: "header 'X-A': its value contains LF (position 3)".
+  /// Reason and position: "header 'X-A': its value contains LF (position 3)".
   std::string text() const {
     return position_ == nowhere ? reason_ : reason_ + " (position " + std::to_string(position_) + ")";
   }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `request` and `response`.
+/// `request` and `response`: the two HTTP messages.
+///
+/// ```cpp
+/// auto order = http::request::post("/orders").header("Accept", "text/plain").body(json).idempotency_key_auto().accept(409);
+/// ```
 #pragma once
 
 #include <again/http/body.hpp>
@@ -20,12 +24,12 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 
-/// What is sent, and what is known of it: `request::post("/orders").header("Accept", "text/plain").body(text).accept(409)`.
-/// Nothing is refused while it is built; `validate` says all, and a client asks it before anything is sent.
-/// A class with constructors, so that it may be written inside a `co_await` expression with g++ 12.
+/// A request, and what decides whether it may be sent again. Building it refuses nothing: `validate` checks the whole request, and
+/// a client calls it before it sends. Lifetime: it owns its texts; a copy shares the body.
+// A class with constructors, so that it may be written inside a `co_await` expression with g++ 12.
 class request {
  public:
-  /// `target` is an origin-form: path and query, as they stand in a URL after the host.
+  /// `target` is an origin-form (RFC 9112 3.2.1): path and query, as they follow the host in a URL.
   explicit request(http::method m, std::string target = "/") : method_{m}, target_{std::move(target)} {}
 
   static request get(std::string target) { return request{http::method::get, std::move(target)}; }
@@ -36,23 +40,23 @@ class request {
   static request delete_(std::string target) { return request{http::method::delete_, std::move(target)}; }
   static request options(std::string target) { return request{http::method::options, std::move(target)}; }
 
-  /// Adds a header field, besides those there are of that name.
+  /// Adds a header field, also if there is one of that name.
   request& header(std::string name, std::string_view value) & { return headers_.add(std::move(name), value), *this; }
-  /// The content. A `const char*` or string is bytes; see `body` for files, factories and one-shot bodies.
+  /// Sets the content. A `const char*` or string is its bytes; see `body` for files, factories and one-shot bodies.
   request& body(http::body b) & { return body_ = std::move(b), *this; }
-  /// Statuses that are a response and not an error, besides 2xx and 3xx: `.accept(404)`, `.accept({404, 410})`.
+  /// Adds statuses that are a value and not an error, besides 2xx and 3xx: `.accept(404)`, `.accept({404, 410})`.
   request& accept(const status_set& statuses) & { return accept_ = accept_ | statuses, *this; }
-  /// One Idempotency-Key for this operation: given here (without quotes), or made before its first attempt. With a key the
-  /// request may be sent again whatever its method: the server must honour it.
+  /// Sends an Idempotency-Key: the given one (without quotes), or one that is made before the first attempt. A request with a key
+  /// may be sent again with every method, because the server promises to act on a key once.
   request& idempotency_key(std::string key) & { return key_ = std::move(key), key_kind_ = key_kind::given, *this; }
   request& idempotency_key_auto() & { return key_.clear(), key_kind_ = key_kind::automatic, *this; }
-  /// Your word on whether a repetition is harmless; it outranks the method and the key.
+  /// Says whether another send is harmless; it outranks the method and the key.
   request& idempotent(bool yes = true) & { return idempotent_ = yes, *this; }
-  /// At most so many bytes of response body; more is the error `too_large`. Default: the client's.
+  /// The largest response body in bytes; a larger one is the error `too_large`. Default: the client's.
   request& max_body(std::uint64_t bytes) & { return max_body_ = bytes, *this; }
-  /// At most so many redirects; 0: a redirect is the response. Default: the client's.
+  /// How many redirects are followed at most; 0: a redirect is the response. Default: the client's.
   request& max_redirects(int n) & { return max_redirects_ = n, *this; }
-  /// Sends the attempt's number, from 1, as a header of that name.
+  /// Sends the attempt's number, from 1, as a header field of that name.
   request& attempt_header(std::string name) & { return attempt_header_ = std::move(name), *this; }
 
   request&& header(std::string name, std::string_view value) && { return std::move(header(std::move(name), value)); }
@@ -74,22 +78,22 @@ class request {
   std::optional<std::uint64_t> max_body() const noexcept { return max_body_; }
   std::optional<int> max_redirects() const noexcept { return max_redirects_; }
 
-  /// It carries a key, or will.
+  /// Whether it carries an Idempotency-Key, also one that is still to be made.
   bool keyed() const noexcept { return key_kind_ != key_kind::none || headers_.contains(idempotency_key_field); }
-  /// The key that is sent, without quotes; empty while none is made.
+  /// The key that is sent, without quotes; empty before it is made.
   const std::string& idempotency_key() const noexcept { return key_; }
-  /// Makes the key that `idempotency_key_auto` promised, unless there is one. A client calls it once per operation.
+  /// Makes the key that `idempotency_key_auto` asked for, unless there is one. A client calls it once per operation.
   void settle_idempotency_key() {
     if (key_kind_ == key_kind::automatic && key_.empty()) key_ = fresh_idempotency_key();
   }
   void settle_idempotency_key(random_stream& stream) {
     if (key_kind_ == key_kind::automatic && key_.empty()) key_ = fresh_idempotency_key(stream);
   }
-  /// What `judge` needs to know. Ask after the attempt: opening a one-shot body changes the response.
+  /// What `judge` needs to know. Call it after the attempt: `replayable` changes when a one-shot body is opened.
   request_facts facts() const noexcept {
     return {.method = method_, .keyed = keyed(), .idempotent = idempotent_, .replayable = body_.replayable()};
   }
-  /// The same request for another target; where the method changes, without body and key.
+  /// The same request for another target. Where the method changes, body and key are dropped.
   request redirected(const http::method& m, std::string target) const {
     request next = *this;
     next.target_ = std::move(target);
@@ -101,7 +105,7 @@ class request {
     }
     return next;
   }
-  /// The header fields that attempt `number` sends: those added, the key, the number. No framing, no Host.
+  /// The header fields that attempt `number` sends: those added, the key and the attempt's number, but no framing and no Host.
   http::headers fields(int number = 1) const;
 
   friend std::optional<invalid> validate(const request& r);
@@ -122,13 +126,13 @@ class request {
   key_kind key_kind_ = key_kind::none;
 };
 
-/// Why this request cannot be sent, or nothing. Refused: a method that is no token, CONNECT (it belongs to proxies), a body
-/// with TRACE (RFC 9110 9.3.8), a target that is no origin-form, header names that are no tokens, values with control
-/// characters, fields that frame the message or belong to the connection (Content-Length, Transfer-Encoding, Host,
-/// Connection, …), an Idempotency-Key that cannot be one, or two of them.
+/// Why this request cannot be sent, or `nullopt`. Refused are a method that is no token, CONNECT (it is for proxies), a body with
+/// TRACE (RFC 9110 9.3.8), a target that is no origin-form, a header name that is no token, a value with control characters, a
+/// field that frames the message or belongs to the connection (Content-Length, Transfer-Encoding, Host, Connection, …), an
+/// Idempotency-Key that is not valid, and two of them.
 std::optional<invalid> validate(const request& r);
 
-/// A response.
+/// A response. Its body is complete unless it is the partial response of an `error`.
 struct response {
   response() = default;
   explicit response(int s, http::headers h = {}, std::string b = {})
@@ -137,15 +141,15 @@ struct response {
   int status = 0;
   http::headers headers;
   std::string body;
-  std::string version = "1.1";  ///< of HTTP, as in "1.1"
+  std::string version = "1.1";  ///< of HTTP, such as "1.1"
   http::url url;                ///< where it came from, after redirects
-  int redirects = 0;            ///< how many were followed to get there; each was a request of its own
+  int redirects = 0;            ///< how many redirects were followed; each was one more request
 
-  /// The first header of that name.
+  /// The value of the first header field of that name. Lifetime: until the headers change.
   std::optional<std::string_view> header(std::string_view name) const noexcept { return headers.find(name); }
 };
 
-/// The number a response has in logs and traces.
+/// The number of a response in logs and traces: its status.
 inline int again_code(const response& r) noexcept { return r.status; }
 
 // ── definitions ──

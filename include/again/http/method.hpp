@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `method`: a request method as a small value, what it promises (RFC 9110 9.2), and `method_set`: some of them.
+/// `method`: a request method as a small value, whether it is safe or idempotent (RFC 9110 9.2), and `method_set`: a set of them.
 #pragma once
 
 #include <again/http/detail/chars.hpp>
@@ -19,8 +19,8 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 
-/// A method: a case-sensitive token of at most 23 characters, held in place. Trivially copyable.
-/// Any text can be put in; what is not a token is refused by `validate(request)` with a reason, and nothing is sent.
+/// A method: a case-sensitive token of at most 23 characters, held in place. Trivially copyable, constexpr.
+/// It can be made from any text. `validate(request)` refuses a text that is no token, with a reason, and nothing is sent.
 class method {
  public:
   static constexpr std::size_t capacity = 23;
@@ -32,16 +32,17 @@ class method {
     std::copy_n(text.data(), std::min(text.size(), capacity), text_.data());
   }
 
-  /// Its name; cut short where it was longer than a method may be.
+  /// Its name, cut to 23 characters.
   constexpr std::string_view text() const noexcept { return {text_.data(), std::min<std::size_t>(size_, capacity)}; }
+  /// Whether it is a token that was not cut.
   constexpr bool valid() const noexcept { return size_ <= capacity && detail::is_token(text()); }
 
-  /// Essentially read-only: GET, HEAD, OPTIONS, TRACE (RFC 9110 9.2.1), QUERY (draft-ietf-httpbis-safe-method-w-body).
+  /// Whether it only reads: GET, HEAD, OPTIONS, TRACE (RFC 9110 9.2.1) and QUERY (draft-ietf-httpbis-safe-method-w-body).
   constexpr bool safe() const noexcept {
     const std::string_view t = text();
     return t == "GET" || t == "HEAD" || t == "OPTIONS" || t == "TRACE" || t == "QUERY";
   }
-  /// Sending it twice is meant to have the effect of sending it once: the safe ones, PUT and DELETE (RFC 9110 9.2.2).
+  /// Whether two sends have the effect of one: the safe methods, PUT and DELETE (RFC 9110 9.2.2).
   constexpr bool idempotent() const noexcept { return safe() || text() == "PUT" || text() == "DELETE"; }
 
   friend constexpr bool operator==(const method&, const method&) noexcept = default;
@@ -62,11 +63,11 @@ inline constexpr method method::patch{"PATCH"};
 inline constexpr method method::query{"QUERY"};
 inline constexpr method method::connect{"CONNECT"};
 
-/// The ten methods that a `method_set` can tell apart; others are only in `method_set::any()`.
+/// The ten methods that a `method_set` can hold. Other methods are only in `method_set::any()`.
 inline constexpr std::array known_methods{method::get,   method::head,  method::put,  method::delete_, method::options,
                                           method::trace, method::query, method::post, method::patch,   method::connect};
 
-/// Some methods: `method_set{method::get, method::put}`, or `method_set::any()`. Trivially copyable.
+/// A set of methods: `method_set{method::get, method::put}`, or `method_set::any()`. Trivially copyable, two bytes.
 class method_set {
  public:
   constexpr method_set() noexcept = default;
@@ -74,7 +75,7 @@ class method_set {
     insert(first);
     (insert(more), ...);
   }
-  /// Every method, also those this library has never heard of.
+  /// Every method, also those that are not in `known_methods`.
   static constexpr method_set any() noexcept {
     method_set set;
     set.bits_ = every;
@@ -88,19 +89,19 @@ class method_set {
   constexpr bool is_any() const noexcept { return bits_ == every; }
   constexpr bool empty() const noexcept { return bits_ == 0; }
   constexpr bool contains(const method& m) const noexcept { return is_any() || (bits_ & bit(m)) != 0; }
-  /// False (and nothing done): not one of `known_methods`.
+  /// Adds a method. False if it is not one of `known_methods`; then the set stays as it was.
   constexpr bool insert(const method& m) noexcept {
     bits_ = static_cast<std::uint16_t>(bits_ | bit(m));
     return is_any() || bit(m) != 0;
   }
   friend constexpr bool operator==(method_set, method_set) noexcept = default;
 
-  /// Names with ", " between them; "any"; "none".
+  /// The names with ", " between them, "any" or "none".
   std::string text() const {
     if (is_any()) return "any";
     std::string names;
     for (const method& m : known_methods)
-      if (contains(m)) names.append(names.empty() ? "" : ", ").append(m.text());
+      if (contains(m)) detail::append_item(names, m.text());
     return names.empty() ? "none" : names;
   }
 
@@ -114,7 +115,7 @@ class method_set {
   std::uint16_t bits_ = 0;
 };
 
-/// "any", "none", or comma-separated names, as `send --retry-methods` takes them.
+/// A set from "any", "none" or comma-separated names, as `send --retry-methods` takes it.
 inline expected<method_set, invalid> parse_method_set(std::string_view text) {
   method_set set;
   if (detail::trim(text) == "any") return method_set::any();
@@ -130,14 +131,15 @@ inline expected<method_set, invalid> parse_method_set(std::string_view text) {
   return set;
 }
 
-/// All that the question "may it be sent again?" needs to know of a request (RFC 9110 9.2.2). Made by `request::facts`.
+/// What decides whether a request may be sent again (RFC 9110 9.2.2). `request::facts` makes it.
 struct request_facts {
   http::method method = http::method::get;
   bool keyed = false;                ///< it carries an Idempotency-Key
-  std::optional<bool> idempotent{};  ///< what its maker said of it; it outranks the method
-  bool replayable = true;            ///< its body can be had (once more)
+  std::optional<bool> idempotent{};  ///< what `request::idempotent` says; it outranks key and method
+  bool replayable = true;            ///< another attempt can read its body
+  bool outstanding = false;  ///< an earlier attempt was sent and got no response: the server may still process it
 
-  /// The maker's word, else the key, else the method.
+  /// Whether another send is harmless: by `idempotent`, else by the key, else by the method.
   constexpr bool repeatable() const noexcept { return idempotent.value_or(keyed || method.idempotent()); }
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The server's wish: Retry-After in seconds and as a date, the rate limit fields, and a plain yes or no. What cannot be
-/// read is absent, never 0.
+/// What a response asks of the next attempt: Retry-After in seconds or as a date (RFC 9110 10.2.3), the rate limit fields, and
+/// X-Should-Retry. A value that cannot be read counts as absent, never as 0.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -18,19 +18,20 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 
-/// One Retry-After value (RFC 9110 10.2.3): seconds as digits, or an HTTP date, of which the wait is what lies between `now`
-/// and it, 0 where it is past. Longer than 292 years ends at `forever`. Signs, fractions, units, lists: nothing.
+/// The wait that one Retry-After value asks for (RFC 9110 10.2.3): seconds in digits, or an HTTP date, which is compared with `now`
+/// and is 0 in the past. A wait above 292 years is `forever`. `nullopt` for signs, fractions, units, lists and other text.
 constexpr std::optional<duration> parse_retry_after(std::string_view value, wall_time now) noexcept;
 
-/// What the header fields of a response ask for. A date is compared with the response's own Date where there is a valid one,
-/// so that a clock that is wrong, theirs or ours, does not matter. Of repeated fields the first counts.
-/// `rate_limit`: where there is no Retry-After field at all, the rate limit fields are read, in this order:
+/// The wait that the header fields of a response ask for. A date is compared with the response's own Date where that is valid, so
+/// that a wrong clock on either side has no effect. A cache sends the Date of a stored response as it was and counts in Age how long
+/// ago that is (RFC 9111 5.1), so the server's time is Date plus Age. Of repeated fields the first counts.
+/// `rate_limit`: where there is no Retry-After field, read the rate limit fields, in this order:
 /// RateLimit (draft-ietf-httpapi-ratelimit-headers, `"name";r=0;t=30` and the older `remaining=0, reset=30`),
 /// RateLimit-Reset, X-RateLimit-Reset-After, X-RateLimit-Retry-After, X-RateLimit-Reset, X-Rate-Limit-Reset. From 10^9 on
-/// a number is seconds since 1970, from 10^12 on milliseconds. Where quota remains they ask for nothing.
+/// a number is seconds since 1970, from 10^12 on milliseconds. Where quota remains they ask for no wait.
 inline std::optional<duration> retry_after(const headers& fields, wall_time now, bool rate_limit = false) noexcept;
 
-/// What X-Should-Retry or Stripe-Should-Retry says: "true" or "false", in any case; anything else is nothing.
+/// Whether X-Should-Retry or Stripe-Should-Retry asks for another attempt: "true" or "false", in any case; else `nullopt`.
 inline std::optional<bool> should_retry(const headers& fields) noexcept {
   for (const std::string_view name : {"X-Should-Retry", "Stripe-Should-Retry"}) {
     if (detail::equal_ignoring_case(fields.get(name), "true")) return true;
@@ -43,20 +44,20 @@ inline std::optional<bool> should_retry(const headers& fields) noexcept {
 
 namespace detail {
 
-/// `seconds` as our duration, saturating, never negative.
+/// `seconds` as a `duration`, at most `forever`, never negative.
 constexpr duration wait_of(std::chrono::seconds seconds) noexcept {
   constexpr long long most = forever.count() / 1'000'000'000;
   return seconds.count() <= 0 ? duration::zero() : seconds.count() > most ? forever : duration{seconds};
 }
 
-/// From `now` to `when`; exact to the nanosecond where that fits.
+/// From `now` to `when`, exact to the nanosecond where the result fits; 0 in the past.
 constexpr duration wait_until(date when, wall_time now) noexcept {
   const auto whole = std::chrono::floor<std::chrono::seconds>(now);
   const duration wait = wait_of(when - whole), past = now - whole;
   return wait == forever ? forever : std::max(duration::zero(), wait - past);
 }
 
-/// "12" or "12.5", in nanoseconds, saturating.
+/// "12" or "12.5" seconds, at most `forever`.
 constexpr std::optional<duration> decimal_seconds(std::string_view text) noexcept {
   constexpr long long most = forever.count();
   std::string_view fraction = text;
@@ -72,7 +73,7 @@ constexpr std::optional<duration> decimal_seconds(std::string_view text) noexcep
   return out;
 }
 
-/// A number of an X-RateLimit field: a span, or a moment since 1970.
+/// The wait of a number in an X-RateLimit field, which is a span or a time since 1970.
 constexpr std::optional<duration> reset_wait(std::string_view text, wall_time server_now) noexcept {
   const auto n = decimal_seconds(trim(text));
   if (!n || *n < std::chrono::seconds{1'000'000'000}) return n;
@@ -86,7 +87,7 @@ constexpr std::optional<duration> reset_wait(std::string_view text, wall_time se
   return std::max(duration::zero(), moment - server_now.time_since_epoch());
 }
 
-/// Takes what stands before the next `separator` that is not inside a quoted string off `text`.
+/// As `take_until`, but a separator inside a quoted string does not count.
 constexpr std::string_view take_unquoted(std::string_view& text, char separator) noexcept {
   bool quoted = false;
   std::size_t i = 0;
@@ -99,7 +100,7 @@ constexpr std::string_view take_unquoted(std::string_view& text, char separator)
   return head;
 }
 
-/// The RateLimit field: the longest wait among the quotas that are used up.
+/// The wait of a RateLimit field: the longest one among the quotas that are used up.
 constexpr std::optional<duration> rate_limit_wait(std::string_view list) noexcept {
   std::optional<duration> longest;
   std::optional<long long> remaining, reset;  // of the older form
@@ -120,6 +121,16 @@ constexpr std::optional<duration> rate_limit_wait(std::string_view list) noexcep
   }
   if (!longest && reset && remaining.value_or(0) == 0) longest = wait_of(std::chrono::seconds{*reset});
   return longest;
+}
+
+/// The server's time when it sent the response: its Date plus its Age, or `now` where they are absent, unreadable or too far away.
+inline wall_time server_time(const headers& fields, wall_time now) noexcept {
+  const auto sent = parse_http_date(fields.get("Date"), now);
+  if (!sent) return now;
+  constexpr long long most = forever.count() / 1'000'000'000;
+  std::string_view age = fields.get("Age");  // a list by mistake counts as its first member (RFC 9111 5.1)
+  const long long since = sent->time_since_epoch().count() + digits(trim(take_until(age, ',')), most).value_or(0);
+  return since < most && since > -most ? wall_time{duration{std::chrono::seconds{since}}} : now;
 }
 
 inline std::optional<duration> rate_limit_fields(const headers& fields, wall_time server_now) noexcept {
@@ -144,13 +155,7 @@ constexpr std::optional<duration> parse_retry_after(std::string_view value, wall
 }
 
 inline std::optional<duration> retry_after(const headers& fields, wall_time now, bool rate_limit) noexcept {
-  if (const auto value = fields.find("Date")) {
-    if (const auto server = parse_http_date(*value, now)) {
-      const auto since = std::chrono::duration_cast<std::chrono::seconds>(server->time_since_epoch());
-      constexpr std::chrono::seconds most{forever.count() / 1'000'000'000};
-      if (since < most && since > -most) now = wall_time{duration{since}};
-    }
-  }
+  now = detail::server_time(fields, now);
   if (const auto value = fields.find("Retry-After")) return parse_retry_after(*value, now);
   return rate_limit ? detail::rate_limit_fields(fields, now) : std::nullopt;
 }

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// Status codes: their phrases, and `status_set`: some of them.
+/// HTTP status codes (RFC 9110 15): their phrases, their classes, and `status_set`, a set of them.
+///
+/// ```cpp
+/// auto retried = again::http::parse_status_set("408, 429, 5xx");       // expected<status_set, invalid>
+/// static_assert(again::http::equivalent_status(520) == 500);           // an unknown code counts as the x00 of its class
+/// ```
 #pragma once
 
 #include <again/http/detail/chars.hpp>
@@ -17,13 +22,20 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 
-/// "Service Unavailable" for 503; empty for codes nobody registered (IANA HTTP Status Code Registry).
+/// "Service Unavailable" for 503; empty for a code that is not in IANA's HTTP Status Code Registry.
 constexpr std::string_view reason_phrase(int status) noexcept;
 
-/// Some status codes from 0 to 639: `status_set{408, 429}`, `status_set::range(500, 599)`. Trivially copyable.
+/// The registered status that `status` counts as: itself where it is registered, else the x00 of its class, and 500 for codes from
+/// 600 on (RFC 9110 15). A number below 100 is no status and is returned as it is.
+constexpr int equivalent_status(int status) noexcept {
+  if (status < 100 || !reason_phrase(status).empty()) return status;
+  return status < 600 ? status / 100 * 100 : 500;
+}
+
+/// A set of status codes from 0 to 999: `status_set{408, 429}`, `status_set::range(500, 599)`. Trivially copyable, 128 bytes.
 class status_set {
  public:
-  static constexpr int limit = 640;
+  static constexpr int limit = 1000;
 
   constexpr status_set() noexcept = default;
   template <std::same_as<int>... S> constexpr status_set(int first, S... more) noexcept {
@@ -41,7 +53,7 @@ class status_set {
     return status >= 0 && status < limit && (words_[word(status)] >> bit(status) & 1U) != 0;
   }
   constexpr bool empty() const noexcept { return *this == status_set{}; }
-  /// Codes outside 0 to 639 are not kept.
+  /// Adds a code. A code outside 0 to 999 is ignored.
   constexpr void insert(int status) noexcept {
     if (status >= 0 && status < limit) words_[word(status)] |= std::uint64_t{1} << bit(status);
   }
@@ -58,29 +70,46 @@ class status_set {
   }
   friend constexpr bool operator==(const status_set&, const status_set&) noexcept = default;
 
-  /// "408, 429, 500-599"; "none".
+  /// "408, 429, 500-599", or "none".
   std::string text() const;
 
  private:
   static constexpr std::size_t word(int status) noexcept { return static_cast<std::size_t>(status) / 64; }
   static constexpr unsigned bit(int status) noexcept { return static_cast<unsigned>(status) % 64; }
-  std::array<std::uint64_t, limit / 64> words_{};
+  std::array<std::uint64_t, (limit + 63) / 64> words_{};
 };
 
-/// Comma-separated codes and ranges, "408,429,500-599", each from 100 to 599; "" and "none" are the empty set.
+namespace detail {
+
+/// "503", "500-504" or "5xx" as a set, of codes from 100 to 999; empty where it is none of them.
+constexpr status_set parse_status_range(std::string_view item) noexcept {
+  if (item.size() == 3 && item[0] >= '1' && item[0] <= '9' && equal_ignoring_case(item.substr(1), "xx")) {
+    const int first = (item[0] - '0') * 100;
+    return status_set::range(first, first + 99);
+  }
+  std::string_view upper = item;
+  const auto first = digits(trim(take_until(upper, '-')), 9999);
+  const auto last = item.find('-') == std::string_view::npos ? first : digits(trim(upper), 9999);
+  if (!first || !last || *first < 100 || *last > 999) return {};
+  return status_set::range(static_cast<int>(*first), static_cast<int>(*last));
+}
+
+}  // namespace detail
+
+/// A set from comma-separated codes, ranges and classes, "408, 429, 500-504, 5xx", each from 100 to 999, as `send --retry-statuses`
+/// and `--accept` take it; "" and "none" are the empty set. Error: the item that is none of them.
 inline expected<status_set, invalid> parse_status_set(std::string_view text) {
   status_set set;
   if (detail::trim(text) == "none") return set;
   while (!text.empty()) {
     const std::string_view item = detail::trim(detail::take_until(text, ','));
-    std::string_view upper = item;
-    const auto first = detail::digits(detail::trim(detail::take_until(upper, '-')), 9999);
-    const auto last = item.find('-') == std::string_view::npos ? first : detail::digits(detail::trim(upper), 9999);
-    if (!first || !last || *first < 100 || *last > 599 || *first > *last) {
+    const status_set range = detail::parse_status_range(item);
+    if (range.empty()) {
       return unexpected<invalid>{
-          invalid{"'" + std::string{item} + "' is neither a status from 100 to 599 nor a range of them"}};
+          invalid{"'" + std::string{item} +
+                  "' is no status from 100 to 999, no range such as 500-504 and no class such as 5xx"}};
     }
-    set = set | status_set::range(static_cast<int>(*first), static_cast<int>(*last));
+    set = set | range;
   }
   return set;
 }
@@ -91,7 +120,7 @@ inline std::string status_set::text() const {
     if (!contains(s)) continue;
     int last = s;
     while (contains(last + 1)) ++last;
-    out.append(out.empty() ? "" : ", ").append(std::to_string(s));
+    detail::append_item(out, std::to_string(s));
     if (last > s) out.append(last == s + 1 ? ", " : "-").append(std::to_string(last));
     s = last;
   }

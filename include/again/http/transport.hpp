@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `transport`: what carries one attempt to a server and its response back, and the plain structs that go in.
+/// `transport`: the concept of what sends one attempt to a server and returns its response, and the structs that it takes.
 ///
-/// A transport knows nothing of retries, rules and accepted statuses: a complete response is a value whatever its status.
-/// `httplib_transport` is ours; a test writes its own in twenty lines (see tests/http/client.test.cpp).
+/// A transport knows nothing of retries, rules and accepted statuses: a complete response is a value, whatever its status is.
+/// `httplib_transport` is the default; tests/http/client.test.cpp has one of twenty lines.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -24,22 +24,22 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 
-/// The bounds of one attempt. All are finite unless you say otherwise: an attempt never hangs.
+/// The bounds of one attempt. All are finite by default, so that an attempt never hangs.
 struct send_limits {
-  /// For the TCP connection, and again for each step of the TLS handshake. 5 s: a SYN lost twice (1 s, then 2 s more) still connects.
+  /// For the TCP connection, and again for each step of the TLS handshake. 5 s: a SYN that is lost twice (1 s, then 2 s) connects.
   duration connect = std::chrono::seconds{5};
-  /// Without a byte, in either direction. 30 s: what load balancers allow a silent connection at least.
+  /// Without a byte in either direction. 30 s: load balancers keep a silent connection at least as long.
   duration idle = std::chrono::seconds{30};
-  /// For the whole attempt, waiting for a connection included: what stops a response that drips. 60 s, as nginx gives an upstream.
+  /// For the whole attempt, with the wait for a connection: it ends a response that arrives byte by byte. 60 s, as in nginx.
   duration total = std::chrono::seconds{60};
-  /// Bytes of response body. 16 MiB: large for a response, small for a memory.
+  /// Bytes of response body. 16 MiB is large for a response and small for the memory of a machine.
   std::uint64_t max_body = std::uint64_t{16} << 20U;
 
   friend bool operator==(const send_limits&, const send_limits&) = default;
 };
 
-/// A request on its way: complete, valid, and shared by all attempts, so that whoever still works on an abandoned attempt
-/// keeps what it reads alive.
+/// A request that is being sent: complete, valid, and shared by all attempts. A worker that still runs an abandoned attempt keeps
+/// it alive. Threads: it is constant but for the body that was given back, which a mutex protects.
 class outgoing {
  public:
   outgoing(http::origin o, http::request r, http::send_limits l)
@@ -49,12 +49,12 @@ class outgoing {
   ~outgoing() = default;
 
   const http::origin origin;
-  const http::request
-      request;  ///< `request.fields(number)` are the header fields; Host and framing are the transport's
+  /// `request.fields(number)` are the header fields to send; the transport adds Host and framing.
+  const http::request request;
   const http::send_limits limits;
 
-  /// The body for one attempt; give it back if nothing of it was read, so that an attempt that found no connection leaves
-  /// even a one-shot body whole. Any thread.
+  /// The body for one attempt. Give it back if nothing of it was read, so that an attempt without a connection leaves even a
+  /// one-shot body for the next one. Thread: any.
   expected<body::reader, invalid> open_body() const {
     const std::lock_guard lock{mutex_};
     if (!unread_) return request.body().open();
@@ -66,7 +66,7 @@ class outgoing {
     const std::lock_guard lock{mutex_};
     unread_.emplace(std::move(unread));
   }
-  /// What the rules need to know, now.
+  /// What the rules need to know at this moment. Thread: any.
   request_facts facts() const {
     const std::lock_guard lock{mutex_};
     request_facts f = request.facts();
@@ -86,16 +86,18 @@ struct send_failure {
 
   error_kind kind;
   again::reach reach;
-  std::string detail;               ///< half a sentence; no secrets
-  std::optional<response> partial;  ///< what came of a response that was cut short
+  std::string detail;               ///< half a sentence on the cause, without secrets
+  std::optional<response> partial;  ///< the part of a response that arrived before it was cut short
 };
 using send_result = expected<response, send_failure>;
 
-/// `t.send(what, number)` gives a startable for attempt `number` (from 1) whose result is the response, or what became of it.
+/// `t.send(what, number)` returns a startable for attempt `number`, from 1, whose result is the response or a `send_failure`.
 ///
-/// What is asked of the result: one `send` sends at most once, whatever happens. On `context.stop` it finishes at once,
-/// as `deadline` or `timeout` where the context's deadline has passed (by its kind) and as `cancelled` otherwise, with the true reach.
-/// Destroyed unfinished, it ends what runs without waiting. A response cut short is an error that holds what came.
+/// - One `send` sends the request at most once.
+/// - Cancellation: on `context.stop` it finishes at once, with the true reach. The kind is `deadline` or `timeout` where the
+///   context's deadline has passed (by the deadline's kind), else `cancelled`.
+/// - Lifetime: destroyed before it has finished, it ends the attempt without waiting for it.
+/// - A response that was cut short is a `send_failure` with the part that arrived.
 template <class T>
 concept transport = requires(T& t, std::shared_ptr<const outgoing> what, int number) {
   { t.send(std::move(what), number) } -> startable;

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `origin` and `url`: parsed and checked here, because what an HTTP library makes of a bad URL ranges from a wrong host
-/// to a crash. Nothing is repaired silently: what is refused is refused with a reason and a position.
+/// `origin` and `url`: parsed and checked before an HTTP library sees them, because a bad URL sends some libraries to a wrong host
+/// and crashes others. A URL is taken as it is or refused with a reason and a position; it is never repaired.
+///
+/// ```cpp
+/// auto u = again::http::parse_url("https://example.com:8443/a?b=1");   // expected<url, invalid>
+/// if (!u) fmt::print("{}\n", u.error().text());                        // "the URL contains a space (position 24)"
+/// ```
 #pragma once
 
 #include <again/http/detail/chars.hpp>
@@ -25,8 +30,8 @@ enum class scheme : std::uint8_t { http, https };
 constexpr std::string_view name(scheme s) noexcept { return s == scheme::http ? "http" : "https"; }
 constexpr std::uint16_t default_port(scheme s) noexcept { return s == scheme::http ? 80 : 443; }
 
-/// Scheme, host and port: what a connection is made to, and what must be equal for credentials to go along.
-/// The host is normal: lower case, IPv6 without brackets in RFC 5952 form.
+/// Scheme, host and port: what a connection is made to. Credentials are sent to an equal origin alone.
+/// The host is in its normal form: lower case, an IPv6 address without brackets as RFC 5952 writes it.
 struct origin {
   origin() = default;
   origin(http::scheme s, std::string h, std::uint16_t p) : scheme{s}, host{std::move(h)}, port{p} {}
@@ -36,27 +41,27 @@ struct origin {
   std::uint16_t port = 80;
 
   bool ipv6() const noexcept { return host.find(':') != std::string::npos; }
-  /// What the Host field says: brackets around IPv6, the port unless it is the scheme's own (RFC 9110 7.2).
+  /// The value of the Host field: an IPv6 address in brackets, and the port unless it is the scheme's default (RFC 9110 7.2).
   std::string authority() const;
-  /// "https://example.com:8443", no path.
+  /// "https://example.com:8443", without a path.
   std::string text() const;
 
   friend bool operator==(const origin&, const origin&) = default;
   friend auto operator<=>(const origin&, const origin&) = default;
 };
 
-/// An absolute http or https URL without user-info and fragment.
+/// An absolute http or https URL, without user-info and without a fragment.
 struct url {
   url() = default;
   url(http::origin o, std::string t) : origin{std::move(o)}, target{std::move(t)} {}
 
   http::origin origin;
-  /// Path and query in origin-form (RFC 9112 3.2.1), sent byte for byte as given; starts with '/'.
+  /// Path and query in origin-form (RFC 9112 3.2.1), which starts with '/'. It is sent byte for byte as given.
   std::string target = "/";
 
   std::string text() const { return origin.text() + target; }
   std::string_view path() const noexcept { return std::string_view{target}.substr(0, target.find('?')); }
-  /// Without its '?'; empty where there is none.
+  /// The query without its '?'; empty if there is none.
   std::string_view query() const noexcept {
     const auto at = target.find('?');
     return at == std::string::npos ? std::string_view{} : std::string_view{target}.substr(at + 1);
@@ -65,26 +70,27 @@ struct url {
   friend bool operator==(const url&, const url&) = default;
 };
 
-/// Parses `http://host:port/path?query`. A fragment is dropped: it is for the client alone (RFC 9110 7.1).
-/// Refused: other schemes, user-info, an empty or impossible host, zone ids, ports outside 1 to 65535, control characters,
-/// spaces, anything not ASCII, '%' without two hex digits, and what even browsers escape ('"', '<', '>', and in a path
-/// '\', '^', '`', '{', '}').
+/// Parses `http://host:port/path?query`. A fragment is dropped, because it is for the client alone (RFC 9110 7.1).
+/// Refused are other schemes, user-info, an empty or impossible host, zone ids, ports outside 1 to 65535, control characters,
+/// spaces, characters beyond ASCII, '%' without two hex digits, and the characters that browsers escape: '"', '<', '>', and in a
+/// path '\', '^', '`', '{', '}'.
 expected<url, invalid> parse_url(std::string_view text);
 
-/// The same, of a URL that has no path but "/", no query and no fragment.
+/// The origin of a URL that has no path but "/", no query and no fragment.
 expected<origin, invalid> parse_origin(std::string_view text);
 
-/// Why `target` cannot stand in a request line, or nothing: it must be an origin-form without fragment; the rest as above.
+/// Why `target` cannot stand in a request line, or `nullopt`. It must be an origin-form without a fragment, of the characters that
+/// `parse_url` allows.
 std::optional<invalid> validate_target(std::string_view target);
 
-/// Where a redirect leads: `location` resolved against `base` (RFC 3986 5.2), dot segments removed.
+/// The URL that a reference such as a Location names: `location` resolved against `base` (RFC 3986 5.2), without dot segments.
 expected<url, invalid> resolve_reference(const url& base, std::string_view location);
 
 // ── definitions ──
 
 namespace detail {
 
-/// `host[:port]`; `from`: where it begins in what the user gave.
+/// Parses `host[:port]`. `from` is its position in the text that the caller was given.
 inline expected<origin, invalid> parse_authority(scheme s, std::string_view text, std::size_t from) {
   using bad = unexpected<invalid>;
   if (auto refused = refuse_common("the host", text, from)) return bad{std::move(*refused)};
@@ -128,10 +134,10 @@ inline expected<origin, invalid> parse_authority(scheme s, std::string_view text
 
 struct absolute {
   scheme which;
-  std::size_t authority;  // where it begins
+  std::size_t authority;  // its position
 };
 
-/// "http://" or "https://" at the beginning.
+/// Parses "http://" or "https://" at the beginning of a URL.
 inline expected<absolute, invalid> parse_scheme(std::string_view text) {
   using bad = unexpected<invalid>;
   if (auto refused = refuse_common("the URL", text, 0)) return bad{std::move(*refused)};

@@ -6,7 +6,10 @@
 /// The response is read by us wherever the library's classes let us derive from them: always without TLS, and with TLS before 0.16.
 /// Elsewhere interim responses cost the connection, some versions percent-decode header values, and a status line of more than about
 /// 20,000 bytes crashes the process (before 0.53, std::regex). A body that ends with its connection is taken as whole where the
-/// connection ends in order, under TLS with a goodbye. HTTP/1.1 only. docs/http.md has the whole list.
+/// connection ends in order, under TLS with close_notify. HTTP/1.1 only. docs/http.md has the whole list.
+///
+/// One send, from top to bottom: detail/send.hpp (what a coroutine awaits), send_pool (queue), worker (thread), connect_and_send
+/// (addresses), connection (a client of cpp-httplib), own_exchange or library_exchange, wire (the socket).
 #pragma once
 
 #include <again/http/transport.hpp>
@@ -39,7 +42,7 @@ struct httplib_options {
   /// Threads at most, each making one attempt at a time; they start when first needed. 64: what one slow server can hold without
   /// harm (8 KiB of memory each), and where loopback throughput has long stopped to grow.
   std::size_t workers = 64;
-  /// Attempts that may wait for a worker or a connection; one more is the error `overloaded`. 1024: about a second's worth.
+  /// Attempts that may wait for a worker or a connection; one more is the error `overloaded`. 1024: what 64 workers do in a second.
   std::size_t queue = 1024;
   /// Connections per origin at most. 64: as many as workers, so that alone this bounds nothing.
   std::size_t max_connections = 64;
@@ -56,14 +59,15 @@ struct httplib_options {
   /// Path of a Unix-domain socket that stands for every origin; http only.
   std::string unix_socket{};
   address_family family = address_family::any;
-  /// Names to addresses (as numbers, best first), in place of the system's getaddrinfo. May block and throw; on threads of its own.
-  /// What it refers to must outlive a call that still runs when the transport is gone: nobody waits for a look-up that hangs.
+  /// Names to addresses (as numbers, best first), in place of the system's getaddrinfo. May block and throw: it is called on threads
+  /// for nothing else. What it refers to must outlive a call that still runs when the transport is gone: the transport does not wait
+  /// for a look-up that hangs.
   std::function<std::vector<std::string>(const std::string& host)> resolve{};
   /// Names looked up at a time. 2: one that hangs leaves one.
   std::size_t resolver_threads = 2;
 };
 
-/// Threads: all members from any. Destroying it cancels what runs (each attempt still gives its result) and joins its workers.
+/// Threads: all members from any. Destroying it cancels the attempts that run (each still gives its result) and joins its workers.
 class httplib_transport {
  public:
   /// Throws std::invalid_argument with a reason if the options contradict themselves or the proxy is no URL.
@@ -72,7 +76,7 @@ class httplib_transport {
   httplib_transport& operator=(const httplib_transport&) = delete;
   ~httplib_transport() { pool_->shut_down(); }
 
-  /// One attempt; see `transport`. Cost beyond cpp-httplib's: one allocation, one hop to a worker and back (about 5 µs).
+  /// One attempt; see `transport`. Cost beyond cpp-httplib's: one allocation, one trip to a worker and back (about 5 µs).
   [[nodiscard]] detail::httplib_send send(std::shared_ptr<const outgoing> what, int number) {
     const char* const refusal = refuses(*what);
     return detail::httplib_send{pool_, std::move(what), number, refusal};
@@ -107,8 +111,7 @@ inline pool_settings settings_of(httplib_options&& o) {
   s.workers = o.workers;
   s.queue = o.queue;
   s.connections = o.max_connections;
-  s.keep_idle = std::min<duration>(o.keep_idle, std::chrono::hours{24});
-  s.keep_at_most = o.keep_at_most;
+  s.keep = {.idle = std::min<duration>(o.keep_idle, std::chrono::hours{24}), .age = o.keep_at_most};
   s.certificates = std::move(o.cacert);
   s.look_ups = o.resolver_threads;
   s.via.unix_socket = std::move(o.unix_socket);

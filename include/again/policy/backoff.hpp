@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `backoff`: the delay by attempt number, before jitter. Pure data; made by the functions below.
+/// `backoff`: the delay by attempt number, before jitter: constant, linear, exponential, fibonacci, a fixed series, or random.
+/// It is pure data, made by the functions below.
 ///
 /// | made by | delay after failed attempt n = 1, 2, 3, … | 1 s, cap 20 s |
 /// |---|---|---|
@@ -8,12 +9,12 @@
 /// | `linear(base, cap)` | n·base | 1 2 3 4 5 6 |
 /// | `exponential(base, cap, factor = 2)` | base·factorⁿ⁻¹ | 1 2 4 8 16 20 |
 /// | `fibonacci(base, cap)` | base·Fib(n) | 1 1 2 3 5 8 |
-/// | `fixed(d1, d2, …)` | the series, then its last again and again | as given |
+/// | `fixed(d1, d2, …)` | the series, then its last delay for every further attempt | as given |
 /// | `decorrelated(base, cap)` | random in [base, 3·previous] (AWS Architecture Blog) | random |
 /// | `polly_v2(median, cap)` | Polly's DecorrelatedJitterBackoffV2: smooth, median near median·2ⁿ⁻¹ | random |
 ///
-/// Nothing overflows: whatever the attempt number, a delay stays within [0, cap]. The last two carry their own randomness;
-/// a policy's `jitter` is not applied on top of them.
+/// A delay never overflows and stays within [0, cap] for every attempt number. `decorrelated` and `polly_v2` draw their delays
+/// themselves, so a policy's `jitter` is not applied to them.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -27,22 +28,23 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
+/// Trivially copyable, comparable, constexpr.
 struct backoff {
   enum class kinds : std::uint8_t { constant, linear, exponential, fibonacci, fixed, decorrelated, polly_v2 };
   static constexpr int series_capacity = 8;
 
   kinds kind = kinds::constant;
-  bool first_at_once = false;  ///< the first retry does not wait (urllib3's habit); the others are not shifted
-  std::int8_t series_size = 0;
-  duration base{};
-  duration cap = forever;
-  double factor = 2;
+  bool first_at_once = false;   ///< the first retry does not wait, as in urllib3; the later delays stay the same
+  std::int8_t series_size = 0;  ///< how many delays of `series` are used; of `fixed`
+  duration base{};              ///< the first delay; not of `fixed`
+  duration cap = forever;       ///< the longest delay
+  double factor = 2;            ///< of `exponential`: each delay over the one before it
   std::array<duration, series_capacity> series{};
 
-  /// True for the kinds that carry their own randomness.
+  /// True for the kinds that draw their delays themselves.
   constexpr bool random() const noexcept { return kind == kinds::decorrelated || kind == kinds::polly_v2; }
 
-  /// The same with the first retry at once.
+  /// A copy whose first retry does not wait.
   constexpr backoff at_once_first() const noexcept {
     backoff b = *this;
     b.first_at_once = true;
@@ -77,12 +79,12 @@ constexpr backoff polly_v2(duration median_first, duration cap) noexcept {
   return {.kind = backoff::kinds::polly_v2, .base = median_first, .cap = cap};
 }
 
-/// False: every delay is zero, whatever the attempt and the draw.
+/// False if every delay is zero for every attempt and draw.
 constexpr bool waits(const backoff& b) noexcept {
   return b.base != duration::zero() || b.kind == backoff::kinds::fixed;
 }
 
-/// The delay before jitter after failed attempt `n` (from 1); for the random kinds the middle of what they give.
+/// The delay before jitter after failed attempt `n`, counted from 1. Of the random kinds: the middle of their range.
 constexpr duration nominal_delay(const backoff& b, int n) noexcept {
   if (n < 1) n = 1;
   if (b.first_at_once && n == 1) return duration::zero();
@@ -120,7 +122,7 @@ constexpr duration nominal_delay(const backoff& b, int n) noexcept {
   return d < b.cap ? d : b.cap;
 }
 
-/// What a random backoff carries from one delay to the next; starts zero.
+/// What a random backoff keeps from one delay for the next. A call starts with a new one.
 struct backoff_state {
   double carry = 0;  ///< decorrelated: the previous delay in ns; polly_v2: the previous value of its curve
   friend constexpr bool operator==(const backoff_state&, const backoff_state&) = default;
@@ -134,7 +136,7 @@ constexpr double polly_curve(double t) noexcept {
   return exp(t * 0.69314718055994530942) * tanh(sqrt(4 * t));
 }
 
-/// The delay between two values of the curve; where doubles can no longer tell them apart it is endless, and not nothing.
+/// The delay between two values of the curve. Values beyond 1e30 cannot be told apart as doubles: the delay is then `forever`.
 constexpr duration polly_delay(duration base, double from, double to) noexcept {
   if (base > duration::zero() && to > 1e30) return forever;
   return saturating_scale(base, (to - from) / 1.4);
@@ -142,7 +144,8 @@ constexpr duration polly_delay(duration base, double from, double to) noexcept {
 
 }  // namespace detail
 
-/// The range of delays after failed attempt `n`, and by `at(draw)` the delay itself. `state` is advanced by the same draw.
+/// The delay after failed attempt `n` for a `draw` in [0, 1), jitter included. A random backoff advances `state` by the same
+/// draw.
 constexpr duration jittered_delay(const backoff& b, jitter j, int n, double draw, backoff_state& state) noexcept {
   if (n < 1) n = 1;
   const double u = draw > 0 ? (draw < 1 ? draw : 1) : 0;
@@ -150,7 +153,7 @@ constexpr duration jittered_delay(const backoff& b, jitter j, int n, double draw
     const duration previous = state.carry > 0 ? saturating_scale(duration{1}, state.carry) : b.base;
     const duration least = b.base < b.cap ? b.base : b.cap;
     const duration triple = saturating_scale(previous, 3);
-    const duration most = triple < b.cap ? triple : b.cap;  // cut before the draw: no heap of delays at the cap
+    const duration most = triple < b.cap ? triple : b.cap;  // before the draw, so that delays do not collect at the cap
     const duration d = delay_range{least, most < least ? least : most}.at(u);
     state.carry = static_cast<double>(d.count());
     return b.first_at_once && n == 1 ? duration::zero() : d;
@@ -160,13 +163,13 @@ constexpr duration jittered_delay(const backoff& b, jitter j, int n, double draw
     duration d = detail::polly_delay(b.base, state.carry, next);
     state.carry = next;
     if (d >= b.cap)
-      d = delay_range{b.cap / 2, b.cap}.at(u);  // above the cap: spread under it, instead of heaped upon it
+      d = delay_range{b.cap / 2, b.cap}.at(u);  // spread below the cap, so that delays do not collect at it
     return b.first_at_once && n == 1 ? duration::zero() : d;
   }
   return spread(j, nominal_delay(b, n), b.cap).at(u);
 }
 
-/// The least and the most that `jittered_delay` can give after failed attempt `n`, whatever came before.
+/// The shortest and the longest delay that `jittered_delay` can return after failed attempt `n`, for every state.
 constexpr delay_range delay_bounds(const backoff& b, jitter j, int n) noexcept {
   if (b.first_at_once && n <= 1) return {};
   if (b.kind == backoff::kinds::decorrelated) {

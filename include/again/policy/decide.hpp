@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `decide`: the one pure decision. From (policy, where we are, verdict of the last error, random draw) to "again after d,
-/// because …" or "stop, because …". The loop, `explain` and `worst_case` all call it; nothing else decides.
+/// `decide`: whether a failed attempt is followed by another one, after which wait, or why not. It is a pure function of the
+/// policy, the progress of the call, the verdict of the last error and a random draw. `retry`, `explain` and `worst_case` all
+/// call it; nothing else decides.
+///
+/// ```cpp
+/// constexpr auto d = again::decide(polite, {.attempt = 1}, {.kind = again::disposition::transient}, 0.5);
+/// static_assert(d.again && d.wait == 50ms);
+/// ```
 #pragma once
 
 #include <again/core/stop_reason.hpp>
 #include <again/policy/policy.hpp>
-#include <again/policy/reason_for.hpp>
 #include <again/policy/verdict.hpp>
 
 #include <cstdint>
@@ -30,17 +35,18 @@ constexpr std::string_view name(wait_by by) noexcept {
   return "unknown";
 }
 
-/// Where a retry stands when an attempt has failed.
+/// How far a call has got when an attempt has failed.
 struct progress {
   int attempt = 1;               ///< the attempt that has just failed, from 1
   duration elapsed{};            ///< since the start of the first attempt
-  duration inherited = forever;  ///< what is left until a deadline given from outside
-  bool nested = false;           ///< inside a repeated attempt of an outer retry, and not allowed to multiply it
-  backoff_state state{};         ///< what the last decision returned
+  duration inherited = forever;  ///< what is left until the deadline of the awaiting coroutine
+  bool nested = false;           ///< inside a repeated attempt of an outer retry: no further attempt is allowed
+  backoff_state state{};         ///< from the last decision
 };
 
+/// What follows a failed attempt.
 struct decision {
-  bool again = false;
+  bool again = false;                                  ///< another attempt follows
   duration wait{};                                     ///< before the next attempt; when `again`
   wait_by by = wait_by::none;                          ///< who asked for it
   stop_reason stop = stop_reason::attempts_exhausted;  ///< when not `again`
@@ -49,13 +55,14 @@ struct decision {
   friend constexpr bool operator==(const decision&, const decision&) = default;
 };
 
-namespace detail {
-
-// All that `decide` has to look at. Out of line: inlined, it would cost the plain case its registers.
-[[gnu::noinline]] constexpr decision weigh(const policy& p, const progress& at, const verdict& v,
-                                           double draw) noexcept {
+/// Decides. `draw` is uniform in [0, 1) and matters only where the policy has jitter. It never throws, allocates or overflows.
+///
+/// It asks in this order: what the error says, how many attempts are left, what the server asked for, what still fits before the
+/// deadline. A server's delay is never shortened: jitter is added to it. A wait that would not end before the deadline is a stop.
+[[gnu::noinline]] constexpr decision decide(const policy& p, const progress& at, const verdict& v,
+                                            double draw) noexcept {
   const auto stop = [&](stop_reason why) { return decision{.again = false, .stop = why, .state = at.state}; };
-  if (v.kind != disposition::transient) return stop(detail::reason_for(v.kind));
+  if (v.kind != disposition::transient) return stop(detail::stop_reason_of(v.kind));
   if (at.attempt >= p.attempts && p.attempts != unlimited) return stop(stop_reason::attempts_exhausted);
   if (at.nested) return stop(stop_reason::nested_limit);
 
@@ -76,7 +83,7 @@ namespace detail {
       wished = p.server_delay_max;
     }
     const duration least = p.backoff.random() ? duration::zero() : delay_bounds(p.backoff, p.jitter, at.attempt).least;
-    const duration above = d.wait - least;  // only the random part: all callers were told the same
+    const duration above = d.wait - least;  // the random part alone: the server named the same time to all callers
     const duration asked = saturating_add(wished, above);
     if (asked >= d.wait && wished > duration::zero()) {
       d.wait = asked;
@@ -85,27 +92,6 @@ namespace detail {
   }
   if (d.wait >= left && left != forever) return stop(stop_reason::deadline_too_near);
   return d;
-}
-
-// The plain case of `decide`: another attempt, without a wait.
-[[gnu::always_inline]] constexpr bool again_at_once(const policy& p, const progress& at, const verdict& v) noexcept {
-  return v.kind == disposition::transient && at.attempt < p.attempts && !waits(p.backoff) &&
-         v.server_delay < duration::zero() && !v.server_delay_too_long && !at.nested && p.deadline > at.elapsed &&
-         at.inherited > duration::zero();
-}
-
-}  // namespace detail
-
-/// Decides. `draw` is uniform in [0, 1); it only matters where the policy has jitter. Never throws, allocates or overflows.
-///
-/// Order: what the error says; how many attempts are left; what the server asked for; what still fits before the deadline.
-/// A server's delay is never shortened: jitter is added above it. A wait that would not end before the deadline is not begun.
-[[gnu::always_inline]] constexpr decision decide(const policy& p, const progress& at, const verdict& v,
-                                                 double draw) noexcept {
-  if (detail::again_at_once(p, at, v)) return decision{.again = true, .state = at.state};
-  const progress stands = at;  // copies: the caller's may then stay in registers
-  const verdict said = v;
-  return detail::weigh(p, stands, said, draw);
 }
 
 }  // namespace AGAIN_ABI

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `explain(policy)` prints the schedule without sending anything; `worst_case(policy)` bounds sends and time at compile time.
-/// Both ask `decide`, like the loop: what they say is what happens.
+/// `explain(policy)` describes the schedule of attempts without sending anything; `worst_case(policy)` bounds sends and time, also
+/// at compile time. Both call `decide`, as `retry` does, so that they cannot differ from what happens.
 ///
 /// ```cpp
 /// static_assert(again::worst_case(polite).sends == 4 && again::worst_case(polite).time <= 5s);
@@ -19,22 +19,22 @@
 #include <again/policy/decide.hpp>
 
 #include <array>
-#include <cstddef>
-#include <cstdio>
+#include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace again {
 inline namespace AGAIN_ABI {
 
-/// What a call can cost at worst. `time` counts attempts that last until their timeout and the longest waits of the policy,
-/// but not a server's longer wishes; the deadline bounds those as well. `unlimited` and `forever` where there is no bound.
+/// What a call can cost at worst. `time` counts attempts that last until their timeout and the longest waits of the policy. It does
+/// not count longer waits that a server asks for; the deadline bounds those as well. `unlimited` and `forever`: no bound.
 struct cost_bound {
   int sends = 0;
   duration time{};
   friend constexpr bool operator==(const cost_bound&, const cost_bound&) = default;
 };
 
-/// Cost: a loop over the attempts, at most 10 000 of them (more count as `unlimited`).
+/// The bounds of a policy. Cost: a loop over the attempts; more than 10 000 of them count as `unlimited`.
 constexpr cost_bound worst_case(const policy& p) noexcept {
   constexpr int most = 10'000;
   constexpr double last_draw = 1.0;
@@ -52,8 +52,7 @@ constexpr cost_bound worst_case(const policy& p) noexcept {
     }
   }
   bound.sends = fast.attempt;
-  if (p.backoff.kind ==
-      backoff::kinds::polly_v2) {  // its waits depend on each other: any of them may be next to nothing
+  if (p.backoff.kind == backoff::kinds::polly_v2) {  // its waits depend on each other: each may be almost zero
     bound.sends = p.attempts <= most ? p.attempts : unlimited;
   }
 
@@ -64,7 +63,7 @@ constexpr cost_bound worst_case(const policy& p) noexcept {
     const decision d = slow.attempt >= most ? decision{} : decide(p, slow, verdict{}, last_draw);
     if (!d.again) {
       const bool ran_out = slow.attempt < most && d.stop == stop_reason::attempts_exhausted;
-      bound.time = ran_out ? slow.elapsed : p.deadline;  // what shorter waits leave, a further attempt may use up
+      bound.time = ran_out ? slow.elapsed : p.deadline;  // shorter waits leave time for a further attempt
       break;
     }
     slow.state = d.state;
@@ -74,32 +73,37 @@ constexpr cost_bound worst_case(const policy& p) noexcept {
   return bound;
 }
 
-/// A duration for people: "250 ms", "1.5 s", "2 min", "no bound". At most three digits after the point.
+/// A duration for people: "250 ms", "1.5 s", "2 min", "no bound". At most three digits after the point, which is a point in every
+/// locale.
 inline std::string to_string(duration d) {
   if (d == forever) return "no bound";
   struct unit {
-    double size;
-    const char* name;
+    std::uint64_t ns;
+    std::string_view name;
   };
-  static constexpr std::array<unit, 6> units{
-      {{3.6e12, " h"}, {6e10, " min"}, {1e9, " s"}, {1e6, " ms"}, {1e3, " us"}, {1, " ns"}}};
-  const double ns = static_cast<double>(d.count());
-  const double size = ns < 0 ? -ns : ns;
+  static constexpr std::array<unit, 6> units{{{3'600'000'000'000, " h"},
+                                              {60'000'000'000, " min"},
+                                              {1'000'000'000, " s"},
+                                              {1'000'000, " ms"},
+                                              {1'000, " us"},
+                                              {1, " ns"}}};
+  const auto count = static_cast<std::uint64_t>(d.count());
+  const std::uint64_t size = d < duration::zero() ? 0 - count : count;  // without overflow for the least duration too
   unit u = units[3];
   if (size != 0) {
     for (const unit& candidate : units) {
       u = candidate;
-      if (size >= candidate.size) break;
+      if (size >= candidate.ns) break;
     }
   }
-  std::array<char, 48> written{};
-  const int length = std::snprintf(written.data(), written.size(), "%.3f", ns / u.size);
-  std::string text(written.data(), static_cast<std::size_t>(length));
-  const std::size_t whole = text.find_first_not_of("-0123456789");
-  text.replace(whole, text.size() - 3 - whole, ".");  // whatever the locale has there
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.back() == '.') text.pop_back();
-  return text + u.name;
+  const std::uint64_t thousandths = (size % u.ns * 1000 + u.ns / 2) / u.ns;  // 1000 where it is rounded up to a whole
+  std::string text{d < duration::zero() ? "-" : ""};
+  text.append(std::to_string(size / u.ns + thousandths / 1000));
+  if (thousandths % 1000 != 0) {
+    const std::string digits = std::to_string(1000 + thousandths % 1000);  // "1235": the zeros after the point are kept
+    text.append(".").append(digits, 1, digits.find_last_not_of('0'));
+  }
+  return text.append(u.name);
 }
 
 /// The schedule, a line for each attempt (the first twelve), and the bounds.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `jitter`: how a delay is spread at random, so that callers that failed together do not come back together.
+/// `jitter`: how a delay is spread at random, so that callers that failed together do not retry together.
 ///
 /// | value | the delay is uniform in | source |
 /// |---|---|---|
@@ -9,8 +9,8 @@
 /// | `jitter::proportional(p)` | [v·(1−p), v·(1+p)] | Polly (p = 0.25), gRPC (p = 0.2) |
 /// | `jitter::none` | v exactly | for tests, and for a single caller |
 ///
-/// v is the backoff's delay. The bounds are cut at the backoff's cap *before* the draw: no delay exceeds the cap, and none is
-/// more likely to be exactly the cap than anything near it.
+/// v is the backoff's delay. The bounds are cut at the backoff's cap *before* the draw: no delay exceeds the cap, and delays do
+/// not collect at the cap.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -20,6 +20,7 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
+/// Trivially copyable, comparable, constexpr.
 struct jitter {
   enum class kinds : std::uint8_t { none, full, equal, proportional };
 
@@ -38,11 +39,11 @@ inline constexpr jitter jitter::none{jitter::kinds::none, 0};
 inline constexpr jitter jitter::full{jitter::kinds::full, 0};
 inline constexpr jitter jitter::equal{jitter::kinds::equal, 0};
 
-/// The least and the greatest delay that a draw can give.
+/// The shortest and the longest delay that a draw can give.
 struct delay_range {
   duration least{};
   duration most{};
-  /// The delay for a draw in [0, 1); other draws are taken as the nearest one in it.
+  /// The delay for a draw in [0, 1). A draw outside it counts as the nearest draw inside it.
   constexpr duration at(double draw) const noexcept {
     const double u = draw > 0 ? (draw < 1 ? draw : 1) : 0;
     const duration d = saturating_add(least, saturating_scale(most - least, u));

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `live_policy`: a policy that can be changed while calls run. Each call takes a snapshot when it is made and keeps it to its end.
+/// `live_policy`: a policy that can be changed while calls run. Each call copies it when it is made and keeps that copy to its end.
 ///
 /// ```cpp
 /// again::live_policy polite{again::policy{.attempts = 4}};
 /// auto quote = co_await again::retry(polite.now(), api.get("/quote"));    // checked when it was set, not once more
-/// polite.change({.attempts = 2, .deadline = 1s});      // e.g. when a configuration file has changed
+/// polite.change({.attempts = 2, .deadline = 1s});      // when a configuration file has changed, for example
 /// ```
 ///
-/// Threads: any; a snapshot is never torn: all of it is from one `change`. Cost of `now`: copying a policy (about 200 bytes)
-/// under a sequence count, with no lock and no allocation; readers never wait for readers.
+/// Threads: any member from any thread. A copy is never torn: all of it comes from one `change`. Cost of `now`: copying about 200
+/// bytes under a sequence count, without a lock and without an allocation; readers never wait for each other.
 #pragma once
 
 #include <again/policy/policy.hpp>
@@ -27,14 +27,14 @@ inline namespace AGAIN_ABI {
 
 class live_policy {
  public:
-  /// Throws `std::invalid_argument` for a policy that makes no sense.
+  /// Throws `std::invalid_argument` for a policy that breaks a rule (see `policy_rule`).
   explicit live_policy(const checked_policy& first) noexcept { store(first); }
   explicit live_policy(const policy& first) : live_policy{checked_policy{first}} {}
   live_policy(const live_policy&) = delete;
   live_policy& operator=(const live_policy&) = delete;
   ~live_policy() = default;
 
-  /// The policy as it stands.
+  /// The current policy.
   checked_policy now() const noexcept {
     std::array<std::uint64_t, words> copy;
     for (;;) {
@@ -48,16 +48,17 @@ class live_policy {
     return p;
   }
 
-  /// From now on, for calls made later. Throws `std::invalid_argument` for a policy that makes no sense, and changes nothing.
+  /// Sets the policy for calls that are made from now on. Throws `std::invalid_argument` for a policy that breaks a rule, and then
+  /// changes nothing.
   void change(const checked_policy& next) {
     const std::lock_guard lock{writers_};
-    version_.fetch_add(1, std::memory_order_acq_rel);  // odd: readers look again
+    version_.fetch_add(1, std::memory_order_acq_rel);  // odd: readers read again
     store(next);
     version_.fetch_add(1, std::memory_order_release);
   }
   void change(const policy& next) { change(checked_policy{next}); }
 
-  /// How often it was changed.
+  /// How many times the policy was changed.
   std::uint64_t version() const noexcept { return version_.load(std::memory_order_acquire) / 2; }
 
  private:

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `verdict`: what an error means to a retry. The error type responses; `retry` itself knows nothing of HTTP.
+/// `verdict`: what an error means to a retry: worth another attempt or not, and safe or not. The error type decides; `retry`
+/// itself knows nothing of HTTP.
 ///
-/// Give your error type a member `again::verdict verdict() const`, or for a type you do not own a function
-/// `again::verdict again_verdict(const E&)` in its namespace. An error type that says nothing is transient with reach
-/// `maybe_sent`: it is retried, and everything that must not be sent twice has to say so.
+/// ```cpp
+/// struct db_error { int code; again::verdict verdict() const { return {.kind = again::disposition::permanent}; } };
+/// again::verdict again_verdict(const their::error& e);      // in namespace their: for a type that you do not own
+/// ```
+///
+/// An error type with neither is transient with reach `maybe_sent`: it is retried. An error that must not be retried has to say
+/// so.
 #pragma once
 
 #include <again/core/clock.hpp>
+#include <again/core/stop_reason.hpp>
 
 #include <concepts>
 #include <cstdint>
@@ -18,8 +24,8 @@ inline namespace AGAIN_ABI {
 
 /// How far a request got. Ordered: `not_sent < maybe_sent < answered`.
 enum class reach : std::uint8_t {
-  not_sent,    ///< proven: not one byte of it left; safe to send again whatever it asks for
-  maybe_sent,  ///< some of it left and no response came: the peer may have acted on it
+  not_sent,    ///< proven: no byte of the request was sent, so that every request is safe to send again
+  maybe_sent,  ///< a part of it was sent and no response came: the peer may have acted on it
   answered,    ///< the peer began to respond: it has seen the request
 };
 
@@ -27,23 +33,25 @@ enum class reach : std::uint8_t {
 enum class disposition : std::uint8_t {
   transient,       ///< yes
   permanent,       ///< no: it would fail again
-  not_replayable,  ///< it might help, but it is not safe to send again
-  forbidden,       ///< the peer asked not to be asked again
-  aborted,         ///< our own stop cut the attempt short: it says nothing of the peer
+  not_replayable,  ///< another attempt might succeed, but it is not safe to send again
+  forbidden,       ///< the peer asked for no further attempt
+  aborted,         ///< our own stop cut the attempt short: the error says nothing about the peer
 };
 
+/// Trivially copyable, constexpr.
 struct verdict {
   disposition kind = disposition::transient;
   again::reach reach = again::reach::maybe_sent;
-  /// Safe to send again? Says what an `aborted` or overruled verdict (`.when`) may become: false makes it `not_replayable`.
+  /// Whether the operation is safe to start again. Where it is false, an `aborted` or overruled verdict (`.when`) becomes
+  /// `not_replayable` and not `transient`.
   bool repeatable = true;
-  /// What the peer asked us to wait before the next attempt; negative: it did not say.
+  /// How long the peer asked us to wait before the next attempt; negative: it did not ask.
   duration server_delay = duration{-1};
-  /// The peer asked for more than the rules allow, and the rules say stop.
+  /// The peer asked for a longer wait than the error's own rules allow, and they say stop.
   bool server_delay_too_long = false;
   /// A number for logs, such as an HTTP status; 0: none.
   int code = 0;
-  /// One word for logs, such as "reset"; must have static storage. Empty: none.
+  /// One word for logs, such as "reset", with static storage. Empty: none.
   std::string_view name{};
 
   friend constexpr bool operator==(const verdict&, const verdict&) = default;
@@ -70,6 +78,19 @@ constexpr std::string_view name(disposition d) noexcept {
 }
 
 namespace detail {
+
+/// Why a call stops after an error of this disposition, where no deadline, budget or cancellation decides first.
+constexpr stop_reason stop_reason_of(disposition kind) noexcept {
+  switch (kind) {
+    case disposition::transient: return stop_reason::attempts_exhausted;
+    case disposition::permanent: return stop_reason::permanent;
+    case disposition::not_replayable: return stop_reason::not_replayable;
+    case disposition::forbidden: return stop_reason::server_forbade;
+    case disposition::aborted: return stop_reason::cancelled_in_attempt;
+  }
+  return stop_reason::attempts_exhausted;
+}
+
 template <class E>
 concept has_member_verdict = requires(const E& e) {
   { e.verdict() } -> std::same_as<again::verdict>;
@@ -78,6 +99,7 @@ template <class E>
 concept has_adl_verdict = requires(const E& e) {
   { again_verdict(e) } -> std::same_as<again::verdict>;
 };
+
 }  // namespace detail
 
 /// The verdict of an error: its member, else its `again_verdict`, else "transient, maybe sent".
@@ -91,7 +113,7 @@ template <class E> constexpr verdict verdict_of(const E& error) {
   }
 }
 
-/// The number a *value* has for logs (an HTTP response its status): `again_code(const T&)` in its namespace, else 0.
+/// The number of a *value* for logs, such as the status of an HTTP response: `again_code(const T&)` in its namespace, else 0.
 template <class T> constexpr int code_of(const T& value) {
   if constexpr (requires {
                   { again_code(value) } -> std::same_as<int>;

@@ -15,7 +15,7 @@
 ///   uncontended mutex, twice each; no allocation.
 #pragma once
 
-#include <again/protection/budget.hpp>
+#include <again/protection/budgets.hpp>
 #include <again/protection/rate.hpp>
 
 #include <cstdint>
@@ -68,7 +68,7 @@ class cubic_rate {
 
 class adaptive_rate {
  public:
-  /// `longest_wait`: for one's turn; beyond that a call is refused as overloaded.
+  /// `longest_wait`: for a turn; a later one is refused as overloaded.
   explicit adaptive_rate(duration longest_wait = std::chrono::seconds{20}) noexcept : longest_wait_{longest_wait} {}
   adaptive_rate(const adaptive_rate&) = delete;
   adaptive_rate& operator=(const adaptive_rate&) = delete;

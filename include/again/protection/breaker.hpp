@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `breaker`: stops sending to a peer that keeps failing, and lets a few probes find out when it is back.
+/// `breaker`, a circuit breaker: stops sending to a peer that keeps failing, and lets a few probes find out when it is back.
 ///
 /// ```cpp
-/// again::breaker quotes{{.consecutive = 5, .open_for = 5s}};                       // one for each peer, for all its callers
+/// again::breaker quotes{{.consecutive = 5, .open_for = 5s}};                       // one for each peer, shared by all its callers
 /// auto a = co_await again::retry(polite, api.get("/quote")).breaker(quotes);       // waits for the probe if that fits
 /// auto b = co_await again::guard(quotes, api.get("/quote"));                       // fails at once while it is open
 /// ```
 ///
 /// - It opens after `consecutive` failures in a row, or when `rate` of at least `least` calls in `window` failed; after a break
 ///   that grows it is half open: `probes` calls pass; if all succeed it closes, if one fails it opens again.
-/// - A failure is what the verdict calls transient, unsafe to repeat or forbidden. A permanent error that the peer answered
-///   with is a success: the peer is alive. What our own stop cut short says nothing, nor what was never sent.
-/// - An outcome counts only in the state in which its call was let through: a straggler from before the break neither closes
-///   nor opens anything.
+/// - A failure is what the verdict calls transient, unsafe to repeat or forbidden. A permanent error in a response is a success:
+///   the peer is alive. A call that our own stop cut short counts as neither, and so does one that was never sent.
+/// - An outcome counts only in the state in which its call was let through: one from before the break neither closes nor opens
+///   anything.
 /// - A refused caller learns when to ask again: the end of the break; while probes are out, `open_for` from now.
 /// - Time is passed in; no clock is read. Threads: all members from any thread. Lifetime: outlives its users; not copied.
 /// - Cost: while closed with no recent failure and no `rate`: one atomic load to let through and one for the success; else an
 ///   uncontended mutex.
 #pragma once
 
+#include <again/core/clock.hpp>
 #include <again/policy/verdict.hpp>
+#include <again/protection/breaker_rules.hpp>
 #include <again/protection/detail/breaker_machine.hpp>
 
 #include <atomic>
@@ -53,6 +55,7 @@ constexpr breaker_outcome breaker_outcome_of(const verdict& v, bool timed_out) n
   return breaker_outcome::nothing;
 }
 
+/// What all callers of one peer share.
 class breaker {
  public:
   breaker() : breaker{breaker_rules{}} {}
@@ -62,74 +65,11 @@ class breaker {
   breaker& operator=(const breaker&) = delete;
   ~breaker() = default;
 
+  class permit;
   class call;
 
-  /// The right to make one call. Its outcome is told once; the destructor of one that was told nothing frees its place.
-  class [[nodiscard]] permit {
-   public:
-    permit() noexcept = default;
-    permit(permit&& other) noexcept
-        : from_{std::exchange(other.from_, nullptr)}, epoch_{other.epoch_}, ask_at_{other.ask_at_} {}
-    permit& operator=(permit&& other) noexcept {
-      if (this != &other) {
-        abandon();
-        from_ = std::exchange(other.from_, nullptr);
-        epoch_ = other.epoch_;
-        ask_at_ = other.ask_at_;
-      }
-      return *this;
-    }
-    ~permit() { abandon(); }
-
-    explicit operator bool() const noexcept { return from_ != nullptr; }
-    /// Of a refusal: when to ask again; `never` if only `close()` can help.
-    time_point ask_at() const noexcept { return ask_at_; }
-    void succeeded(time_point now) noexcept {
-      if (breaker* const b = std::exchange(from_, nullptr)) b->succeeded(epoch_, now);
-    }
-    /// The same while all is quiet: a success changes nothing then, and needs no time. False: it has not been told.
-    bool succeeded_if_quiet() noexcept {
-      if (from_ == nullptr || from_->snapshot_.load(std::memory_order_acquire) != (epoch_ << 1 | quiet)) return false;
-      from_ = nullptr;
-      return true;
-    }
-    void failed(time_point now) noexcept {
-      if (breaker* const b = std::exchange(from_, nullptr)) {
-        b->change(now, [this, now](detail::breaker_machine& m) { m.failed(epoch_, now); });
-      }
-    }
-    void abandon() noexcept {
-      if (breaker* const b = std::exchange(from_, nullptr)) b->abandoned(epoch_);
-    }
-
-   private:
-    friend class breaker;
-    breaker* from_ = nullptr;
-    std::uint64_t epoch_ = 0;
-    time_point ask_at_{};
-  };
-
   /// May a call be made now?
-  permit admit(time_point now) noexcept {
-    permit p;
-    const std::uint64_t seen = snapshot_.load(std::memory_order_acquire);
-    if ((seen & quiet) != 0) {
-      p.from_ = this;
-      p.epoch_ = seen >> 1;
-      return p;
-    }
-    change(now, [&](detail::breaker_machine& m) {
-      const auto a = m.admit(now);
-      p.epoch_ = a.epoch;
-      if (a.admitted) {
-        p.from_ = this;
-      } else {
-        p.ask_at_ = a.ask_at;
-        ++refused_;
-      }
-    });
-    return p;
-  }
+  permit admit(time_point now) noexcept;
 
   /// By hand: open as after a failure; refuse everything until `close`; let everything pass.
   void trip(time_point now) noexcept {
@@ -171,7 +111,13 @@ class breaker {
 
  private:
   static constexpr std::uint64_t quiet = 1;
-
+  bool quiet_in(std::uint64_t epoch) const noexcept {
+    return snapshot_.load(std::memory_order_acquire) == (epoch << 1 | quiet);
+  }
+  void publish() noexcept {
+    snapshot_.store(machine_.epoch() << 1 | (machine_.quiet() ? quiet : 0), std::memory_order_release);
+  }
+  // Applies `event` to the machine, then tells the observer of a change of state.
   template <class Event> void change(time_point now, Event event) noexcept {
     breaker_change made;
     {
@@ -185,17 +131,6 @@ class breaker {
     }
     if (tell_ != nullptr) tell_(observer_, made);
   }
-  void succeeded(std::uint64_t epoch, time_point now) noexcept {
-    if (snapshot_.load(std::memory_order_acquire) == (epoch << 1 | quiet)) return;
-    change(now, [=](detail::breaker_machine& m) { m.succeeded(epoch, now); });
-  }
-  void abandoned(std::uint64_t epoch) noexcept {
-    const std::lock_guard lock{mutex_};
-    machine_.abandoned(epoch);
-  }
-  void publish() noexcept {
-    snapshot_.store(machine_.epoch() << 1 | (machine_.quiet() ? quiet : 0), std::memory_order_release);
-  }
 
   mutable std::mutex mutex_;
   detail::breaker_machine machine_;         // guarded by mutex_
@@ -206,7 +141,58 @@ class breaker {
   void (*tell_)(void*, const breaker_change&) noexcept = nullptr;
 };
 
-/// One call's dealings with a breaker, attempt after attempt: what `retry` and `guard` hold.
+/// The right to make one call. Its outcome is told once; the destructor of one that was told none frees the probe's place.
+class [[nodiscard]] breaker::permit {
+ public:
+  permit() noexcept = default;
+  permit(permit&& other) noexcept
+      : from_{std::exchange(other.from_, nullptr)}, epoch_{other.epoch_}, ask_at_{other.ask_at_} {}
+  permit& operator=(permit&& other) noexcept {
+    if (this != &other) {
+      abandon();
+      from_ = std::exchange(other.from_, nullptr);
+      epoch_ = other.epoch_;
+      ask_at_ = other.ask_at_;
+    }
+    return *this;
+  }
+  ~permit() { abandon(); }
+
+  explicit operator bool() const noexcept { return from_ != nullptr; }
+  /// Of a refusal: when to ask again; `never` if only `close()` can help.
+  time_point ask_at() const noexcept { return ask_at_; }
+
+  void succeeded(time_point now) noexcept {
+    if (succeeded_if_quiet()) return;
+    if (breaker* const b = std::exchange(from_, nullptr))
+      b->change(now, [this, now](detail::breaker_machine& m) { m.succeeded(epoch_, now); });
+  }
+  /// The same while all is quiet: a success changes nothing then, and needs no time. False: it has not been told.
+  bool succeeded_if_quiet() noexcept {
+    if (from_ == nullptr || !from_->quiet_in(epoch_)) return false;
+    from_ = nullptr;
+    return true;
+  }
+  void failed(time_point now) noexcept {
+    if (breaker* const b = std::exchange(from_, nullptr))
+      b->change(now, [this, now](detail::breaker_machine& m) { m.failed(epoch_, now); });
+  }
+  /// The call said nothing of the peer.
+  void abandon() noexcept {
+    if (breaker* const b = std::exchange(from_, nullptr)) {
+      const std::lock_guard lock{b->mutex_};
+      b->machine_.abandoned(epoch_);
+    }
+  }
+
+ private:
+  friend class breaker;
+  breaker* from_ = nullptr;
+  std::uint64_t epoch_ = 0;
+  time_point ask_at_{};
+};
+
+/// One call's use of a breaker, attempt after attempt: what `retry` and `guard` hold.
 class breaker::call {
  public:
   explicit call(breaker& shared) noexcept : shared_{shared} {}
@@ -232,6 +218,27 @@ class breaker::call {
   breaker& shared_;
   permit permit_;
 };
+
+inline breaker::permit breaker::admit(time_point now) noexcept {
+  permit p;
+  const std::uint64_t seen = snapshot_.load(std::memory_order_acquire);
+  if ((seen & quiet) != 0) {
+    p.from_ = this;
+    p.epoch_ = seen >> 1;
+    return p;
+  }
+  change(now, [&](detail::breaker_machine& m) {
+    const auto a = m.admit(now);
+    p.epoch_ = a.epoch;
+    if (a.admitted) {
+      p.from_ = this;
+    } else {
+      p.ask_at_ = a.ask_at;
+      ++refused_;
+    }
+  });
+  return p;
+}
 
 }  // namespace AGAIN_ABI
 }  // namespace again

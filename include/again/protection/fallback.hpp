@@ -12,11 +12,12 @@
 /// - `instead` is an operation with the same value, or a function of the error (`const E&`, no coroutine) or none, or a value.
 /// - Result: `expected<T, E2>`, where `E2` is the error of the other operation; with a function or a value it is the first's `E`,
 ///   and it holds an error only after a stop request.
-/// - `.when(pred)`: `pred(const E&)` says which failures are answered; any other is the result, so that both must fail with the
-///   same `E` (or the other's `E2` can be made of it).
-/// - Whoever asked to stop wants no substitute: after a stop request the first error is given as it is. With another operation,
-///   whose error may be of another type, that operation is started and sees the stop request itself.
-/// - Exceptions of either, and of `pred`, pass. - A fallback that cannot fail inside of `retry`, `hedge` or `guard` does not compile.
+/// - `.when(pred)`: `pred(const E&)` says which failures get the substitute. Any other failure is the result, so that both must
+///   fail with the same `E` (or the other's `E2` can be made of it).
+/// - After a stop request there is no substitute: the first error is the result. With another operation, whose error may be of
+///   another type, that operation is started and sees the stop request itself.
+/// - Exceptions of either, and of `pred`, pass.
+/// - A fallback that cannot fail inside of `retry`, `hedge` or `guard` does not compile.
 /// - Cost: none when the first one succeeds; no allocation.
 #pragma once
 
@@ -42,7 +43,7 @@ class [[nodiscard]] fallback_operation {
   fallback_operation(Op op, Instead instead, When pred = {})
       : parts_{std::move(op), std::move(instead), std::move(pred)} {}
 
-  /// Which failures are answered: `pred(const E&)`.
+  /// Which failures get the substitute: `pred(const E&)`.
   template <class Pred> auto when(Pred pred) && {
     static_assert(
         std::predicate<Pred&, const detail::op_error<Op>&>,
@@ -50,7 +51,7 @@ class [[nodiscard]] fallback_operation {
         "bool");
     if constexpr (fallible_operation<Instead>) {
       static_assert(std::constructible_from<detail::op_error<Instead>, detail::op_error<Op>>,
-                    "again::fallback(...).when(pred): a failure that is not answered is the result, so that the "
+                    "again::fallback(...).when(pred): a failure without a substitute is the result, so that the "
                     "substitute must fail with the same error type");
     }
     return fallback_operation<Op, Instead, Pred>{std::move(parts_.op), std::move(parts_.instead), std::move(pred)};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `guard(breaker, operation)`: sends through a circuit breaker, and fails at once while it is open.
+/// `guard(breaker, operation)`: sends through a circuit breaker, and fails at once while the breaker is open.
 ///
 /// ```cpp
 /// again::breaker quotes;
@@ -9,52 +9,27 @@
 ///
 /// - Result: `expected<T, failure<E>>`; `stop_reason::breaker_open` with no error when it was refused: nothing was sent.
 /// - To wait for the breaker instead of failing, attach it to the retry: `retry(polite, op).breaker(quotes)`.
-/// - Exceptions pass and say nothing of the peer. Cancellation: what our own stop cut short says nothing of the peer either;
-///   a probe's place is free again.
+/// - Exceptions pass and count neither as a success nor as a failure. A call that our own stop cut short does not count either.
+///   In both cases a probe's place is free again.
 /// - A peer that hangs: an attempt that the `attempt_timeout` of the retry around it cuts short counts as a failure, and so
-///   does any bound inside: `guard(breaker, timeout(1s, op))`. A bound around it that is no attempt's, such as
-///   `timeout(1s, guard(breaker, op))`, is the caller's patience and says nothing of the peer.
-/// - Lifetime: refers to the breaker. Cost: see `breaker`; the clock once, twice after recent failures; no allocation unless it
-///   fails.
+///   does one that a bound inside ends: `guard(breaker, timeout(1s, op))`. A bound around it that is not an attempt's, such as
+///   `timeout(1s, guard(breaker, op))`, is the caller's patience and does not count.
+/// - Lifetime: refers to the breaker. Cost: see `breaker`; reads the clock once, twice after recent failures; no allocation
+///   unless it fails.
 #pragma once
 
 #include <again/combinator/misuse.hpp>
 #include <again/combinator/order_rules.hpp>
+#include <again/coro/operation.hpp>
 #include <again/protection/breaker.hpp>
 #include <again/protection/detail/admission_run.hpp>
+#include <again/protection/detail/guard_ticket.hpp>
 
 #include <type_traits>
 #include <utility>
 
 namespace again {
 inline namespace AGAIN_ABI {
-
-namespace detail {
-
-class guard_ticket {
- public:
-  static constexpr bool timed = true;
-  explicit guard_ticket(breaker& shared) noexcept : call_{shared} {}
-  template <class Waiter> admission ask(time_point now, scheduler&, Waiter&&) noexcept {
-    if (call_.admit(now)) return {};
-    return {.said = admission::state::refused, .reason = stop_reason::breaker_open};
-  }
-  void withdraw() noexcept { call_.abandon(); }
-  void ended(lazy_time& now, const attempt_end& how) noexcept {
-    if (how.ok) {
-      if (!call_.succeeded_if_quiet()) call_.succeeded(now());
-    } else if (how.failed != nullptr) {
-      call_.failed(now(), *how.failed, how.timed_out);
-    } else {
-      call_.abandon();
-    }
-  }
-
- private:
-  breaker::call call_;
-};
-
-}  // namespace detail
 
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>

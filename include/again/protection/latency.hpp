@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `latency`: a running quantile of how long calls take, for `hedge`: "the slowest twentieth gets a second attempt".
+/// `latency`: a running quantile of how long calls take, for `hedge`: "the slowest twentieth of the calls gets a second attempt".
 ///
 /// ```cpp
 /// again::latency seen{{.quantile = 0.95, .least = 5ms, .most = 1s, .at_first = 100ms}};
 /// auto quote = co_await again::hedge({.after = &seen}, api.get("/quote"));
 /// ```
 ///
-/// Kept as counts in buckets an eighth wide (a log-linear histogram: the response is at most that much too long), halved after every
-/// 1024 calls, so that what was long ago weighs little. A call that was cut short counts as having taken at least so long.
+/// Kept as counts in buckets an eighth wide (a log-linear histogram: the quantile is at most that much too long), which are
+/// halved after every 1024 calls, so that old calls weigh little. A call that was cut short counts as one that took that long.
 /// Threads: any. Lifetime: outlives its users. Cost: an uncontended mutex; the quantile is found anew every 32 calls.
 #pragma once
 
@@ -26,10 +26,9 @@ inline namespace AGAIN_ABI {
 
 struct latency_rules {
   double quantile = 0.95;
-  duration least = std::chrono::milliseconds{1};  ///< the response is never below this
-  duration most = std::chrono::seconds{10};       ///< nor above this
-  duration at_first =
-      std::chrono::milliseconds{100};  ///< the response until `enough` calls were seen, within the same bounds
+  duration least = std::chrono::milliseconds{1};       ///< the quantile is never below this
+  duration most = std::chrono::seconds{10};            ///< nor above this
+  duration at_first = std::chrono::milliseconds{100};  ///< until `enough` calls were seen, within the same bounds
   int enough = 20;
 };
 
@@ -37,7 +36,7 @@ class latency {
  public:
   latency() : latency{latency_rules{}} {}
   /// Throws `std::invalid_argument` for rules that make no sense.
-  explicit latency(const latency_rules& r) : rules_{r}, response_{bounded(r.at_first)} {
+  explicit latency(const latency_rules& r) : rules_{r}, quantile_{bounded(r.at_first)} {
     if (!(r.quantile > 0 && r.quantile < 1))
       throw std::invalid_argument{"again::latency_rules: quantile must be between 0 and 1"};
     if (r.least < duration::zero() || r.most < r.least)
@@ -62,13 +61,13 @@ class latency {
     }
     if (seen_ >= static_cast<std::uint64_t>(rules_.enough) &&
         (seen_ % 32 == 0 || seen_ == static_cast<std::uint64_t>(rules_.enough))) {
-      response_ = find();
+      quantile_ = find();
     }
   }
   /// How long all but the slowest take.
   duration value() const noexcept {
     const std::lock_guard lock{mutex_};
-    return response_;
+    return quantile_;
   }
 
  private:
@@ -107,7 +106,7 @@ class latency {
   std::array<std::uint32_t, buckets> counts_{};
   std::uint32_t total_ = 0;
   std::uint64_t seen_ = 0;
-  duration response_;
+  duration quantile_;
 };
 
 }  // namespace AGAIN_ABI

@@ -4,12 +4,12 @@
 ///
 /// ```cpp
 /// auto quote = co_await (api.get("/quote") | again::timeout(1s) | again::retry(polite).budget(shared) | again::timeout(5s));
-/// auto usual = again::timeout(1s) | again::retry(polite);     // a stage of its own, for many operations
+/// auto usual = again::timeout(1s) | again::retry(polite);     // a stage, for many operations
 /// ```
 ///
 /// Each combinator without its operation is a *stage*: something that takes an operation and gives one. The last word is the
-/// outermost. What the stage's combinator can be told afterwards (`.when`, `.observe`, `.budget`, …) the stage can be told.
-/// The same rules hold as for the nested calls, with the same sentences: a mistake in a pipe does not compile either.
+/// outermost. A stage has the members of its combinator (`.when`, `.observe`, `.budget`, …). A pipe compiles where the nested
+/// calls compile, and a mistake gives the same sentence.
 /// A function that throws begins a pipe as `catching(f)`; `catching` is no stage, since what it takes does not fail otherwise.
 #pragma once
 

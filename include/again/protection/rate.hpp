@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `rate(limiter, operation)`: so many sends a second, with a burst: a token bucket whose callers wait their turn.
+/// `rate(limiter, operation)`, a rate limit: so many sends a second, with a burst. A token bucket whose callers wait their turn.
 ///
 /// ```cpp
 /// again::rate_limiter quota{{.per_second = 50, .burst = 10}};
@@ -18,10 +18,12 @@
 
 #include <again/combinator/misuse.hpp>
 #include <again/combinator/order_rules.hpp>
+#include <again/core/clock.hpp>
+#include <again/coro/operation.hpp>
 #include <again/protection/detail/admission_run.hpp>
+#include <again/protection/detail/rate_ticket.hpp>
 
 #include <atomic>
-#include <concepts>
 #include <cstdint>
 #include <stdexcept>
 #include <type_traits>
@@ -33,13 +35,10 @@ inline namespace AGAIN_ABI {
 struct rates {
   double per_second = 100;
   int burst = 1;                                     ///< sends at once after a quiet time
-  duration longest_wait = std::chrono::seconds{10};  ///< for one's turn; beyond that: overloaded
+  duration longest_wait = std::chrono::seconds{10};  ///< for a turn; a later one is refused as overloaded
 };
 
-namespace detail {
-template <class Shared> class rate_ticket;
-}
-
+/// What all callers of one peer share.
 class rate_limiter {
  public:
   /// Throws `std::invalid_argument` for a rate that makes no sense.
@@ -64,8 +63,8 @@ class rate_limiter {
                                           std::memory_order_relaxed));
     return time_point{duration{at}};
   }
-  /// A turn at `at` is not used. If none was given after it, the next to ask gets it; else it is lost: whoever got the turns
-  /// after it keeps them, and a turn out of the middle cannot be told from one at the end.
+  /// A turn at `at` is not used. If none was given after it, the next to ask gets it. Else it is lost: the turns after it
+  /// are given, and only the last turn can be taken back.
   void give_back(time_point at) noexcept {
     const std::int64_t before = at.time_since_epoch().count() + ahead_;
     std::int64_t last = before + interval_;
@@ -75,7 +74,7 @@ class rate_limiter {
   std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
 
  private:
-  // Rounded up to a nanosecond: never more than was promised.
+  // Rounded up to a nanosecond, so that no more is sent than was asked for.
   static std::int64_t checked_interval(const rates& r) {
     if (!(r.per_second >= 1e-3 && r.per_second <= 1e9))
       throw std::invalid_argument{"again::rates: per_second must be between 0.001 and a billion"};
@@ -93,45 +92,6 @@ class rate_limiter {
   std::atomic<std::int64_t> next_{0};  // the regular time of the next send
   std::atomic<std::uint64_t> refused_{0};
 };
-
-namespace detail {
-
-/// Wants to know how the sends went.
-template <class Shared>
-concept learns = requires(Shared& s, time_point now, const verdict* failed) { s.outcome(now, failed); };
-
-template <class Shared> class rate_ticket {
- public:
-  static constexpr bool timed = true;
-  explicit rate_ticket(Shared& shared) noexcept : shared_{shared} {}
-  rate_ticket(const rate_ticket&) = delete;
-  rate_ticket& operator=(const rate_ticket&) = delete;
-  ~rate_ticket() = default;
-
-  template <class Waiter> admission ask(time_point now, scheduler&, Waiter&&) noexcept {
-    at_ = shared_.turn(now);
-    if (at_ == never) return {.said = admission::state::refused, .reason = stop_reason::overloaded};
-    return {.said = at_ > now ? admission::state::until : admission::state::go, .at = at_};
-  }
-  void withdraw() noexcept { shared_.give_back(at_); }
-  void ended(lazy_time& now, const attempt_end& how) noexcept {
-    if constexpr (learns<Shared>) {
-      if (how.ok || how.failed != nullptr) shared_.outcome(now(), how.failed);
-    }
-  }
-
- private:
-  Shared& shared_;
-  time_point at_ = never;
-};
-
-template <class Shared>
-concept rate_like = requires(Shared& s, time_point at) {
-  { s.turn(at) } -> std::same_as<time_point>;
-  s.give_back(at);
-};
-
-}  // namespace detail
 
 template <detail::rate_like Shared, class Op>
   requires fallible_operation<std::decay_t<Op>>

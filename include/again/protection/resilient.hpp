@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `resilient(peer, operation)`: the pipeline that a careful engineer would build, for all calls to one peer.
+/// `resilient(peer, operation)`: a resilience pipeline (deadline, limit, retry, budget, circuit breaker, attempt timeout) for
+/// all calls to one peer.
 ///
 /// ```cpp
 /// again::resilience quotes{{.retrying = {.attempts = 3, .deadline = 5s}}};            // one for each peer

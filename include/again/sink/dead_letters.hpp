@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `dead_letter_file`: events that were not delivered, one JSON object per line, with everything needed to send them again.
+/// `dead_letter_file`: the dead letter queue of a sink as a file: events that were not delivered, one JSON object per line, with
+/// everything needed to send them again.
 ///
 /// ```cpp
 /// again::dead_letter_file dead{"dead.jsonl"};                    // throws std::system_error where it cannot be written
@@ -9,20 +10,20 @@
 ///
 /// | member | what |
 /// |---|---|
-/// | `id`, `key`, `order_key`, `headers`, `body` | the event; `headers` is a list of `[name, value]`; what is no UTF-8 is `{"base64": "…"}` |
+/// | `id`, `key`, `order_key`, `headers`, `body` | the event; `headers` is a list of `[name, value]`; bytes that are not UTF-8 are `{"base64": "…"}` |
 /// | `only` | the endpoints that did not take it |
 /// | `at`, `reason`, `attempts`, `error`, `status` | when (Unix seconds) and why: for people |
 ///
-/// - Each line is written by one `write` to a file opened with O_APPEND: several processes may share it, and a line is whole
-///   or, where the disk is full, ends early; the next one, whoever writes it, then begins on a line of its own. Skip blank lines when
-///   you read it: two writers that meet may leave one.
-/// - The path is looked at before each line: where the file was renamed or removed, as log rotation does, the next line goes to a
-///   new one, and one that cannot be had is a lost letter rather than a line in a file that nobody can find.
-/// - A file that it makes has mode 0600: events hold what they hold. One that is there keeps its mode. Nothing of an endpoint's own
-///   headers is in it.
-/// - Errors: `write` says false, `lost` counts, `problem` has the sentence. Blocks its thread while it writes.
-/// - Threads: one at a time; `written` and `lost` from any.
-/// - Reading is left to the JSON parser of your choice: docs/examples/replay.hpp makes events of lines with one.
+/// - Each line is written by one `write` to a file opened with O_APPEND, so several processes may share it. A line is whole or,
+///   where the disk is full, ends early; then the next line, by whichever process, starts after a line feed. Readers skip blank lines:
+///   two processes that write at the same moment may leave one.
+/// - The path is checked before each line: where the file was renamed or removed, as log rotation does, the next line goes to a
+///   new file. Where that file cannot be opened and the old one has no name any more, the letter is lost.
+/// - Permissions: a file that it creates has mode 0600, as events may hold secrets. An existing file keeps its mode. Headers that an
+///   endpoint adds are not in the file.
+/// - Errors: `write` returns false, `lost` counts, `problem` has the sentence. It blocks its thread while it writes.
+/// - Threads: `write` on one thread at a time; `written` and `lost` from any.
+/// - To read it, use a JSON parser of your choice: docs/examples/replay.hpp turns lines into events with one.
 #pragma once
 
 #include <again/sink/delivery.hpp>
@@ -46,29 +47,29 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
-/// When a line is on the disk itself.
+/// When a line is safe.
 enum class durability : std::uint8_t {
-  system,  ///< when the operating system gets to it: survives the process, not a power cut
-  disk,    ///< before `write` returns (fdatasync; and the folder's entry, where the file is new)
+  system,  ///< it is with the operating system: it survives the process, but not a power cut
+  disk,    ///< it is on the disk before `write` returns (fdatasync; for a new file the entry in its folder, too)
 };
 
-/// The line of a dead letter, without its end.
+/// The line of a dead letter, without the line feed.
 std::string dead_letter_line(const delivery& d, wall_time at);
 
 class dead_letter_file {
  public:
-  /// Opens it, made with mode 0600 if it is not there. Throws std::system_error that names the path.
+  /// Opens or creates the file. Throws std::system_error that names the path.
   explicit dead_letter_file(std::string path, durability sync = durability::system);
   dead_letter_file(const dead_letter_file&) = delete;
   dead_letter_file& operator=(const dead_letter_file&) = delete;
   ~dead_letter_file() { ::close(fd_); }
 
-  /// Appends the event of a failed delivery. False: it could not be written (whole).
+  /// Appends the event of a failed delivery. False: it could not be written, or not as a whole.
   bool write(const delivery& d, wall_time at);
 
   [[nodiscard]] std::uint64_t written() const noexcept { return written_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t lost() const noexcept { return lost_.load(std::memory_order_relaxed); }
-  /// Why the last one was lost; empty: none was.
+  /// Why the last one was lost; empty where none was.
   [[nodiscard]] const std::string& problem() const noexcept { return problem_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
@@ -114,7 +115,7 @@ inline std::string dead_letter_line(const delivery& d, wall_time at) {
   if (d.outcomes.empty()) {
     for (const std::string& name : e.only) name_one(name);
   }
-  if (d.outcomes.size() > 1 || !e.only.empty()) {  // a single outcome of round robin may be had from any endpoint
+  if (d.outcomes.size() > 1 || !e.only.empty()) {  // else it was in turns: any endpoint will do
     for (const endpoint_outcome& o : d.outcomes)
       if (!o.result) name_one(o.endpoint);
   }
@@ -149,33 +150,33 @@ inline bool dead_letter_file::write(const delivery& d, wall_time at) {
 inline int dead_letter_file::opened() const {
   const int fd = ::open(path_.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0 || sync_ != durability::disk) return fd;
-  // A file of which the folder does not know is as lost as its lines; a folder that may not be read cannot be asked.
+  // A new file is lost with its lines if its entry is not on the disk. A folder without read permission cannot be synced.
   const auto slash = path_.rfind('/');
   const int folder =
       ::open(slash == std::string::npos ? "." : path_.substr(0, slash + 1).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return fd;
-  const bool told = ::fsync(folder) == 0 || errno == EINVAL || errno == EROFS;
+  const bool synced = ::fsync(folder) == 0 || errno == EINVAL || errno == EROFS;
   const int why = errno;
   ::close(folder);
-  if (told) return fd;
+  if (synced) return fd;
   ::close(fd);
   errno = why;
   return -1;
 }
 
-/// To the file that the path names now. False: it names none that can be had, and the open one has no name any more.
+/// Opens the file that the path names now, if it is another one. False: it cannot be opened, and the open one has no name any more.
 inline bool dead_letter_file::follow() {
   struct stat ours{}, named{};
   if (::fstat(fd_, &ours) != 0) return failed();
   if (!S_ISREG(ours.st_mode)) return true;
   if (::stat(path_.c_str(), &named) == 0 && named.st_dev == ours.st_dev && named.st_ino == ours.st_ino) return true;
   const int fd = opened();
-  if (fd < 0) return ours.st_nlink > 0 || failed();  // renamed: the letter is found where the others are
+  if (fd < 0) return ours.st_nlink > 0 || failed();  // renamed: the letter joins those before it
   ::close(std::exchange(fd_, fd));
   return true;
 }
 
-/// Whoever wrote last, here or elsewhere, was cut short.
+/// True where the last write, of this process or another, was cut short.
 inline bool dead_letter_file::ends_inside_a_line() const noexcept {
   struct stat about{};
   char last = '\n';
@@ -188,11 +189,12 @@ inline bool dead_letter_file::append(std::string_view text) {
   do { n = ::write(fd_, text.data(), text.size()); } while (n < 0 && errno == EINTR);
   if (n < 0) return failed();
   if (static_cast<std::size_t>(n) < text.size()) return failed("written in part only: the disk is full");
-  const bool safe = sync_ == durability::system || ::fdatasync(fd_) == 0 || errno == EINVAL;  // a pipe has no disk
+  const bool safe =
+      sync_ == durability::system || ::fdatasync(fd_) == 0 || errno == EINVAL;  // EINVAL: a pipe has no disk
   return safe || failed();
 }
 
-/// Notes why; without a word of its own, errno's.
+/// Keeps the reason; without `what` it is that of errno.
 inline bool dead_letter_file::failed(std::string_view what) {
   const int why = errno;
   problem_ = path_ + ": " + (what.empty() ? std::strerror(why) : std::string{what});

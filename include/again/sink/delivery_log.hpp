@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `delivery_log`: one line per attempt and one per final result of a sink, as logfmt or JSON.
+/// `delivery_log`: writes a line for each attempt and each final result of a sink, as logfmt or JSON.
 ///
 /// ```text
 /// level=warn msg=attempt event=42 endpoint=http://127.0.0.1:8080/in attempt=1 status=503 reach=answered took_ms=1.2 wait_ms=87 wait_by=backoff
 /// level=info msg=delivered event=42 attempts=2 elapsed_ms=91.4
 /// ```
 ///
-/// - Level: `info` for what succeeded, `warn` for an attempt that another one follows, `error` for one that was the last and for events
-///   finally not delivered, `warn` for those that were refused.
-/// - Secrets: no header is ever printed, nor a body, a query, or the user-info of a URL (which is refused anyway). Idempotency-Keys
-///   are printed only on request.
-/// - Threads: lines are written on the sink's thread. Errors of `write` are its own.
+/// - Level: `info` for a success; `warn` for a failed attempt that is followed by another one, and for an event that was refused;
+///   `error` for a last failed attempt, and for an event that was finally not delivered.
+/// - Secrets: headers, bodies and queries are never printed. Idempotency-Keys are printed only on request.
+/// - Units: `ts` in Unix seconds, `_ms` in milliseconds.
+/// - Thread: the sink's. Errors: `write` handles its own.
 #pragma once
 
 #include <again/core/clock.hpp>
 #include <again/sink/delivery.hpp>
-#include <again/sink/detail/json_writer.hpp>
+#include <again/sink/delivery_observer.hpp>
+#include <again/sink/detail/log_fields.hpp>
 
-#include <charconv>
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -42,14 +41,14 @@ inline log_level level_of(const delivery& d) noexcept {
   return d ? log_level::info : d.accepted ? log_level::error : log_level::warn;
 }
 
-/// A line without its end. `at` is printed as Unix seconds.
+/// A line without the line feed.
 std::string log_line(log_format format, wall_time at, const event& e, std::string_view endpoint,
                      const attempt_record& r);
 std::string log_line(log_format format, wall_time at, const delivery& d, bool show_key = false);
 
 class delivery_log : public delivery_observer {
  public:
-  /// `write(level, line)` gets each line; lines below `least` are not made.
+  /// `write(level, line)` is called with each line of level `least` or above.
   explicit delivery_log(log_format format, std::function<void(log_level, std::string_view)> write,
                         log_level least = log_level::info, bool show_keys = false, clock& time = system_clocks())
       : format_{format}, write_{std::move(write)}, least_{least}, show_keys_{show_keys}, clock_{time} {}
@@ -71,65 +70,9 @@ class delivery_log : public delivery_observer {
 
 // ── definitions ──
 
-namespace detail {
-
-class log_fields {
- public:
-  explicit log_fields(log_format f) : format_{f}, line_{f == log_format::json ? "{" : ""} {}
-
-  void text(std::string_view key, std::string_view value) {
-    begin(key);
-    if (format_ == log_format::json || needs_quotes(value)) {
-      json_string(line_, value);
-    } else {
-      line_ += value;
-    }
-  }
-  void number(std::string_view key, long long value) {
-    begin(key);
-    line_ += std::to_string(value);
-  }
-  void milliseconds(std::string_view key, duration d) {
-    if (d < duration::zero()) return;
-    begin(key);
-    char text[32];
-    const auto whole_us = std::chrono::duration_cast<std::chrono::microseconds>(d).count();
-    const double ms = static_cast<double>(whole_us) / 1000.0;
-    line_.append(text, std::to_chars(text, text + sizeof text, ms).ptr);
-  }
-  void seconds(std::string_view key, wall_time at) {
-    begin(key);
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count();
-    line_.append(std::to_string(ms / 1000)).append(".").append(std::to_string(1000 + ms % 1000).substr(1));
-  }
-  std::string end() && { return format_ == log_format::json ? std::move(line_ += '}') : std::move(line_); }
-
- private:
-  static bool needs_quotes(std::string_view value) noexcept {
-    if (value.empty()) return true;
-    for (const char c : value) {
-      const auto byte = static_cast<unsigned char>(c);
-      if (byte <= ' ' || byte >= 0x7f || c == '=' || c == '"' || c == '\\') return true;
-    }
-    return false;
-  }
-  void begin(std::string_view key) {
-    if (format_ == log_format::json) {
-      json_member(line_, key);
-    } else {
-      if (!line_.empty()) line_ += ' ';
-      line_.append(key).append("=");
-    }
-  }
-  log_format format_;
-  std::string line_;
-};
-
-}  // namespace detail
-
 inline std::string log_line(log_format format, wall_time at, const event& e, std::string_view endpoint,
                             const attempt_record& r) {
-  detail::log_fields f{format};
+  detail::log_fields f{format == log_format::json};
   f.seconds("ts", at);
   f.text("level", name(level_of(r)));
   f.text("msg", "attempt");
@@ -151,7 +94,7 @@ inline std::string log_line(log_format format, wall_time at, const event& e, std
 }
 
 inline std::string log_line(log_format format, wall_time at, const delivery& d, bool show_key) {
-  detail::log_fields f{format};
+  detail::log_fields f{format == log_format::json};
   f.seconds("ts", at);
   f.text("level", name(level_of(d)));
   f.text("msg", d ? "delivered" : d.accepted ? "failed" : "refused");

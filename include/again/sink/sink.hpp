@@ -9,25 +9,28 @@
 /// co_await orders.close(5s);                            // drains, then cancels; every event accepted has its result
 /// ```
 ///
-/// - Result: `delivery`, with each endpoint's outcome: the response, or why it stopped, the last real error, and the attempts.
-/// - Bounds: `in_flight` events at a time, `queue` more accepted; further calls of `deliver` wait, `try_deliver` responses `overloaded`.
+/// - Result: a `delivery` with the outcome at each endpoint: the response, or why it stopped, the last real error, and the attempts.
+/// - Bounds: `in_flight` events at a time and `queue` more accepted. Where there is no room `deliver` waits and `try_deliver` gives
+///   `overloaded`.
 /// - Keys: each event has one Idempotency-Key, the same on every attempt, at every endpoint, and in its dead letter.
-/// - Dead letters: what `deliver` was given and did not deliver is written down before its caller has the result.
-/// - Numbers: at rest accepted = delivered + failed, and attempts = requests that an endpoint saw + those that never reached it; where an
-///   endpoint has `max_redirects`, each redirect that is followed is a request more. A delivery whose coroutine is destroyed counts as
+/// - Dead letters: an event that `deliver` took and did not deliver is in the dead letter file before its caller has the result.
+/// - Metrics: at rest accepted = delivered + failed, and attempts = requests that an endpoint saw + those that never reached it; where an
+///   endpoint has `max_redirects`, each redirect that is followed is one more request. A delivery whose coroutine is destroyed counts as
 ///   failed ("abandoned"), or as refused where it was still waiting for room; either way it has its dead letter.
-/// - Cancellation: a stop request of the awaiting coroutine ends its event's delivery; `close` ends them all.
-/// - Threads: one loop: `deliver`, `try_deliver` and `close` are awaited on the same one. Numbers are read from any thread.
-/// - Lifetime: outlives every delivery: destroy it after `close` has finished. Transport, dead letters and observer outlive it.
-/// - Errors: the constructor throws `std::invalid_argument` with a sentence; so does a `deliver` of an event for which no endpoint is chosen.
+/// - Cancellation: a stop request of the awaiting coroutine ends the delivery of its event; `close` ends them all.
+/// - Threads: one loop: `deliver`, `try_deliver` and `close` are awaited on the same one. Metrics are read from any thread.
+/// - Lifetime: the sink outlives every delivery: destroy it after `close` has finished. Transport, dead letters and observer outlive it.
+/// - Errors: the constructor throws `std::invalid_argument` with a sentence; so does `deliver` where no endpoint is chosen for the event.
 #pragma once
 
 #include <again/coro/task.hpp>
 #include <again/http/client.hpp>
 #include <again/http/transport.hpp>
-#include <again/metrics/metrics.hpp>
+#include <again/httplib/transport.hpp>
+#include <again/metrics/page.hpp>
 #include <again/sink/delivery.hpp>
 #include <again/sink/detail/engine.hpp>
+#include <again/sink/event.hpp>
 #include <again/sink/options.hpp>
 
 #include <algorithm>
@@ -40,23 +43,23 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
-/// A sink over any transport, which it refers to: for tests, and for several sinks that share workers.
+/// A sink over any transport, which it refers to: for tests, and for several sinks that share connections.
 template <http::transport T> class sink_over {
  public:
   explicit sink_over(T& through, std::vector<endpoint> endpoints, sink_options options = {})
       : engine_{std::make_unique<detail::sink_engine<T>>(through, std::move(endpoints), std::move(options))} {}
 
-  /// Delivers `e`; waits while the sink is full. After `close` it is refused: `cancelled_before_start`.
+  /// Delivers `e`; waits while the sink is full. After `close` the event is refused: `cancelled_before_start`.
   pending_delivery deliver(event e) { return engine_->deliver(std::move(e), true); }
-  /// The same without waiting for room: where there is none, the result is `overloaded` and holds the event; nothing is written down.
+  /// The same without waiting for room: where there is none, the result is `overloaded` and holds the event; there is no dead letter.
   pending_delivery try_deliver(event e) { return engine_->deliver(std::move(e), false); }
 
-  /// Stops intake at once (those who wait for room are refused), waits for what was accepted, and after `grace`, or when it is itself
-  /// stopped, cancels the rest. When it has finished, every event has its result. May be awaited again.
+  /// Accepts nothing from now on (events that wait for room are refused), waits for those that were accepted, and cancels the rest after
+  /// `grace` or when it is itself stopped. When it has finished, every event has its result. May be awaited again.
   task<> close(duration grace) { return engine_->close(grace); }
   bool closed() const noexcept { return engine_->closed(); }
 
-  // Numbers. Any thread.
+  // Metrics. Any thread.
   std::uint64_t accepted() const noexcept { return numbers().accepted.value(); }
   std::uint64_t delivered() const noexcept { return numbers().delivered.value(); }
   std::uint64_t failed() const noexcept { return numbers().failed_in_all(); }
@@ -76,7 +79,7 @@ template <http::transport T> class sink_over {
   std::unique_ptr<detail::sink_engine<T>> engine_;
 };
 
-/// A sink with a transport of its own, which has a worker and a connection for every delivery that may be under way.
+/// A sink with its own transport, which has a thread and a connection for every delivery that may be under way.
 class sink : public sink_over<http::httplib_transport> {
  public:
   /// `transport`: its `workers` and `max_connections` are set from the bounds of endpoints and options.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `chaos(how, operation)`: an operation that is slow, fails or responses wrongly at a given rate, from a seed. For tests of what
-/// is built around it.
+/// `chaos(how, operation)`, fault injection: an operation that is slow or fails at given rates, from a seed. For tests of the
+/// code around it.
 ///
 /// ```cpp
 /// auto shaky = again::chaos({.faults = 0.2, .slow = 0.05, .latency = 2s, .seed = 42}, api.get("/quote"), [] { return reset(); });
@@ -15,17 +15,18 @@
 #pragma once
 
 #include <again/combinator/misuse.hpp>
+#include <again/core/clock.hpp>
 #include <again/core/random.hpp>
 #include <again/coro/detail/attempt.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/stoppable_wait.hpp>
 #include <again/coro/operation.hpp>
 #include <again/coro/repeatable.hpp>
-#include <again/coro/sleep.hpp>
 
 #include <concepts>
 #include <cstdint>
+#include <exception>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
@@ -62,11 +63,9 @@ template <class Op, class Fault> class chaos_run {
   bool start(continuation k, const context& ctx) noexcept {
     k_ = k;
     ctx_ = &ctx;
-    if (latency_ > duration::zero()) {
-      nap_.emplace(latency_);
-      if (!nap_->start({&chaos_run::woken, this}, ctx)) return false;
-    }
-    return go();
+    if (latency_ == duration::zero() || ctx.stop.stop_requested()) return go();
+    wait_.begin(ctx, saturating_add(ctx.scheduler->now(), latency_), {&chaos_run::wait_over, this});
+    return false;
   }
   std::exception_ptr exception() noexcept { return fails_ ? nullptr : slot_.exception(); }
   result_type take() {
@@ -80,7 +79,7 @@ template <class Op, class Fault> class chaos_run {
     fails_ = false;
     return slot_.start(op_, k_, *ctx_);
   }
-  static void woken(void* p) noexcept {
+  static void wait_over(void* p) noexcept {
     chaos_run& self = *static_cast<chaos_run*>(p);
     if (self.go()) self.k_();
   }
@@ -90,7 +89,7 @@ template <class Op, class Fault> class chaos_run {
   duration latency_;
   continuation k_;
   const context* ctx_ = nullptr;
-  std::optional<sleep> nap_;
+  stoppable_wait wait_;
   attempt_slot<Op> slot_;
 };
 

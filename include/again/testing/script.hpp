@@ -17,10 +17,11 @@
 /// - Lifetime: outlives everything that calls it. Thread: one loop.
 #pragma once
 
+#include <again/core/clock.hpp>
 #include <again/core/expected.hpp>
-#include <again/core/stop_token.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/stoppable_wait.hpp>
 #include <again/policy/explain.hpp>
 
 #include <exception>
@@ -89,7 +90,7 @@ template <class T, class E> class script {
     steps_.at(steps_.size() - 1).deaf = true;
     return *this;
   }
-  /// May its operation be sent twice? What `is_repeatable` responses.
+  /// May its operation be sent twice? What `is_repeatable` then says.
   script& once_only() {
     repeatable_ = false;
     return *this;
@@ -140,16 +141,14 @@ template <class T, class E> class script {
 };
 
 /// A running call: a startable.
-template <class T, class E> class [[nodiscard]] script<T, E>::call : timer, work {
+template <class T, class E> class [[nodiscard]] script<T, E>::call {
  public:
   using result_type = script::result_type;
 
   call(script& owner, std::size_t index) noexcept : owner_{owner}, index_{index} {}
   call(const call&) = delete;
   call& operator=(const call&) = delete;
-  ~call() {
-    if (context_ != nullptr) leave();
-  }
+  ~call() = default;
   auto operator co_await() && noexcept { return again::detail::startable_awaiter<call>{*this}; }
 
   bool start(continuation k, const context& ctx) noexcept {
@@ -158,14 +157,15 @@ template <class T, class E> class [[nodiscard]] script<T, E>::call : timer, work
     r.began = ctx.scheduler->now();
     r.repeated = ctx.repeated;
     if (ctx.deadline != never) r.allowed = ctx.deadline - r.began;
-    if (!s.deaf && ctx.stop.stop_requested()) return end(r.began, true);
-    if (s.takes == duration::zero()) return end(r.began, false);
+    const bool stopped = !s.deaf && ctx.stop.stop_requested();
+    if (stopped || s.takes == duration::zero()) {
+      end(r.began, stopped);
+      return true;
+    }
     k_ = k;
-    context_ = &ctx;
-    this->fire = [](timer& self) noexcept { static_cast<call&>(self).wake(false); };
-    this->run = [](work& self) noexcept { static_cast<call&>(self).wake(true); };
-    if (s.takes != forever) ctx.scheduler->arm(*this, r.began + s.takes);
-    if (!s.deaf && ctx.stop.stop_possible()) listener_.emplace(ctx.stop, stopped{this});
+    scheduler_ = ctx.scheduler;
+    const time_point until = s.takes == forever ? never : saturating_add(r.began, s.takes);
+    wait_.begin(ctx, until, {&call::wait_over, this}, !s.deaf);
     return false;
   }
   std::exception_ptr exception() noexcept { return stopped_ ? nullptr : owner_.steps_[index_].thrown; }
@@ -176,33 +176,22 @@ template <class T, class E> class [[nodiscard]] script<T, E>::call : timer, work
   }
 
  private:
-  struct stopped {
-    call* self;
-    void operator()() const noexcept { self->context_->scheduler->post(*self); }
-  };
-  bool end(time_point now, bool by_stop) noexcept {
+  void end(time_point now, bool by_stop) noexcept {
     owner_.calls_[index_].ended = now;
     owner_.calls_[index_].stopped = stopped_ = by_stop;
-    return true;
   }
-  void wake(bool by_stop) noexcept {
-    end(context_->scheduler->now(), by_stop);
-    leave();
-    k_();
-  }
-  void leave() noexcept {
-    listener_.reset();
-    context_->scheduler->disarm(*this);
-    context_->scheduler->forget(*this);
-    context_ = nullptr;
+  static void wait_over(void* p) noexcept {
+    call& self = *static_cast<call*>(p);
+    self.end(self.scheduler_->now(), self.wait_.ended() == again::detail::wait_end::stopped);
+    self.k_();
   }
 
   script& owner_;
   std::size_t index_;
   bool stopped_ = false;
   continuation k_;
-  const context* context_ = nullptr;
-  std::optional<inplace_stop_callback<stopped>> listener_;
+  scheduler* scheduler_ = nullptr;
+  again::detail::stoppable_wait wait_;
 };
 
 }  // namespace testing

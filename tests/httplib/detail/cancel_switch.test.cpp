@@ -44,7 +44,7 @@ TEST_CASE("a stop that meets completion never says not_sent, and does not reach 
   counting c;
   {
     const cancel_switch::phase phase{stop, c.breaker(), reach::maybe_sent};
-    CHECK(stop.settle(reach::answered) == by::nobody);
+    CHECK(stop.settle(reach::answered) == by::none);
     const auto inside = stop.raise(by::awaiter);
     CHECK(!inside.first);
     CHECK(inside.far == reach::answered);
@@ -60,7 +60,7 @@ TEST_CASE("a phase that ends unsettled leaves what it may have sent, unless it i
   counting c;
   {
     cancel_switch::phase phase{stop, c.breaker(), reach::maybe_sent};
-    phase.harmless();
+    phase.sent_nothing();
   }
   { const cancel_switch::phase phase{stop, c.breaker(), reach::not_sent}; }
   {
@@ -85,7 +85,7 @@ TEST_CASE("of a stop and a completion on two threads exactly one gives the resul
   for (int i = 0; i < 2000; ++i) {
     cancel_switch stop;
     counting c;
-    by settled = by::nobody;
+    by settled = by::none;
     std::thread worker{[&] {
       const cancel_switch::phase phase{stop, c.breaker(), reach::maybe_sent};
       if (phase.entered())

@@ -6,30 +6,29 @@
 #include <string>
 #include <string_view>
 
-using again::http::response;
-using again::http::detail::response_reader;
-using state = response_reader::state;
+using again::http::detail::response_parser;
+using state = response_parser::state;
 
 namespace {
 
 struct reading {
   state now = state::more;
-  response response;
+  again::http::response response;
   std::string why;
   bool last = false, until_close = false;
 };
 
 reading read(std::string_view bytes, std::size_t piece, bool ends = false, std::uint64_t max_body = 1000,
              bool head = false) {
-  response_reader reader{max_body, head};
+  response_parser parser{max_body, head};
   reading r;
   for (; !bytes.empty() && r.now == state::more; bytes.remove_prefix(std::min(piece, bytes.size())))
-    r.now = reader.feed(bytes.substr(0, piece));
-  if (ends) r.now = reader.end();
-  r.why = reader.why();
-  r.last = reader.last();
-  r.until_close = reader.until_close();
-  r.response = reader.take();
+    r.now = parser.feed(bytes.substr(0, piece));
+  if (ends) r.now = parser.end();
+  r.why = parser.reason();
+  r.last = parser.last();
+  r.until_close = parser.until_close();
+  r.response = parser.take();
   return r;
 }
 
@@ -80,7 +79,7 @@ TEST_CASE("what is not HTTP/1.1 is refused with a reason, as soon as that can be
       {"HTTP/1.1 Omg\r\n", "the response's status line is malformed"},
       {"HTTP/1.1 20\r\n", "the response's status line is malformed"},
       {"HTTP/1.1 2000 OK\r\n", "the response's status line is malformed"},
-      {"HTTP/1.1 101 Switching\r\n\r\n", "the response switches protocols, which nobody asked for"},
+      {"HTTP/1.1 101 Switching\r\n\r\n", "the response switches protocols, which we did not ask for"},
       {head + "no colon\r\n", "a header line of the response is malformed"},
       {head + "a b: c\r\n", "a header line of the response is malformed"},
       {head + "a: b\r\n folded\r\n", "a header line of the response is malformed"},
@@ -98,7 +97,7 @@ TEST_CASE("what is not HTTP/1.1 is refused with a reason, as soon as that can be
     CAPTURE(r.bytes.substr(0, 80));
     for (const std::size_t piece : {std::size_t{1}, std::size_t{100000}}) {
       const reading got = read(r.bytes, piece);
-      CHECK(got.now == state::nonsense);
+      CHECK(got.now == state::malformed);
       CHECK(got.why == r.why);
     }
   }

@@ -103,8 +103,7 @@ TEST_CASE_TEMPLATE("nothing is started after the inherited deadline", C, EACH) {
   CHECK(p.calls().empty());
 }
 
-TEST_CASE_TEMPLATE("an attempt that answers a stop request with a transient error was cancelled all the same", C,
-                   EACH) {
+TEST_CASE_TEMPLATE("an attempt that ends with a transient error after a stop request was cancelled", C, EACH) {
   world w;
   C around;
   peer p{trouble{7}};

@@ -4,8 +4,7 @@
 /// One thread: the scheduler's. The stop listener may run on another and only passes the request on.
 #pragma once
 
-#include <again/core/detail/manual_optional.hpp>
-#include <again/core/stop_token.hpp>
+#include <again/core/detail/linked_stop_source.hpp>
 #include <again/coro/awaitable.hpp>
 
 #include <cstddef>
@@ -29,7 +28,7 @@ class child_group {
       child_group& g = *p.owner;
       g.finished_(g, p.index);
       if (--g.running_ == 0) {
-        g.follow_.reset();
+        g.stop_.unlink();
         g.k_();
       }
     }
@@ -46,7 +45,7 @@ class child_group {
     running_ = count + 1;
     inner_ = ctx;
     inner_.stop = stop_.get_token();
-    if (ctx.stop.stop_possible()) follow_.emplace(ctx.stop, forward_stop{&stop_});
+    stop_.follow(ctx.stop);
     return inner_;
   }
   /// A child has been started; `at_once`: it finished.
@@ -58,22 +57,17 @@ class child_group {
   /// All children have been started. True: and all have finished.
   bool close() noexcept {
     if (--running_ != 0) return false;
-    follow_.reset();
+    stop_.unlink();
     return true;
   }
   void stop_children() noexcept { stop_.request_stop(); }
 
  private:
-  struct forward_stop {
-    inplace_stop_source* to;
-    void operator()() const noexcept { to->request_stop(); }
-  };
   continuation k_;
   void (*finished_)(child_group&, std::size_t) noexcept = nullptr;
   std::size_t running_ = 0;
   context inner_;
-  inplace_stop_source stop_;
-  manual_optional<inplace_stop_callback<forward_stop>> follow_;
+  linked_stop_source stop_;
 };
 
 }  // namespace detail

@@ -7,6 +7,7 @@
 /// awaiting coroutine can be destroyed at any time without waiting for the far thread.
 #pragma once
 
+#include <again/core/detail/linked_stop_source.hpp>
 #include <again/core/detail/manual_optional.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/awaiters.hpp>
@@ -69,13 +70,9 @@ template <class S> class run_on {
       }
       away.stop = stop.get_token();
       work::run = [](work& self) noexcept { static_cast<block&>(self).begin(); };
-      if (ctx.stop.stop_possible()) follow.emplace(ctx.stop, forward_stop{this});
+      stop.follow(ctx.stop);
       home->work_started();
     }
-    struct forward_stop {
-      block* self;
-      void operator()() const noexcept { self->stop.request_stop(); }
-    };
     // Far thread.
     void begin() noexcept {
       if (state.load(std::memory_order_acquire) == states::abandoned) {
@@ -92,7 +89,7 @@ template <class S> class run_on {
         b.await_posted();
         b.home->work_finished();
         const continuation then = b.k;
-        b.follow.reset();
+        b.stop.unlink();
         then();
       };
       scheduler* const there = self.home;
@@ -106,7 +103,7 @@ template <class S> class run_on {
     }
     // Home thread: the awaiting side goes away.
     void abandon() noexcept {
-      follow.reset();
+      stop.unlink();
       stop.request_stop();  // before the far side is told to free the block: afterwards there may be none
       scheduler* const here = home;
       states expected_state = states::running;
@@ -134,8 +131,7 @@ template <class S> class run_on {
     continuation k;
     scheduler* home;
     context away;
-    inplace_stop_source stop;
-    manual_optional<inplace_stop_callback<forward_stop>> follow;
+    linked_stop_source stop;
     manual_optional<S> running;
     back_work back{{}, this};
     std::atomic<states> state{states::running};

@@ -4,6 +4,7 @@
 /// lock around it.
 #pragma once
 
+#include <again/core/detail/intrusive_list.hpp>
 #include <again/coro/scheduler.hpp>
 
 namespace again {
@@ -12,45 +13,29 @@ namespace detail {
 
 class work_queue {
  public:
-  work_queue() noexcept = default;
-  work_queue(const work_queue&) = delete;
-  work_queue& operator=(const work_queue&) = delete;
-
-  [[nodiscard]] bool empty() const noexcept { return head_ == nullptr; }
+  [[nodiscard]] bool empty() const noexcept { return list_.empty(); }
 
   void push(work& w, work::state where) noexcept {
     w.queued = where;
-    w.next = nullptr;
-    w.previous = tail_;
-    (tail_ != nullptr ? tail_->next : head_) = &w;
-    tail_ = &w;
+    list_.push(w);
   }
-
   void remove(work& w) noexcept {
-    (w.previous != nullptr ? w.previous->next : head_) = w.next;
-    (w.next != nullptr ? w.next->previous : tail_) = w.previous;
+    list_.remove(w);
     w.queued = work::state::idle;
   }
-
   work* pop() noexcept {
-    work* const w = head_;
-    if (w != nullptr) remove(*w);
+    work* const w = list_.pop();
+    if (w != nullptr) w->queued = work::state::idle;
     return w;
   }
-
   /// Moves all of `other` to the end of this one.
   void take(work_queue& other, work::state where) noexcept {
-    for (work* w = other.head_; w != nullptr; w = w->next) w->queued = where;
-    if (other.head_ == nullptr) return;
-    (tail_ != nullptr ? tail_->next : head_) = other.head_;
-    other.head_->previous = tail_;
-    tail_ = other.tail_;
-    other.head_ = other.tail_ = nullptr;
+    for (work* w = other.list_.front(); w != nullptr; w = w->next) w->queued = where;
+    list_.append(other.list_);
   }
 
  private:
-  work* head_ = nullptr;
-  work* tail_ = nullptr;
+  intrusive_list<work> list_;
 };
 
 }  // namespace detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// Character classes of RFC 9110 and RFC 3986, and ASCII case. Locale plays no part.
+/// Character classes of RFC 9110 and RFC 3986, ASCII case, and the small parsers made of them. The locale has no effect.
 #pragma once
 
 #include <again/core/expected.hpp>
@@ -21,6 +21,8 @@ constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cas
 constexpr int hex_value(char c) noexcept {
   return is_digit(c) ? c - '0' : lower(c) >= 'a' && lower(c) <= 'f' ? lower(c) - 'a' + 10 : -1;
 }
+
+inline constexpr std::string_view upper_hex = "0123456789ABCDEF";
 
 /// A control character: 0x00 to 0x1F and DEL.
 constexpr bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
@@ -43,14 +45,14 @@ constexpr bool equal_ignoring_case(std::string_view a, std::string_view b) noexc
   return true;
 }
 
-/// Without the spaces and tabs around it (OWS of RFC 9110 5.6.3).
+/// The text without spaces and tabs at its ends (OWS of RFC 9110 5.6.3).
 constexpr std::string_view trim(std::string_view text) noexcept {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   return text;
 }
 
-/// Takes what stands before the first `separator` off `text` (all of it where there is none).
+/// Removes the text before the first `separator` from `text`, with the separator, and returns it; the whole text if there is none.
 constexpr std::string_view take_until(std::string_view& text, char separator) noexcept {
   const auto at = text.find(separator);
   const std::string_view head = text.substr(0, at);
@@ -58,7 +60,7 @@ constexpr std::string_view take_until(std::string_view& text, char separator) no
   return head;
 }
 
-/// Decimal digits and nothing else; at most `most`, where larger numbers end. Absent: not a number.
+/// The number of a text of decimal digits alone, else `nullopt`. A number above `most` is `most`.
 constexpr std::optional<long long> digits(std::string_view text, long long most) noexcept {
   long long n = 0;
   for (const char c : text) {
@@ -69,7 +71,12 @@ constexpr std::optional<long long> digits(std::string_view text, long long most)
   return n;
 }
 
-/// A character as error texts show it: 'x', or its number where it has no picture. Never raw control bytes in a log.
+/// Appends an item to a list for people, with ", " before it unless it is the first.
+inline void append_item(std::string& list, std::string_view item) {
+  list.append(list.empty() ? "" : ", ").append(item);
+}
+
+/// A character for an error text: 'x', or its name or number where it is not printable. No control byte reaches a log.
 inline std::string shown(char c) {
   if (c == '\r') return "CR";
   if (c == '\n') return "LF";
@@ -77,23 +84,26 @@ inline std::string shown(char c) {
   if (c == '\t') return "a tab";
   if (c == ' ') return "a space";
   if (!is_control(c) && is_ascii(c)) return {'\'', c, '\''};
-  constexpr std::string_view hex = "0123456789ABCDEF";
   const auto byte = static_cast<unsigned char>(c);
-  return std::string{"byte 0x"} + hex[byte >> 4U] + hex[byte & 15U];
+  return std::string{"byte 0x"} + upper_hex[byte >> 4U] + upper_hex[byte & 15U];
 }
 
-/// With every control character but a tab as its percent code: what a library makes of "%0D%0A" goes back to what was sent.
-inline std::string without_controls(std::string_view text) {
-  constexpr std::string_view hex = "0123456789ABCDEF";
+/// The text with each character for which `encoded` is true as its percent code (RFC 3986 2.1).
+template <class Predicate> std::string percent_encode(std::string_view text, Predicate encoded) {
   std::string out;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (is_control(c) && c != '\t')
-      out.append({'%', hex[byte >> 4U], hex[byte & 15U]});
+    if (encoded(c))
+      out.append({'%', upper_hex[byte >> 4U], upper_hex[byte & 15U]});
     else
       out += c;
   }
   return out;
+}
+
+/// The text with every control character but a tab as its percent code. cpp-httplib decodes "%0D%0A" in a Location; this undoes it.
+inline std::string without_controls(std::string_view text) {
+  return percent_encode(text, [](char c) { return is_control(c) && c != '\t'; });
 }
 
 }  // namespace detail

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `client_send`: one attempt of a client's operation: a transport's send, redirects followed if wished, and the rules applied to
-/// what comes of it.
+/// `client_send`: one attempt of a client's operation. It sends through a transport, follows redirects where the request asks for
+/// them, and judges the result by the rules.
+///
+/// Owner: the awaiting coroutine's frame. Thread: that of the context's scheduler, on which the transport finishes.
 #pragma once
 
 #include <again/coro/awaitable.hpp>
@@ -12,6 +14,7 @@
 #include <again/http/transport.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <memory>
 #include <new>
@@ -24,7 +27,13 @@ inline namespace AGAIN_ABI {
 namespace http {
 namespace detail {
 
-/// What all attempts of an operation share, made once.
+/// Whether a response of this status says that a gateway got no response from the origin, which may still act on the request: 502,
+/// 504, and the unregistered codes that content delivery networks use.
+constexpr bool from_gateway(int status) noexcept {
+  return status == 502 || status == 504 || (status > 500 && reason_phrase(status).empty());
+}
+
+/// What all attempts of an operation share. `client_over::send` makes it once.
 struct planned : outgoing {
   planned(http::origin o, http::request r, http::send_limits l, const http::rules& by, int redirects,
           std::optional<invalid> b)
@@ -34,10 +43,13 @@ struct planned : outgoing {
         bad{std::move(b)} {}
   const http::rules rules;
   const int max_redirects;
-  const std::optional<invalid> bad;  ///< why it is not sent at all
+  const std::optional<invalid> bad;  ///< why the request is not sent
+  /// Attempts that were started and got no response of the origin: it may still process them. Threads: attempts of one operation may
+  /// run on several, as hedged ones do; the count orders nothing else.
+  mutable std::atomic<int> unanswered{0};
 };
 
-/// A startable. Needs the transport while redirects are followed, else nothing of the client once it has started.
+/// A startable. It uses the transport while redirects are followed, else only to start.
 template <transport T> class [[nodiscard]] client_send {
  public:
   using result_type = expected<response, error>;
@@ -58,6 +70,7 @@ template <transport T> class [[nodiscard]] client_send {
       return true;
     }
     hop_ = what_;
+    what_->unanswered.fetch_add(1, std::memory_order_relaxed);
     if (what_->max_redirects > 0) began_ = ctx.scheduler->now();
     return go_on();
   }
@@ -65,7 +78,7 @@ template <transport T> class [[nodiscard]] client_send {
     if (failed_) std::rethrow_exception(failed_);
     return std::move(*result_);
   }
-  /// The result where it stands, after it has finished; null if it threw.
+  /// The result, after it has finished; null if it threw.
   result_type* peek() noexcept { return result_ ? &*result_ : nullptr; }
   std::exception_ptr exception() const noexcept { return failed_; }
 
@@ -75,7 +88,7 @@ template <transport T> class [[nodiscard]] client_send {
   void finish() noexcept {
     if (concluded() || go_on()) then_();
   }
-  /// Sends hop after hop while they finish at once. True: there is a result.
+  /// Sends hop after hop while each finishes at once. True: there is a result.
   bool go_on() noexcept {
     try {
       do {
@@ -92,7 +105,7 @@ template <transport T> class [[nodiscard]] client_send {
     if (std::exchange(sending_, false)) std::destroy_at(std::addressof(inner_));
   }
 
-  /// What has come of a hop. False: `hop_` is another one to make.
+  /// Takes the result of a hop. False: `hop_` is the next one to send.
   bool concluded() noexcept {
     failed_ = inner_.exception();
     if (failed_) return true;
@@ -109,16 +122,18 @@ template <transport T> class [[nodiscard]] client_send {
       r->redirects = redirects_;
       if (what_->max_redirects > 0 && is_redirect(*r) && !what_->request.accept().contains(r->status))
         return !followed(*r);
-      if (!accepted(by, what_->request.accept(), r->status)) return fail({by, what_->facts(), std::move(*r), now()});
+      if (!from_gateway(r->status)) settled();
+      if (!accepted(by, what_->request.accept(), r->status)) return fail({by, facts(), std::move(*r), now()});
       result_.emplace(std::move(*r));
       return true;
     }
     send_failure& f = r.error();
-    // After a redirect somebody has seen the request, however far the last hop got.
+    if (f.reach == reach::not_sent) settled();
+    // After a redirect a server has seen the request, also where the last hop was not sent.
     const reach far = redirects_ > 0 ? reach::answered : f.reach;
-    if (!f.partial) return fail({by, what_->facts(), f.kind, far, std::move(f.detail)});
+    if (!f.partial) return fail({by, facts(), f.kind, far, std::move(f.detail)});
     f.partial->redirects = redirects_;
-    return fail({by, what_->facts(), f.kind, far, std::move(f.detail), std::move(*f.partial), now()});
+    return fail({by, facts(), f.kind, far, std::move(f.detail), std::move(*f.partial), now()});
   }
   bool followed(response& response) {
     std::string why = "more than " + std::to_string(what_->max_redirects);
@@ -134,9 +149,16 @@ template <transport T> class [[nodiscard]] client_send {
       }
       why = next.error().reason();
     }
-    fail({what_->rules, what_->facts(), error_kind::redirects, reach::answered, std::move(why), std::move(response),
-          now()});
+    settled();
+    fail({what_->rules, facts(), error_kind::redirects, reach::answered, std::move(why), std::move(response), now()});
     return false;
+  }
+  /// This attempt is not, or no longer, processed by the server.
+  void settled() noexcept { what_->unanswered.fetch_sub(1, std::memory_order_relaxed); }
+  request_facts facts() const {
+    request_facts f = what_->facts();
+    f.outstanding = hop_->request.keyed() && what_->unanswered.load(std::memory_order_relaxed) > 0;
+    return f;
   }
   bool fail(error e) {
     e.redirects(redirects_);

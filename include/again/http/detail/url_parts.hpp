@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The parts of a URL, each checked by itself: addresses, host names, paths.
+/// The parts of a URL: addresses, host names, paths. Each has its own check.
 #pragma once
 
 #include <again/http/detail/chars.hpp>
@@ -78,7 +78,7 @@ constexpr std::optional<ipv6_words> parse_ipv6(std::string_view text) noexcept {
   return filled;
 }
 
-/// The one way to write it (RFC 5952): lower case, no leading zeros, the first longest run of zeros as "::".
+/// The normal form of an IPv6 address (RFC 5952): lower case, no leading zeros, the first longest run of zeros as "::".
 inline std::string format_ipv6(const ipv6_words& words) {
   std::size_t run = 0, length = 1;
   for (std::size_t i = 0; i < 8; ++i) {
@@ -104,7 +104,7 @@ inline std::string format_ipv6(const ipv6_words& words) {
   return out;
 }
 
-/// Text that is refused in any part of a URL. `from`: where `text` begins in what the user gave.
+/// Refuses the characters that no part of a URL may have. `from` is the position of `text` in the text that the caller was given.
 inline std::optional<invalid> refuse_common(std::string_view what, std::string_view text, std::size_t from) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
@@ -115,7 +115,7 @@ inline std::optional<invalid> refuse_common(std::string_view what, std::string_v
   return std::nullopt;
 }
 
-/// Path and query of an origin-form.
+/// Refuses what path and query of an origin-form may not have.
 inline std::optional<invalid> refuse_target(std::string_view what, std::string_view text, std::size_t from) {
   if (auto bad = refuse_common(what, text, from)) return bad;
   const std::size_t query = std::min(text.find('?'), text.size());
@@ -133,7 +133,7 @@ inline std::optional<invalid> refuse_target(std::string_view what, std::string_v
   return std::nullopt;
 }
 
-/// A host name in lower case: labels of letters, digits, '-' and '_' (which real names have), one final dot allowed.
+/// A host name in lower case: labels of letters, digits, '-' and '_', which real names have. One final dot is allowed.
 inline expected<std::string, invalid> parse_name(std::string_view host, std::size_t from) {
   using bad = unexpected<invalid>;
   if (host.size() > 253) return bad{invalid{"the host name is longer than 253 characters", from}};

@@ -12,25 +12,25 @@ inline namespace AGAIN_ABI {
 namespace http {
 namespace detail {
 
-/// One per attempt. The blocked thread installs a `breaker` for each phase that can block; `raise` breaks the one installed,
-/// and every later phase finds the switch raised and does not begin.
+/// One per attempt. The blocked thread installs a `breaker` for each phase that can block. `raise` breaks the one installed;
+/// every later phase finds the switch raised and does not begin.
 ///
-/// It also decides who ends the attempt: of `raise` and `settle` the first wins, and whoever wins gives the result. So a response
-/// that is complete is never replaced by "stopped", and nothing that was stopped calls itself finished.
+/// It also decides which side ends the attempt: of `raise` and `settle` the first wins, and the winner gives the result. So a
+/// response that is complete is never replaced by "stopped", and nothing that was stopped calls itself finished.
 ///
-/// Lock order: the switch, then whatever the breaker locks (socket_watch, lookup); neither calls out while locked.
+/// Threads: `raise` and `raised` any; the rest the worker that makes the attempt. Lock order: the switch, then what the breaker
+/// locks (socket_watch, lookup). Neither calls out while locked.
 class cancel_switch {
  public:
-  /// Breaks off a phase, from any thread, and says how far the request had got.
+  /// Breaks off a phase, on the thread that raises, and says how far the request had got.
   struct breaker {
     reach (*run)(void*) noexcept = nullptr;
     void* self = nullptr;
   };
-  /// Who stops it, and therefore gives the result: the one who awaits it (or the bound on its time), or the pool, which leaves it
-  /// to the worker.
-  enum class by : unsigned char { nobody, awaiter, bound, pool };
+  /// What stops the attempt. The awaiter, and the bound on its time, give the result themselves; the pool leaves it to the worker.
+  enum class by : unsigned char { none, awaiter, bound, pool };
   struct raising {
-    bool first;  ///< this call stopped it: false where it was settled, or stopped, before
+    bool first;  ///< this call stopped it; false where it was settled or stopped before
     reach far;   ///< how far the request had got then
   };
 
@@ -39,16 +39,16 @@ class cancel_switch {
   cancel_switch& operator=(const cancel_switch&) = delete;
   ~cancel_switch() = default;
 
-  /// Any thread, any number of times; each breaks what runs, if it is not settled.
-  raising raise(by who) noexcept {
+  /// Any number of times: each breaks what runs, if it is not settled.
+  raising raise(by source) noexcept {
     const std::lock_guard lock{mutex_};
     if (current_.run != nullptr) at_least(current_.run(current_.self));
-    const bool first = !settled_ && raised_ == by::nobody;
-    if (first) raised_ = who;
+    const bool first = !settled_ && raised_ == by::none;
+    if (first) raised_ = source;
     return {first, at_most_};
   }
-  /// The attempt is over, having come so far: its breaker is gone from now on, so that what it would break can be handed on.
-  /// Says who has stopped it, if anybody has.
+  /// The attempt is over, having come so far. Its breaker is gone from now on, so that what it would break can be handed on.
+  /// Says what has stopped it.
   by settle(reach far) noexcept {
     const std::lock_guard lock{mutex_};
     current_ = {};
@@ -61,13 +61,13 @@ class cancel_switch {
     return raised_;
   }
 
-  /// Installs a breaker for a scope. `entered()` is false if the switch was raised before: do not begin.
+  /// Installs a breaker for a scope. Where `entered()` is false the switch was raised before: do not begin.
   class [[nodiscard]] phase {
    public:
-    /// `worst`: how far the request may have got where the scope is left before `settle` and without `harmless`.
+    /// `worst`: how far the request may have got if the scope is left before `settle` and without `sent_nothing`.
     phase(cancel_switch& owner, breaker b, reach worst) noexcept : owner_{owner}, worst_{worst} {
       const std::lock_guard lock{owner_.mutex_};
-      entered_ = owner_.raised_ == by::nobody;
+      entered_ = owner_.raised_ == by::none;
       if (entered_) owner_.current_ = b;
     }
     phase(const phase&) = delete;
@@ -78,8 +78,7 @@ class cancel_switch {
       if (entered_ && !owner_.settled_) owner_.at_least(worst_);
     }
     bool entered() const noexcept { return entered_; }
-    /// Nothing was sent in it.
-    void harmless() noexcept { worst_ = reach::not_sent; }
+    void sent_nothing() noexcept { worst_ = reach::not_sent; }
 
    private:
     cancel_switch& owner_;
@@ -94,7 +93,7 @@ class cancel_switch {
 
   mutable std::mutex mutex_;
   breaker current_;
-  by raised_ = by::nobody;
+  by raised_ = by::none;
   bool settled_ = false;
   reach at_most_ = reach::not_sent;
 };

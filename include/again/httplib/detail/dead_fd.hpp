@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `dead_fd`: what a socket is replaced by where nothing must be sent.
+/// `dead_fd`: what stands in a socket's place where nothing must be sent.
 #pragma once
 
 #include <again/core/expected.hpp>
@@ -13,8 +13,8 @@ inline namespace AGAIN_ABI {
 namespace http {
 namespace detail {
 
-/// A descriptor that is no socket: in a socket's place it makes connect() fail at once. Made beforehand, because the moment in which
-/// it is needed may be one in which no descriptor is to be had.
+/// Owns a descriptor that is no socket: in a socket's place it makes connect() fail at once. Made beforehand, because no
+/// descriptor may be left when it is needed.
 class dead_fd {
  public:
   dead_fd() noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What really happened to an attempt, put together from the library's error code, what its callbacks saw, the kernel and the
+/// `diagnose`: what really happened to an attempt, from the library's error code, what our callbacks saw, the kernel and the
 /// clock. Pure, so that a table can test it.
 #pragma once
 
@@ -23,16 +23,15 @@ namespace detail {
 struct observed {
   bool headers_complete = false;  ///< status and headers are known
   bool chunked = false;           ///< framing of the body
-  bool until_close =
-      false;                ///< the body ends with the connection: how that ended is all that tells whether it is whole
-  bool no_body = false;     ///< complete without a body: we stopped the library from waiting for one (304)
-  bool interim = false;     ///< a status below 200 that we could not read past
-  bool read_here = false;   ///< we read the response ourselves, as far as it came
-  bool head_begun = false;  ///< and something of the final response's head did
-  const char* malformed = nullptr;  ///< what our reader does not understand of it
+  bool until_close = false;       ///< the body ends with the connection: only how that ended tells whether it is whole
+  bool complete = false;          ///< a whole response by our own judgement, whatever the library says
+  bool interim = false;           ///< a status below 200 that we could not read past
+  bool parsed_here = false;       ///< we read the response ourselves, as far as it came
+  bool head_begun = false;        ///< and something of the final response's head came
+  const char* malformed = nullptr;  ///< what our parser does not understand of it
   bool bad_framing = false;         ///< Content-Length or Transfer-Encoding that mean nothing
   bool too_large = false;           ///< the body passes the limit
-  std::string body_failure;         ///< the request's own body could not be had
+  std::string body_failure;         ///< why the request's own body could not be had
   duration quiet{};                 ///< since our callbacks saw something last
 };
 
@@ -61,13 +60,14 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
   if (seen.interim) {
     return failed(error_kind::protocol, reach::answered, "an interim response came that cpp-httplib cannot read past");
   }
-  // Some versions (0.14 to 0.18) take any end of the connection for the end of such a body. Under TLS a FIN is anybody's, the
-  // peer's word only its goodbye (RFC 9112 9.8).
+  // Some versions (0.14 to 0.18) take any end of the connection for the end of such a body. Under TLS anyone can send a FIN;
+  // only close_notify is the peer's word (RFC 9112 9.8).
   const bool in_order =
-      !seen.until_close || (socket.goodbye && (socket.timed || (socket.peer_closed && !socket.reset)));
-  // And some of the later ones take the peer's goodbye for an error.
-  const bool goodbye = tls && seen.until_close && socket.goodbye && in_order && says == httplib_says::other;
-  if ((says == httplib_says::success && in_order) || goodbye || seen.no_body)
+      !seen.until_close || (socket.close_notify && (socket.timed || (socket.peer_closed && !socket.reset)));
+  // Some of the later ones take the peer's close_notify for an error.
+  const bool ended_by_notify =
+      tls && seen.until_close && socket.close_notify && in_order && says == httplib_says::other;
+  if ((says == httplib_says::success && in_order) || ended_by_notify || seen.complete)
     return diagnosis{true, error_kind::status, reach::answered, {}};
   if (socket.second_refused) {
     return failed(error_kind::closed, answered, "the connection was closed, and a hidden second send was refused");
@@ -111,7 +111,7 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
   if (seen.head_begun)
     return failed(error_kind::truncated, reach::answered, "the connection was closed inside the response's head");
   // Under TLS what came may be a record of the session itself; the end of the stream tells.
-  if (!seen.read_here && socket.received && !(tls && socket.peer_closed)) {
+  if (!seen.parsed_here && socket.received && !(tls && socket.peer_closed)) {
     return failed(error_kind::protocol, answered, "the response's head is not HTTP/1.1, or it was cut short");
   }
   return failed(error_kind::closed, answered, "the connection was closed before a response");

@@ -87,7 +87,7 @@ static_assert(survives_rewriting("/a") && survives_rewriting("/a?b") && survives
 static_assert(!survives_rewriting("/a?") && !survives_rewriting("/a?b=c%20d") && !survives_rewriting("/a?b=%2f") &&
               !survives_rewriting("/a?b==c") && !survives_rewriting("/a?=b") && !survives_rewriting("/a?b&&c"));
 
-/// Our way of using a client: one connection kept open, nothing rewritten, nothing done behind our back.
+/// Our way of using a client: one connection kept open, nothing rewritten, nothing sent that we did not ask for.
 template <class Client> void configure(Client& client) {
   client.set_keep_alive(true);
   client.set_follow_location(false);
@@ -102,7 +102,7 @@ template <class Client> void configure(Client& client) {
 }
 
 /// Since 0.30.2 a body of 1 KiB waits up to a second for a 100 Continue that many servers never send. An empty Expect field
-/// is what switches that off.
+/// switches that off.
 template <class Request> void suppress_expect(Request& request) {
   if constexpr (requires { request.download_progress; }) {  // 0.23, the nearest mark that can be probed
     if (!request.has_header("Expect")) request.headers.emplace("Expect", "");
@@ -114,7 +114,7 @@ template <class E = httplib::Error> constexpr bool connect_is_safe() noexcept {
   return requires { E::ProxyConnection; };
 }
 
-/// What the library's error codes say, as far as they say anything: `Read` is timeout, FIN, RST and nonsense alike.
+/// What the library's error codes say, which is little: `Read` is timeout, FIN, RST and a malformed response alike.
 enum class httplib_says { success, no_connection, connect_timeout, tls, tls_certificates, tls_verify, write, other };
 
 template <class E> httplib_says translate(E error) noexcept {

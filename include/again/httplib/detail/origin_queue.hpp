@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `lane`: what a pool keeps for one origin: idle connections, how many are in use, who waits for one, and which address was good.
+/// `origin_queue`: what a pool keeps for one origin. `origin_queues`: all of them.
 #pragma once
 
-#include <again/httplib/detail/connection.hpp>
+#include <again/http/url.hpp>
+#include <again/httplib/detail/address_order.hpp>
+#include <again/httplib/detail/idle_connections.hpp>
 #include <again/httplib/detail/send_job.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <map>
 #include <memory>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -19,63 +21,53 @@ inline namespace AGAIN_ABI {
 namespace http {
 namespace detail {
 
-/// Guarded by the pool's lock, except where said.
-class lane {
+/// Owns the origin's idle connections. Guarded by the pool's lock, except where said.
+struct origin_queue {
+  explicit origin_queue(http::origin o) : origin{std::move(o)} {}
+
+  const http::origin origin;  ///< any thread
+  address_order addresses;    ///< any thread: it has its own lock
+  std::size_t in_use = 0;     ///< attempts that run or may run now
+  job_list waiting;           ///< jobs above the limit of connections
+  idle_connections idle;
+
+  /// An attempt uses it or waits in it, or a connection is kept.
+  bool needed() const noexcept { return in_use > 0 || !waiting.empty() || !idle.empty(); }
+};
+
+/// One for each origin that is in use or of which a connection is kept. Guarded by the pool's lock.
+class origin_queues {
  public:
-  using steady = std::chrono::steady_clock;
-  using connection = std::unique_ptr<httplib_connection>;
-
-  explicit lane(origin o) : where{std::move(o)} {}
-
-  const origin where;      ///< constant: needs no lock
-  std::size_t in_use = 0;  ///< attempts that run or may run now
-  job_list waiting;        ///< jobs above the limit
-
-  /// The connection used last, which is the likeliest to live; null if there is none.
-  connection take_idle() noexcept {
-    if (idle_.empty()) return nullptr;
-    connection c = std::move(idle_.back());
-    idle_.pop_back();
-    return c;
-  }
-  /// One that is closed is worth keeping where it was costly to set up; it is taken last.
-  void put_idle(connection c, bool open) { idle_.insert(open ? idle_.end() : idle_.begin(), std::move(c)); }
-  bool has_idle() const noexcept { return !idle_.empty(); }
-  /// Somebody uses it or waits, or a connection is kept.
-  bool needed() const noexcept { return in_use > 0 || !waiting.empty() || has_idle(); }
-  /// Moves out what has been idle or alive for too long, to be closed without the lock.
-  void take_stale(steady::time_point now, duration idle_limit, duration age_limit, std::vector<connection>& into) {
-    const auto stale = [&](const connection& c) {
-      return now - c->idle_since() >= idle_limit || now - c->opened_at() >= age_limit;
-    };
-    for (connection& c : idle_) {
-      if (stale(c)) into.push_back(std::move(c));
+  /// The queue stays where it is for as long as it is needed.
+  origin_queue& of(const origin& o) {
+    if (const auto known = all_.find(o); known != all_.end()) return *known->second;
+    if (all_.size() >= most_) {  // an origin out of use is forgotten, with what is known of its addresses
+      std::erase_if(all_, [](const auto& q) { return !q.second->needed(); });
+      most_ = std::max(few, 2 * all_.size());
     }
-    std::erase(idle_, nullptr);
+    return *all_.emplace(o, std::make_unique<origin_queue>(o)).first->second;
   }
-  void take_all(std::vector<connection>& into) {
-    for (connection& c : idle_) into.push_back(std::move(c));
-    idle_.clear();
+  std::size_t size() const noexcept { return all_.size(); }
+  bool have_idle() const noexcept {
+    return std::any_of(all_.begin(), all_.end(), [](const auto& q) { return !q.second->idle.empty(); });
   }
-
-  /// The order in which to try: the address that worked last, or else the one after the one that failed last; then the rest.
-  void order(std::vector<std::string>& addresses) const {
-    auto first = std::find(addresses.begin(), addresses.end(), good_);
-    if (first == addresses.end()) {
-      first = std::find(addresses.begin(), addresses.end(), bad_);
-      if (first != addresses.end()) ++first;
-    }
-    if (first != addresses.end()) std::rotate(addresses.begin(), first, addresses.end());
+  /// Moves out the connections that have been idle or alive for too long, to be closed without the lock.
+  void take_stale(std::chrono::steady_clock::time_point now, const idle_limits& limits,
+                  std::vector<idle_connections::connection>& into) {
+    for (auto& [origin, q] : all_) q->idle.take_stale(now, limits, into);
   }
-  void worked(const std::string& address) { good_ = address; }
-  void failed(const std::string& address) {
-    bad_ = address;
-    if (good_ == address) good_.clear();
+  void take_idle(std::vector<idle_connections::connection>& into) {
+    for (auto& [origin, q] : all_) q->idle.take_all(into);
+  }
+  /// Moves all jobs that wait for a connection.
+  void take_waiting(job_list& into) {
+    for (auto& [origin, q] : all_) into.append(q->waiting);
   }
 
  private:
-  std::vector<connection> idle_;
-  std::string good_, bad_;
+  static constexpr std::size_t few = 256;
+  std::map<origin, std::unique_ptr<origin_queue>> all_;
+  std::size_t most_ = few;
 };
 
 }  // namespace detail

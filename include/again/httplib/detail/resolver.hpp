@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `resolver`: names to addresses on a few threads of its own, so that a name server that does not respond costs no sending
-/// thread, and whoever waits can leave at any moment.
+/// `resolver`: names to addresses on a few threads, apart from the workers. A name server that does not respond blocks none of
+/// those, and a waiter can leave at any moment.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -42,7 +42,7 @@ inline bool numeric_address(const std::string& host) noexcept {
   return ::inet_pton(AF_INET, host.c_str(), bytes) == 1 || ::inet_pton(AF_INET6, host.c_str(), bytes) == 1;
 }
 
-/// Asks the system, blocking for as long as that takes. `family`: AF_UNSPEC, AF_INET or AF_INET6. In the order of RFC 6724.
+/// getaddrinfo, blocking for as long as that takes. `family`: AF_UNSPEC, AF_INET or AF_INET6. In the order of RFC 6724.
 inline resolved look_up(const std::string& host, int family) {
   ::addrinfo hints{};
   hints.ai_family = family;
@@ -66,7 +66,8 @@ inline resolved look_up(const std::string& host, int family) {
 }
 
 /// Bounds: `threads` look-ups run at a time, one per name however many wait for it; a waiter leaves at its time limit.
-/// The destructor does not wait for a look-up that hangs: its thread is let go and touches nothing but its own state.
+/// Owns its threads and, with them, the state that they share: the destructor detaches a thread whose look-up hangs, and that
+/// thread touches nothing but the shared state afterwards. Any thread.
 class resolver {
  public:
   using look_up_function = std::function<resolved(const std::string& host)>;
@@ -89,7 +90,7 @@ class resolver {
     }
   }
 
-  /// Blocks until there is a response, `until` has passed, or `stop` is raised (then the response is empty). Any thread.
+  /// Blocks until there are addresses or a reason, `until` has passed, or `stop` is raised.
   resolved resolve(const std::string& host, std::chrono::steady_clock::time_point until, cancel_switch& stop) {
     if (numeric_address(host)) return resolved{{host}, {}};
     const std::shared_ptr<lookup> l = ask(host);
@@ -108,10 +109,10 @@ class resolver {
                                      reach::not_sent};
     std::unique_lock lock{l->mutex};
     for (;;) {
-      if (l->done) return l->response;
-      const auto seen = l->interruptions;  // before the question, or an interruption in between would be slept through
+      if (l->done) return l->result;
+      const auto seen = l->interruptions;  // before asking `stop`, or an interruption in between would be slept through
       lock.unlock();                       // the switch is locked before a lookup, never after it
-      const bool stopped = stop.raised() != cancel_switch::by::nobody;
+      const bool stopped = stop.raised() != cancel_switch::by::none;
       lock.lock();
       if (stopped) return resolved{{}, "stopped"};
       if (!l->ready.wait_until(lock, until, [&] { return l->done || l->interruptions != seen; })) {
@@ -127,7 +128,7 @@ class resolver {
     std::condition_variable ready;
     bool done = false;
     unsigned interruptions = 0;
-    resolved response;
+    resolved result;
   };
   struct thread {
     std::thread handle;
@@ -139,8 +140,7 @@ class resolver {
     std::mutex mutex;
     std::condition_variable wake;
     std::deque<std::shared_ptr<lookup>> wanted;
-    std::map<std::string, std::shared_ptr<lookup>>
-        running;  // and wanted: whoever comes later waits for the same response
+    std::map<std::string, std::shared_ptr<lookup>> running;  // and wanted: later callers wait for the same one
     std::vector<std::unique_ptr<thread>> threads;
     std::size_t idle = 0;
     bool closed = false;
@@ -179,15 +179,15 @@ class resolver {
       state->wanted.pop_front();
       self.busy = true;
       lock.unlock();
-      resolved response;
+      resolved result;
       try {
-        response = state->ask(l->host);
-      } catch (const std::exception& e) { response.reason = e.what(); } catch (...) {
-        response.reason = "the resolver threw";
+        result = state->ask(l->host);
+      } catch (const std::exception& e) { result.reason = e.what(); } catch (...) {
+        result.reason = "the resolver threw";
       }
       {
-        const std::lock_guard responding{l->mutex};
-        l->response = std::move(response);
+        const std::lock_guard finishing{l->mutex};
+        l->result = std::move(result);
         l->done = true;
       }
       l->ready.notify_all();

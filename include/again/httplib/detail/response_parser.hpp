@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `response_reader`: an HTTP/1.1 response from bytes as they come, read by us wherever the library lets us (wire_stream.hpp): it
-/// percent-decodes header values, takes what follows an interim response for its body, and ends a body at malformed chunks.
+/// `response_parser`: an HTTP/1.1 response from bytes as they come. cpp-httplib has its own, which percent-decodes header values,
+/// takes what follows an interim response for its body, and ends a body at malformed chunks.
 #pragma once
 
 #include <again/http/detail/chars.hpp>
@@ -21,24 +21,24 @@ inline namespace AGAIN_ABI {
 namespace http {
 namespace detail {
 
-/// Interim responses are passed over (RFC 9110 15.2), trailers dropped. At most 64 KiB of head, interim ones and trailers included,
-/// in lines of at most 16 KiB; `max_body` of body. `bodyless`: the response to a HEAD.
-class response_reader {
+/// Interim responses are passed over (RFC 9110 15.2), trailers dropped. Bounds: 64 KiB of head, interim responses and trailers
+/// included, in lines of at most 16 KiB; `max_body` of body. `bodyless`: the response to a HEAD. Knows no socket and no thread.
+class response_parser {
  public:
-  enum class state { more, whole, nonsense, too_large };
+  enum class state { more, whole, malformed, too_large };
 
-  explicit response_reader(std::uint64_t max_body, bool bodyless = false) noexcept
+  explicit response_parser(std::uint64_t max_body, bool bodyless = false) noexcept
       : max_body_{max_body}, bodyless_{bodyless} {}
 
   state feed(std::string_view bytes) {
     const bool fresh = pending_.empty();
     if (!fresh) pending_.append(bytes);
-    std::string_view rest = fresh ? bytes : std::string_view{pending_};
-    while (now_ == state::more && step(rest)) {}
+    std::string_view unread = fresh ? bytes : std::string_view{pending_};
+    while (now_ == state::more && step(unread)) {}
     if (fresh)
-      pending_.assign(rest);
+      pending_.assign(unread);
     else
-      pending_.erase(0, pending_.size() - rest.size());
+      pending_.erase(0, pending_.size() - unread.size());
     return now_;
   }
   /// The connection has ended.
@@ -48,59 +48,59 @@ class response_reader {
   }
   bool whole() const noexcept { return now_ == state::whole; }
   /// Status and headers are known.
-  bool has_head() const noexcept { return place_ != places::status && place_ != places::fields; }
+  bool has_head() const noexcept { return part_ != part::status && part_ != part::fields; }
   /// Something of the final response has come.
-  bool begun() const noexcept { return place_ != places::status || !pending_.empty(); }
+  bool begun() const noexcept { return part_ != part::status || !pending_.empty(); }
   /// The body ends with the connection.
-  bool until_close() const noexcept { return place_ == places::body && frame_.kind == framing::none; }
+  bool until_close() const noexcept { return part_ == part::body && frame_.kind == framing::until_close; }
   /// The connection cannot be used again after this response.
   bool last() const noexcept {
     return frame_.close || response_.version == "1.0" || until_close() || !pending_.empty();
   }
-  /// What is wrong, where it is `nonsense`; static storage.
-  const char* why() const noexcept { return why_; }
+  /// What is wrong, where it is `malformed`; static storage.
+  const char* reason() const noexcept { return reason_; }
   /// What there is of it.
   response take() noexcept { return std::move(response_); }
 
  private:
-  enum class places { status, fields, body, chunk_size, chunk, chunk_end, trailers };
+  enum class part { status, fields, body, chunk_size, chunk, chunk_end, trailers };
 
-  bool refuse(const char* why) noexcept {
-    why_ = why;
-    now_ = state::nonsense;
+  bool refuse(const char* reason) noexcept {
+    reason_ = reason;
+    now_ = state::malformed;
     return false;
   }
   /// Takes a line, or what there is of content, off `in`. False: more bytes are needed, or it is over.
   bool step(std::string_view& in) {
-    if (place_ == places::body || place_ == places::chunk) return take_content(in);
+    if (part_ == part::body || part_ == part::chunk) return take_content(in);
     const auto end = in.find('\n');
-    if (place_ == places::status && !in.substr(0, 7).starts_with(std::string_view{"HTTP/1."}.substr(0, in.size())))
+    if (part_ == part::status && !in.substr(0, 7).starts_with(std::string_view{"HTTP/1."}.substr(0, in.size())))
       return refuse("the response is not HTTP/1.1");
     if (end > most_line && in.size() > most_line) return refuse("a line of the response's head is longer than 16 KiB");
     if (end == std::string_view::npos) return false;
     std::string_view line = in.substr(0, end);
     in.remove_prefix(end + 1);
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (place_ != places::chunk_size && place_ != places::chunk_end) head_ += line.size() + 2;
+    if (part_ != part::chunk_size && part_ != part::chunk_end) head_ += line.size() + 2;
     if (head_ > most_head) return refuse("the response's head is longer than 64 KiB");
     return take_line(line);
   }
 
   bool take_line(std::string_view line) {
-    switch (place_) {
-      case places::status: return take_status(line);
-      case places::fields:
+    switch (part_) {
+      case part::status: return take_status(line);
+      case part::fields:
         if (line.empty()) return end_of_head();
         return take_field(line);
-      case places::chunk_size: {
+      case part::chunk_size: {
         const auto size = parse_size(line.substr(0, line.find(';')));
         if (!size) return refuse("the response's chunks are malformed");
         left_ = *size;
-        place_ = left_ == 0 ? places::trailers : places::chunk;
+        part_ = left_ == 0 ? part::trailers : part::chunk;
         return true;
       }
-      case places::chunk_end:
-        place_ = places::chunk_size;
+      case part::chunk_end:
+        part_ = part::chunk_size;
         return line.empty() || refuse("the response's chunks are malformed");
       default:  // trailers
         if (line.empty()) now_ = state::whole;
@@ -115,32 +115,32 @@ class response_reader {
       return refuse("the response's status line is malformed");
     response_ = response{static_cast<int>(*status)};
     response_.version = std::string{line.substr(5, 3)};
-    place_ = places::fields;
+    part_ = part::fields;
     return true;
   }
   bool take_field(std::string_view line) {
     const auto colon = line.find(':');
     if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
       return refuse("a header line of the response is malformed");
-    for (const char c :
-         line)  // RFC 9110 5.5: reject or replace; what is left of CR, LF and NUL would be a line of its own somewhere
+    // RFC 9110 5.5: reject or replace. A CR, LF or NUL that is kept begins a new line somewhere.
+    for (const char c : line)
       if (c == '\r' || c == '\0') return refuse("a header of the response has a control character in it");
     response_.headers.add(std::string{line.substr(0, colon)}, line.substr(colon + 1));
     return true;
   }
   bool end_of_head() {
     if (response_.status < 200) {
-      place_ = places::status;
-      return response_.status != 101 || refuse("the response switches protocols, which nobody asked for");
+      part_ = part::status;
+      return response_.status != 101 || refuse("the response switches protocols, which we did not ask for");
     }
     frame_ = framing_of(response_.headers);
-    place_ = frame_.kind == framing::chunked ? places::chunk_size : places::body;
+    part_ = frame_.kind == framing::chunked ? part::chunk_size : part::body;
     left_ = frame_.length_value;
     if (bodyless_ || response_.status == 204 || response_.status == 304) {
-      if (frame_.kind == framing::nonsense) frame_.close = true;
+      if (frame_.kind == framing::malformed) frame_.close = true;
       frame_.kind = framing::length;
       now_ = state::whole;
-    } else if (frame_.kind == framing::nonsense) {
+    } else if (frame_.kind == framing::malformed) {
       return refuse("the response's framing headers mean nothing");
     } else if (frame_.kind == framing::length) {
       if (left_ > max_body_) now_ = state::too_large;
@@ -162,21 +162,21 @@ class response_reader {
   }
   bool take_content(std::string_view& in) {
     std::uint64_t n = in.size();
-    if (frame_.kind != framing::none) n = std::min(n, left_);
+    if (frame_.kind != framing::until_close) n = std::min(n, left_);
     if (n > max_body_ - response_.body.size()) {
       n = max_body_ - response_.body.size();
       now_ = state::too_large;
     }
     response_.body.append(in.substr(0, static_cast<std::size_t>(n)));
     in.remove_prefix(static_cast<std::size_t>(n));
-    if (frame_.kind == framing::none || now_ != state::more) return false;
+    if (frame_.kind == framing::until_close || now_ != state::more) return false;
     left_ -= n;
     if (left_ > 0) return false;
     if (frame_.kind == framing::length) {
       now_ = state::whole;
       return false;
     }
-    place_ = places::chunk_end;
+    part_ = part::chunk_end;
     return true;
   }
 
@@ -185,9 +185,9 @@ class response_reader {
 
   const std::uint64_t max_body_;
   const bool bodyless_;
-  const char* why_ = "";
+  const char* reason_ = "";
   state now_ = state::more;
-  places place_ = places::status;
+  part part_ = part::status;
   std::string pending_;
   std::size_t head_ = 0;
   framing frame_;

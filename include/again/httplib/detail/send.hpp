@@ -20,8 +20,11 @@ inline namespace AGAIN_ABI {
 namespace http {
 namespace detail {
 
-/// A startable. Its own time bound, a stop request and a worker's result may come together: the job's `cancel_switch` says
-/// whose result it is. A stop finishes it at once; the worker, its socket shut down, follows on its own.
+/// A startable. Its time bound, a stop request and a worker's result may come together: the job's `cancel_switch` says which of
+/// them gives the result. A stop finishes it at once; the worker, its socket shut down, ends later by itself.
+///
+/// Owned by the awaiting coroutine; shares the job with the pool. Threads: the scheduler's, except that a stop request comes on any
+/// and the worker writes the result (send_job::deliver).
 class [[nodiscard]] httplib_send {
  public:
   using result_type = send_result;
@@ -101,8 +104,8 @@ class [[nodiscard]] httplib_send {
   }
   /// From the timer (the scheduler's thread) or a stop request (any).
   void stop(error_kind kind, const char* text) noexcept {
-    const auto who = kind == error_kind::cancelled ? cancel_switch::by::awaiter : cancel_switch::by::bound;
-    const auto [first, far] = job_->stop.raise(who);
+    const auto source = kind == error_kind::cancelled ? cancel_switch::by::awaiter : cancel_switch::by::bound;
+    const auto [first, far] = job_->stop.raise(source);
     if (!first) return;  // there is a result, or will be in a moment
     pool_->withdraw(*job_);
     fail(kind, far, text);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `send_job`: one attempt between the coroutine that awaits it and the worker that makes it. Shared by the two, because
-/// either may be gone first: an abandoned attempt ends on its own, a finished one waits to be taken.
+/// `send_job`: one attempt between the coroutine that awaits it and the worker that makes it.
 #pragma once
 
+#include <again/core/detail/intrusive_list.hpp>
 #include <again/coro/scheduler.hpp>
 #include <again/http/transport.hpp>
 #include <again/httplib/detail/cancel_switch.hpp>
@@ -20,15 +20,17 @@ namespace http {
 namespace detail {
 
 class httplib_connection;
-class lane;
+struct origin_queue;
 
-/// Where the result goes: lives in the awaiting side, which takes itself out of the job before it dies.
+/// Where the result goes. Owned by the awaiting side, which withdraws it from the job before it dies.
 struct send_receiver {
   again::work* done = nullptr;
   again::scheduler* scheduler = nullptr;
   std::optional<send_result> result;
 };
 
+/// Owned by both sides together, because either may be gone first: an abandoned attempt ends by itself, a finished one waits to be
+/// taken. Threads: as said at each member.
 class send_job {
  public:
   send_job(std::shared_ptr<const outgoing> w, int n) : what{std::move(w)}, number{n} {}
@@ -47,8 +49,8 @@ class send_job {
     const std::lock_guard lock{mutex_};
     receiver_ = nullptr;
   }
-  /// Hands over, if anybody still waits. Any thread; only for whom `stop` says that the result is theirs to give. Gives the
-  /// scheduler that the calling thread has to run now, if it has time and was lent one; else null.
+  /// Hands over, if the awaiting side still waits. Any thread, but only the one that ended the attempt by `stop`. Gives the
+  /// scheduler that the calling thread has to run now, where it has time and the scheduler is shared with workers; else null.
   scheduler* deliver(send_result&& result, bool has_time = false) {
     const std::lock_guard lock{mutex_};  // held while posting: the receiver may die as soon as it can be withdrawn
     send_receiver* const r = std::exchange(receiver_, nullptr);
@@ -62,14 +64,14 @@ class send_job {
 
   const std::shared_ptr<const outgoing> what;
   const int number;
-  cancel_switch stop;
+  cancel_switch stop;  ///< any thread
 
   // The pool's, under its lock.
   send_job* next = nullptr;
   send_job* previous = nullptr;
-  lane* home = nullptr;
-  httplib_connection* lent = nullptr;  ///< an idle connection, owned until the worker takes it over
-  enum class places : unsigned char { nowhere, waiting, runnable, running } place = places::nowhere;
+  origin_queue* home = nullptr;
+  httplib_connection* connection = nullptr;  ///< one that was idle; owned by the job until the worker takes it over
+  enum class states : unsigned char { outside, waiting, runnable, running } state = states::outside;
 
  private:
   ~send_job() = default;
@@ -79,34 +81,7 @@ class send_job {
   send_receiver* receiver_ = nullptr;
 };
 
-/// An intrusive queue of jobs.
-class job_list {
- public:
-  bool empty() const noexcept { return first_ == nullptr; }
-  send_job* first() const noexcept { return first_; }
-  void push_back(send_job& j) noexcept {
-    j.next = nullptr;
-    j.previous = last_;
-    (last_ != nullptr ? last_->next : first_) = &j;
-    last_ = &j;
-  }
-  void remove(send_job& j) noexcept {
-    (j.previous != nullptr ? j.previous->next : first_) = j.next;
-    (j.next != nullptr ? j.next->previous : last_) = j.previous;
-    j.next = j.previous = nullptr;
-  }
-  /// Moves all of `other` to the end of this one.
-  void take(job_list& other) noexcept {
-    while (send_job* const j = other.first()) {
-      other.remove(*j);
-      push_back(*j);
-    }
-  }
-
- private:
-  send_job* first_ = nullptr;
-  send_job* last_ = nullptr;
-};
+using job_list = again::detail::intrusive_list<send_job>;
 
 }  // namespace detail
 }  // namespace http

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `socket_watch`: what we know of, and can do to, the socket inside an HTTP library's connection without its help.
+/// `socket_watch`: what we know of the socket inside the library's connection, and how it is shut down from another thread.
 #pragma once
 
 #include <again/httplib/detail/tcp_state.hpp>
@@ -22,16 +22,16 @@ inline namespace AGAIN_ABI {
 namespace http {
 namespace detail {
 
-/// Holds a duplicate of the socket's descriptor, taken in the library's hook for new sockets. It survives the library's own
-/// close, so it tells afterwards what became of the bytes, and `shutdown` on it ends any blocking call on the original
-/// from any thread. It admits one socket per attempt: a second one is where a library sends again behind our back.
+/// Owns a duplicate of the socket's descriptor, taken in the library's hook for new sockets. The duplicate survives the library's
+/// own close, so it tells afterwards which bytes left and came, and `shutdown` on it ends any blocking call on the original from
+/// any thread. It admits one socket per attempt: a second one is where a library sends again without being told to.
 ///
-/// Threads: `interrupt` any; the rest the thread that sends. The mutex is a leaf: the hook runs under the library's own
-/// locks, so nothing of the library is ever called while it is held.
+/// Threads: `interrupt` any; the rest the thread that sends. The mutex is a leaf: the hook runs under the library's own locks, so
+/// nothing of the library is ever called while it is held.
 class socket_watch {
  public:
-  /// `nowhere`: a descriptor that is no socket, and stays open.
-  socket_watch(bool tls, int nowhere) noexcept : tls_{tls}, dead_fd_{nowhere} {}
+  /// `dead_fd`: a descriptor that is no socket, and stays open.
+  socket_watch(bool tls, int dead_fd) noexcept : tls_{tls}, dead_fd_{dead_fd} {}
   socket_watch(const socket_watch&) = delete;
   socket_watch& operator=(const socket_watch&) = delete;
   ~socket_watch() { close_duplicate(); }
@@ -41,11 +41,11 @@ class socket_watch {
     reach how_far = reach::not_sent;
     int sockets = 0;              ///< opened in this attempt, a refused one not counted
     bool second_refused = false;  ///< the library tried to send again
-    bool timed = false;           ///< nothing is known of FIN and RST: only the clock tells
+    bool timed = false;           ///< FIN and RST cannot be seen here: only the clock tells
     bool reset = false;
     bool peer_closed = false;
-    bool goodbye = true;    ///< under TLS: the peer has said that this was all
-    bool received = false;  ///< something came, which under TLS may be no more than a record of the session
+    bool close_notify = true;  ///< under TLS: the peer has said that this was all
+    bool received = false;     ///< something came, which under TLS may be no more than a record of the session
     std::uint32_t quiet_ms = 0;
   };
 
@@ -53,9 +53,9 @@ class socket_watch {
   void begin(bool reused) noexcept {
     const std::lock_guard lock{mutex_};
     if (!reused) close_duplicate();
-    // What we have counted ourselves, where we did: nobody else has written or read, and `silent` has found nothing more.
+    // What we have counted ourselves, where we did: no other thread has written or read, and `silent` has found nothing more.
     if (!reused || !counted_) {
-      base_ = look_at(duplicate_);
+      base_ = tcp_state_of(duplicate_);
     } else {
       base_.queued += written_;
       base_.received += read_;
@@ -64,10 +64,11 @@ class socket_watch {
     reused_ = reused;
     secured_ = reused && tls_;
     sockets_ = 0;
-    second_refused_ = interrupted_ = eof_ = goodbye_ = reset_ = false;
+    second_refused_ = interrupted_ = eof_ = close_notify_ = reset_ = false;
   }
 
-  /// The library's hook: `fd` is new and not connected. Refuses by putting what is no socket in its place, so that connect fails at once.
+  /// The library's hook: `fd` is new and not connected. Refuses by putting the dead descriptor in its place, so that connect fails
+  /// at once.
   void opened(int fd) noexcept {
     const std::lock_guard lock{mutex_};
     const bool sent_before = reused_ && how_far() != reach::not_sent;
@@ -78,9 +79,9 @@ class socket_watch {
     close_duplicate();
     duplicate_ = ::fcntl(fd, F_DUPFD_CLOEXEC, 1024);  // high, where programs that still use select() do not look
     if (duplicate_ < 0) duplicate_ = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    if (duplicate_ < 0) return refuse(fd);  // nobody could stop what it does, nor say afterwards what it did
-    base_ = look_at(duplicate_);
-    reused_ = secured_ = eof_ = goodbye_ = reset_ = false;
+    if (duplicate_ < 0) return refuse(fd);  // without it what it does could not be stopped, nor known afterwards
+    base_ = tcp_state_of(duplicate_);
+    reused_ = secured_ = eof_ = close_notify_ = reset_ = false;
     sockets_ = 1;
   }
 
@@ -96,7 +97,7 @@ class socket_watch {
   void secured() noexcept {
     const std::lock_guard lock{mutex_};
     if (std::exchange(secured_, true)) return;
-    base_ = look_at(duplicate_);
+    base_ = tcp_state_of(duplicate_);
   }
   /// TLS: how the stream ended, the first time it did: by the peer's FIN, or by an error of the socket.
   void ended(bool in_order) noexcept {
@@ -105,10 +106,10 @@ class socket_watch {
     (in_order ? eof_ : reset_) = true;
   }
 
-  /// TLS: the peer's close_notify.
-  void said_goodbye() noexcept {
+  /// TLS: the peer's close_notify has come.
+  void close_notified() noexcept {
     const std::lock_guard lock{mutex_};
-    goodbye_ = true;
+    close_notify_ = true;
     if (!reset_) eof_ = true;
   }
 
@@ -120,9 +121,9 @@ class socket_watch {
     return how_far();
   }
 
-  /// Ends the socket from inside one of the library's callbacks: where there is no way to say "give up" that it does not
-  /// response by waiting for the peer.
-  void shut() noexcept {
+  /// Shuts the socket down from inside one of the library's callbacks. A callback that merely fails makes the library wait for
+  /// the peer first.
+  void shut_down() noexcept {
     const std::lock_guard lock{mutex_};
     if (duplicate_ >= 0) ::shutdown(duplicate_, SHUT_RDWR);
   }
@@ -143,21 +144,21 @@ class socket_watch {
   /// After the library has returned without success.
   report examine() noexcept {
     const std::lock_guard lock{mutex_};
-    const tcp_state now = look_at(duplicate_);
+    const tcp_state now = tcp_state_of(duplicate_);
     report r;
     r.how_far = how_far(now);
     r.sockets = sockets_;
     r.second_refused = second_refused_;
     r.timed = !now.known;
-    r.reset = tls_ && secured_ ? reset_ : now.reset;  // under TLS our own goodbye may have met a RST in the end
+    r.reset = tls_ && secured_ ? reset_ : now.reset;  // under TLS our own close_notify may have met a RST in the end
     r.peer_closed = tls_ && secured_ ? eof_ || now.peer_closed : now.peer_closed;
-    r.goodbye = !tls_ || goodbye_;
+    r.close_notify = !tls_ || close_notify_;
     r.received = now.received > base_.received + (now.peer_closed ? 1U : 0U);
     r.quiet_ms = now.quiet_ms;
     return r;
   }
 
-  /// Is an idle connection still as we left it? Anything to read on it is a goodbye or a response nobody asked for.
+  /// Is an idle connection still as we left it? What there is to read on it is the end, or a response to no request of ours.
   bool silent() noexcept {
     const std::lock_guard lock{mutex_};
     if (duplicate_ < 0) return false;
@@ -172,7 +173,7 @@ class socket_watch {
   }
 
  private:
-  reach how_far() const noexcept { return how_far(look_at(duplicate_)); }
+  reach how_far() const noexcept { return how_far(tcp_state_of(duplicate_)); }
   reach how_far(const tcp_state& now) const noexcept {
     if (sockets_ == 0 && !reused_) return reach::not_sent;
     if (tls_ && !secured_) return reach::not_sent;
@@ -196,8 +197,8 @@ class socket_watch {
   std::uint64_t written_ = 0, read_ = 0;  // in the attempt before, if counted_
   bool counted_ = false;
   int sockets_ = 0;
-  bool reused_ = false, secured_ = false, interrupted_ = false, second_refused_ = false, eof_ = false, goodbye_ = false,
-       reset_ = false;
+  bool reused_ = false, secured_ = false, interrupted_ = false, second_refused_ = false, eof_ = false,
+       close_notify_ = false, reset_ = false;
 };
 
 }  // namespace detail

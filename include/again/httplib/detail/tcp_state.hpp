@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What the kernel knows of a TCP connection: bytes sent and received, and who ended it. Linux (4.19 and newer); elsewhere, and
-/// for other sockets, `known` is false and everything above falls back to "maybe sent".
+/// `tcp_state`: what the kernel knows of a TCP connection: bytes sent and received, and which side ended it. Linux (4.19 and
+/// newer). Elsewhere, and for other sockets, `known` is false and everything above falls back to "maybe sent".
 #pragma once
 
 #include <again/core/expected.hpp>
@@ -49,7 +49,7 @@ inline bool read_tcp_info(int fd, kernel_tcp_info& into) noexcept {
   return fd >= 0 && ::getsockopt(fd, IPPROTO_TCP, tcp_info_option, &into, &length) == 0 && length >= sizeof into;
 }
 
-inline tcp_state look_at(int fd) noexcept {
+inline tcp_state tcp_state_of(int fd) noexcept {
   enum : std::uint8_t { time_wait = 6, close = 7, close_wait = 8, last_ack = 9, closing = 11 };
   // The kernel reads the state before it locks the socket and counts: a FIN in between would be counted as payload. So the counts
   // are taken together with a state that was the same before and after.
@@ -75,7 +75,7 @@ inline tcp_state look_at(int fd) noexcept {
 
 #else
 
-inline tcp_state look_at(int) noexcept { return {}; }
+inline tcp_state tcp_state_of(int) noexcept { return {}; }
 
 #endif
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// TLS under cpp-httplib: one set of trusted certificates for all connections, and two callbacks of OpenSSL that say when the
-/// handshake has finished and how the connection ended.
+/// `tls_roots`, `report_to`: TLS under cpp-httplib. One set of trusted certificates for all connections, and callbacks of OpenSSL
+/// that say when the handshake has finished and how the connection ended.
 #pragma once
 
 #include <again/httplib/detail/httplib_versions.hpp>
@@ -25,13 +25,14 @@ inline namespace AGAIN_ABI {
 namespace http {
 namespace detail {
 
-/// Trusted certificates, read on first use and shared: reading the system's bundle costs 20 ms and 800 KiB each time.
+/// Trusted certificates, read on first use and shared: reading the system's bundle costs 20 ms and 800 KiB each time. Owns them;
+/// each client holds a reference. Any thread.
 class tls_roots {
  public:
   /// `file`: PEM; empty: the system's.
   explicit tls_roots(std::string file) : file_{std::move(file)} {}
 
-  /// Null if they cannot be read. Any thread.
+  /// Null if they cannot be read.
   X509_STORE* store() {
     const std::lock_guard lock{mutex_};
     if (!tried_) {
@@ -40,7 +41,7 @@ class tls_roots {
       if (fresh) {
         const int read = file_.empty() ? X509_STORE_set_default_paths(fresh.get())
                                        : X509_STORE_load_locations(fresh.get(), file_.c_str(), nullptr);
-        // cpp-httplib will add this directory to it (see use_roots); once it is known, adding it again changes nothing.
+        // cpp-httplib will add this directory to it (see use_roots). Once it is known, adding it again changes nothing.
         if (read == 1) X509_STORE_load_locations(fresh.get(), nullptr, no_directory);
         if (read == 1) store_ = std::move(fresh);
       }
@@ -67,8 +68,8 @@ template <class Client> SSL_CTX* context_of(Client& client) noexcept {
   }
 }
 
-/// Makes `client` trust `roots` and nothing else. Versions before 0.31 add the system's bundle to any store set this way unless they were
-/// given a directory of certificates, hence the one that is not there.
+/// Makes `client` trust `roots` and nothing else. Versions before 0.31 add the system's bundle to any store set this way, unless
+/// they were given a directory of certificates: hence the one that does not exist.
 template <class Client> bool use_roots(Client& client, tls_roots& roots) {
   X509_STORE* const store = roots.store();
   if (store == nullptr) return false;
@@ -103,7 +104,7 @@ inline void report_to(SSL_CTX* context, socket_watch& watch) noexcept {
             return result;
           });
     }
-    if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && (value & 0xff) == SSL_AD_CLOSE_NOTIFY) w->said_goodbye();
+    if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && (value & 0xff) == SSL_AD_CLOSE_NOTIFY) w->close_notified();
     if ((where & SSL_CB_HANDSHAKE_DONE) != 0) w->secured();
   });
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `wire_stream` and `own_wire_client`: cpp-httplib's clients with our own reading and writing of the socket between them and the wire. The
-/// library connects, shakes hands and writes the request; the response is read by us, byte for byte as it was sent, and the
-/// library gets an empty one in its place.
+/// `wire_stream` and `own_wire_client`: our own reading and writing between cpp-httplib's client and the socket. The library
+/// connects, shakes hands and writes the request. The response is read by us, byte for byte as it was sent, and the library
+/// gets an empty one in its place.
+///
+/// Threads: the worker that makes the attempt. Another thread only shuts the socket down (socket_watch), which ends a call here.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -36,24 +38,24 @@ inline namespace AGAIN_ABI {
 namespace http {
 namespace detail {
 
-/// Who reads the response.
+/// What a `wire_stream` reports to.
 class wire_listener {
  public:
-  /// Bytes of it. False: no more are wanted.
-  virtual bool hear(std::string_view bytes) = 0;
+  /// Bytes of the response. False: no more are wanted.
+  virtual bool on_bytes(std::string_view bytes) = 0;
   /// The peer has ended the connection, in order.
-  virtual void hear_end() = 0;
-  /// Was it a whole response?
-  virtual bool satisfied() const = 0;
-  /// Bytes written to the socket, or to the TLS session.
-  virtual void wrote(std::size_t n) = 0;
+  virtual void on_end() = 0;
+  /// Has a whole response come?
+  virtual bool complete() const = 0;
+  /// Bytes were written to the socket, or to the TLS session.
+  virtual void on_written(std::size_t n) = 0;
 
  protected:
   ~wire_listener() = default;
 };
 
-/// One request and its response on a connected socket, with or without TLS. One system call each to write and to read: the socket's
-/// own time limits do the waiting, and poll() where it does not block.
+/// One request and its response on a connected socket, with or without TLS. Owns neither. One system call each to write and to
+/// read: the socket's own time limits do the waiting, and poll() where it does not block.
 class wire_stream : public httplib::Stream {
  public:
   // NOLINTBEGIN(modernize-use-override): which of these are virtual depends on the version
@@ -65,13 +67,13 @@ class wire_stream : public httplib::Stream {
   bool wait_readable() const { return wait(POLLIN, limit_); }
   bool wait_writable() const { return wait(POLLOUT, limit_); }
 
-  /// The library's turn to read: hears the whole response first, then says that it was an empty one.
+  /// The library's turn to read: reads the whole response first, then gives the library an empty one.
   ssize_t read(char* into, std::size_t n) {
-    if (!heard_) heard_ = listen();
-    if (!*heard_) return -1;
-    const std::size_t part = std::min(n, instead_.size());
-    std::memcpy(into, instead_.data(), part);
-    instead_.remove_prefix(part);
+    if (!complete_) complete_ = read_response();
+    if (!*complete_) return -1;
+    const std::size_t part = std::min(n, empty_response_.size());
+    std::memcpy(into, empty_response_.data(), part);
+    empty_response_.remove_prefix(part);
     return static_cast<ssize_t>(part);
   }
   ssize_t write(const char* from, std::size_t n) {
@@ -80,7 +82,7 @@ class wire_stream : public httplib::Stream {
       const ssize_t sent = send_some({from + done, n - done});
       if (sent <= 0) return -1;
       done += static_cast<std::size_t>(sent);
-      listener_.wrote(static_cast<std::size_t>(sent));
+      listener_.on_written(static_cast<std::size_t>(sent));
     }
     return static_cast<ssize_t>(n);
   }
@@ -102,21 +104,22 @@ class wire_stream : public httplib::Stream {
     const int n = ::poll(&p, 1, static_cast<int>(std::min<long long>(ms, 1'000'000'000)));
     return n > 0 || (n < 0 && errno == EINTR);  // then the caller finds out that it has to wait some more
   }
-  bool listen() {
+  /// True: a whole one has come.
+  bool read_response() {
     char buffer[16384];
     for (;;) {
       const ssize_t n = receive_some(buffer);
       if (n < 0) return false;
       if (n == 0) {
-        listener_.hear_end();
-        return listener_.satisfied();
+        listener_.on_end();
+        return listener_.complete();
       }
-      if (!listener_.hear({buffer, static_cast<std::size_t>(n)})) return listener_.satisfied();
+      if (!listener_.on_bytes({buffer, static_cast<std::size_t>(n)})) return listener_.complete();
     }
   }
 
-  /// Repeats `once`, which gives what a system call does and in `needs` what it waits for, until it is done or time is over.
-  template <class Once> ssize_t patiently(Once&& once) const {
+  /// Repeats `once` until it is done or time is over. `once` gives what a system call gives, and in `needs` what it waits for.
+  template <class Once> ssize_t until_done(Once&& once) const {
     const auto begun = steady::now();
     for (;;) {
       short needs = 0;
@@ -126,7 +129,7 @@ class wire_stream : public httplib::Stream {
     }
   }
   ssize_t receive_some(std::span<char> into) const {
-    return patiently([&](short& needs) -> ssize_t {
+    return until_done([&](short& needs) -> ssize_t {
       if (tls_ != nullptr) return over_tls(false, into.data(), into.size(), needs);
       const ssize_t n = ::recv(fd_, into.data(), into.size(), 0);
       if (n < 0 && would_block()) needs = POLLIN;
@@ -134,7 +137,7 @@ class wire_stream : public httplib::Stream {
     });
   }
   ssize_t send_some(std::string_view from) const {
-    return patiently([&](short& needs) -> ssize_t {
+    return until_done([&](short& needs) -> ssize_t {
       if (tls_ != nullptr) return over_tls(true, const_cast<char*>(from.data()), from.size(), needs);
       const ssize_t n = ::send(fd_, from.data(), from.size(), MSG_NOSIGNAL);
       if (n < 0 && would_block()) needs = POLLOUT;
@@ -143,7 +146,7 @@ class wire_stream : public httplib::Stream {
   }
   static bool would_block() noexcept { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
-  /// 0: the peer has said goodbye; a connection that ends without is an error (RFC 9112 9.8).
+  /// 0: the peer has sent close_notify; a connection that ends without it is an error (RFC 9112 9.8).
   ssize_t over_tls([[maybe_unused]] bool writes, [[maybe_unused]] char* bytes, [[maybe_unused]] std::size_t size,
                    [[maybe_unused]] short& needs) const {
 #if defined(CPPHTTPLIB_OPENSSL_SUPPORT)
@@ -165,11 +168,11 @@ class wire_stream : public httplib::Stream {
   void* const tls_;
   const again::duration limit_;
   wire_listener& listener_;
-  std::optional<bool> heard_;
-  std::string_view instead_ = "HTTP/1.1 204 No Content\r\n\r\n";
+  std::optional<bool> complete_;
+  std::string_view empty_response_ = "HTTP/1.1 204 No Content\r\n\r\n";
 };
 
-/// `Base`, reading and writing by ourselves where `next` is set before each send.
+/// A client of cpp-httplib that reads and writes by ourselves. Set `next` before each send.
 template <class Base> class own_wire_client final : public Base {
  public:
   using Base::Base;
@@ -178,8 +181,8 @@ template <class Base> class own_wire_client final : public Base {
     wire_listener* listener = nullptr;
     again::duration idle_limit{};
   } next;
-  /// Before a send that will open a connection: its socket knows no time limit yet.
-  void forget_socket() noexcept { limited_ = {}; }
+  /// Before a send that will open a connection: the new socket has no time limit yet.
+  void forget_socket() noexcept { limit_of_socket_ = {}; }
 
  private:
   using socket_type = typename Base::Socket;
@@ -188,8 +191,8 @@ template <class Base> class own_wire_client final : public Base {
   // NOLINTBEGIN(modernize-use-override,performance-unnecessary-value-param)
   bool process_socket(const socket_type& socket, std::function<bool(httplib::Stream&)> callback) {
     const auto fd = static_cast<int>(socket.sock);
-    if (limited_ != next.idle_limit) {
-      limited_ = next.idle_limit;
+    if (limit_of_socket_ != next.idle_limit) {
+      limit_of_socket_ = next.idle_limit;
       const auto us = std::chrono::ceil<std::chrono::microseconds>(next.idle_limit).count();
       ::timeval limit{};
       limit.tv_sec = static_cast<decltype(limit.tv_sec)>(us / 1'000'000);
@@ -213,16 +216,16 @@ template <class Base> class own_wire_client final : public Base {
     }
   }
 
-  again::duration limited_{};
+  again::duration limit_of_socket_{};
 };
 
 /// `own_wire_client` where the library lets us derive: always without TLS, and with TLS before 0.16.
-template <class Base> struct wired_if_possible {
+template <class Base> struct own_wire_if_derivable {
   using type = own_wire_client<Base>;
 };
 template <class Base>
   requires std::is_final_v<Base>
-struct wired_if_possible<Base> {
+struct own_wire_if_derivable<Base> {
   using type = Base;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// One start of an operation with its end counted, whichever it is. Numbers: `retry_metrics`.
+/// One start of an operation whose end is counted: a value, a failure, an exception, or destruction. `Numbers`: `retry_metrics`.
 #pragma once
 
 #include <again/coro/awaitable.hpp>

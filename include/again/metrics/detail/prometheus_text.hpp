@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// Prometheus text: families with their HELP and TYPE once, samples below them, values and labels escaped as the format asks.
+/// Prometheus text: each metric with its HELP and TYPE once and its samples below; values and labels are escaped as the format asks.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -19,9 +19,9 @@ namespace detail {
 
 inline double in_seconds(duration d) noexcept { return static_cast<double>(d.count()) / 1e9; }
 
-/// As short as it can be read back: "0.0025", "42".
+/// The shortest text that reads back as the same number: "0.0025", "42".
 inline std::string metric_number(double value) {
-  constexpr double exact = 9007199254740992.0;  // whole numbers up to 2^53: without an exponent
+  constexpr double exact = 9007199254740992.0;  // 2^53: whole numbers up to it are written without an exponent
   if (value >= -exact && value <= exact) {
     if (const auto whole = static_cast<std::int64_t>(value); static_cast<double>(whole) == value)
       return std::to_string(whole);
@@ -31,7 +31,7 @@ inline std::string metric_number(double value) {
   return std::string(text.data(), end);
 }
 
-/// HELP escapes the backslash and the line's end, a label's value the quote as well.
+/// In HELP the backslash and the line feed are escaped, in the value of a label the quote as well.
 inline std::string metric_escaped(std::string_view text, bool quotes) {
   std::string out;
   out.reserve(text.size());
@@ -62,7 +62,7 @@ class metric_text {
     }
   };
 
-  /// The one of that name, made with the first mention. Lifetime: as long as this.
+  /// The metric of that name; the first call makes it. The reference is valid as long as this object.
   samples& family(std::string_view name, std::string_view type, std::string_view help) {
     for (samples& f : families_)
       if (f.name == name) return f;

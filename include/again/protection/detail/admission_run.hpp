@@ -1,30 +1,32 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// One run of a combinator that asks before it sends: `guard`, `limit`, `rate`. It asks a ticket; the response is to go, to wait
-/// (until a time, or in a queue) or to be refused; then the operation is started once and the ticket is told the outcome.
+/// One run of a combinator that asks before it sends: `guard`, `limit`, `rate`. It asks a ticket. What the ticket says is to go,
+/// to wait (until a time, or in a queue), or that the call is refused. Then the operation is started once, and the ticket is
+/// told the outcome.
 ///
 /// A ticket:
 /// - `timed`: does `ask` look at the time? If not, no clock is read for it.
-/// - `admission ask(time_point now, scheduler&, waiter)`; `waiter()` gives the `work` that is posted once, from any thread, if the
-///   response is `queued`.
-/// - `void withdraw() noexcept`: no longer wanted, while waiting; afterwards nothing is posted any more.
-/// - `void ended(lazy_time& now, const attempt_end&) noexcept`: how the attempt went.
+/// - `admission ask(time_point now, scheduler&, continuation granted)`: `granted` is called once, on the scheduler's thread, if
+///   the call is `queued`.
+/// - `void withdraw() noexcept`: the call is not wanted any more; afterwards `granted` is not called.
+/// - `void ended(lazy_time& now, const admission_outcome&) noexcept`: how the attempt went.
 /// - the destructor gives back what it holds.
+///
+/// Everything happens on the scheduler's thread; a limiter's slot may be freed on another, which only posts.
 #pragma once
 
 #include <again/combinator/ending.hpp>
 #include <again/core/detail/manual_optional.hpp>
-#include <again/core/stop_token.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/attempt.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/stoppable_wait.hpp>
 #include <again/coro/operation.hpp>
 #include <again/coro/repeatable.hpp>
 #include <again/coro/scheduler.hpp>
 
 #include <cstdint>
 #include <exception>
-#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -32,13 +34,21 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
 
+/// What a ticket says.
 struct admission {
-  enum class state : std::uint8_t { go, until, queued, refused } said = state::go;
-  time_point at{};       ///< of `until`
-  stop_reason reason{};  ///< of `refused`
+  enum class state : std::uint8_t { go, wait_until, queued, refused } is = state::go;
+  time_point at = never;  ///< of `wait_until`
+  stop_reason reason{};   ///< of `refused`
 };
 
-/// The time, read when somebody asks, and once.
+/// How the admitted attempt went.
+struct admission_outcome {
+  bool ok = false;
+  const verdict* failed = nullptr;  ///< of an error; null and not `ok`: it threw
+  bool timed_out = false;           ///< the nearest retry's `attempt_timeout` cut it short
+};
+
+/// The time, read at the first call and only once.
 class lazy_time {
  public:
   explicit lazy_time(const scheduler& home) noexcept : home_{home} {}
@@ -54,12 +64,6 @@ class lazy_time {
   bool read_ = false;
 };
 
-struct attempt_end {
-  bool ok = false;
-  const verdict* failed = nullptr;  ///< of an error; null and not `ok`: it threw
-  bool timed_out = false;           ///< the nearest retry's `attempt_timeout` cut it short
-};
-
 template <class Op, class Ticket> class admission_run {
   using view = result_view<Op>;
   using attempt_result = typename view::result_type;
@@ -73,9 +77,7 @@ template <class Op, class Ticket> class admission_run {
   admission_run(const admission_run&) = delete;
   admission_run& operator=(const admission_run&) = delete;
   ~admission_run() {
-    if (!wait_made_) return;
-    if (phase_ == phases::waiting) leave_wait();
-    wait_.~own_wait();
+    if (state_ == state::waiting) ticket_.withdraw();
   }
   [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<admission_run>{*this}; }
 
@@ -86,37 +88,37 @@ template <class Op, class Ticket> class admission_run {
     start_ = timed ? ctx.scheduler->now() : ctx.scheduler->last_wake();
     if (ctx.stop.stop_requested() || ctx.deadline <= start_)
       return refuse(stopped_at(start_, ctx, stop_reason::cancelled_before_start), start_);
-    const admission a = ticket_.ask(start_, *ctx.scheduler, [this]() noexcept -> work& { return need_wait(); });
-    switch (a.said) {
-      case admission::state::go: return go();
-      case admission::state::refused: return refuse(a.reason, start_);
-      case admission::state::until:
-        if (a.at <= start_) return go();
-        if (a.at >= ctx.deadline) {
+    const admission reply = ticket_.ask(start_, *ctx.scheduler, {&admission_run::granted, this});
+    switch (reply.is) {
+      case admission::state::go: return run_attempt();
+      case admission::state::refused: return refuse(reply.reason, start_);
+      case admission::state::wait_until:
+        if (reply.at <= start_) return run_attempt();
+        if (reply.at >= ctx.deadline) {
           ticket_.withdraw();
           return refuse(stop_reason::deadline_too_near, start_);
         }
-        phase_ = phases::waiting;
-        ctx.scheduler->arm(need_wait(), a.at);
         break;
       case admission::state::queued:
-        if (!timed) start_ = ctx.scheduler->now();  // a wait is worth its true length
-        phase_ = phases::waiting;
+        if (!timed) start_ = ctx.scheduler->now();  // a wait counts with its true length
         break;
     }
-    if (ctx.stop.stop_possible()) wait_.listener.emplace(ctx.stop, stopped{this});
+    state_ = state::waiting;
+    wait_.emplace().begin(ctx, reply.at, {&admission_run::wait_over, this});
     return false;
   }
 
   std::exception_ptr exception() noexcept {
-    return thrown_ ? thrown_ : phase_ == phases::ended ? slot_.exception() : nullptr;
+    return thrown_ ? thrown_ : state_ == state::ended ? attempt_.exception() : nullptr;
   }
   result_type take() {
     if (thrown_) std::rethrow_exception(thrown_);
-    if (phase_ == phases::refused) return result_type(unexpect, not_sent<error>(end_.reason, end_.at - start_));
-    if (result_ == nullptr) std::rethrow_exception(slot_.exception());
+    if (state_ == state::refused)
+      return result_type(unexpect, not_sent<error>(no_value_->reason, no_value_->at - start_));
+    if (result_ == nullptr) std::rethrow_exception(attempt_.exception());
     if (!result_->has_value())
-      return result_type(unexpect, sent_once(std::move(result_->error()), end_.said, end_.reason, end_.at - start_));
+      return result_type(
+          unexpect, sent_once(std::move(result_->error()), no_value_->said, no_value_->reason, no_value_->at - start_));
     if constexpr (std::is_void_v<value>) {
       return result_type();
     } else {
@@ -125,104 +127,79 @@ template <class Op, class Ticket> class admission_run {
   }
 
  private:
-  enum class phases : std::uint8_t { fresh, waiting, running, ended, refused };
+  enum class state : std::uint8_t { fresh, waiting, running, ended, refused };
 
-  struct stopped {  // any thread
-    admission_run* self;
-    void operator()() const noexcept { self->ctx_->scheduler->post(self->wait_.stop); }
-  };
-  struct own_stop : work {
-    explicit own_stop(admission_run& o) noexcept : owner{o} {
-      run = [](work& w) noexcept { static_cast<own_stop&>(w).owner.cancelled(); };
-    }
-    admission_run& owner;
-  };
   // How it ended without a value.
-  struct ending {
+  struct no_value {
     time_point at{};
     stop_reason reason{};
-    verdict said{};
+    verdict said{};  // of an error
   };
-  // What only a wait needs.
-  struct own_wait : timer, work {
-    explicit own_wait(admission_run& o) noexcept : owner{o}, stop{o} {
-      run = [](work& w) noexcept { static_cast<own_wait&>(w).owner.granted(); };
-      fire = [](timer& t) noexcept { static_cast<own_wait&>(t).owner.granted(); };
-    }
-    admission_run& owner;
-    own_stop stop;
-    manual_optional<inplace_stop_callback<stopped>> listener;
-  };
-  own_wait& need_wait() noexcept {
-    if (!wait_made_) ::new (static_cast<void*>(&wait_)) own_wait{*this};
-    wait_made_ = true;
-    return wait_;
-  }
 
   bool refuse(stop_reason why, time_point now) noexcept {
-    ::new (static_cast<void*>(&end_)) ending{.at = now, .reason = why};
-    phase_ = phases::refused;
+    no_value& end = no_value_.emplace();
+    end.at = now;
+    end.reason = why;
+    state_ = state::refused;
     return true;
   }
-  // Out of queue, timers and stop source.
-  void leave_wait() noexcept {
-    wait_.listener.reset();
-    ctx_->scheduler->disarm(wait_);
-    ctx_->scheduler->forget(wait_.stop);
-    ticket_.withdraw();
-    ctx_->scheduler->forget(wait_);
+
+  // The ticket has what the run was queued for.
+  static void granted(void* p) noexcept {
+    admission_run& self = *static_cast<admission_run*>(p);
+    self.wait_->cancel();
+    self.after_wait(false);
   }
-  void granted() noexcept {
-    wait_.listener.reset();
-    ctx_->scheduler->forget(wait_.stop);
+  // The time has come, or stop was requested.
+  static void wait_over(void* p) noexcept {
+    admission_run& self = *static_cast<admission_run*>(p);
+    self.after_wait(self.wait_->ended() == wait_end::stopped);
+  }
+  void after_wait(bool stopped) noexcept {
     lazy_time now{*ctx_->scheduler};
-    if (ctx_->stop.stop_requested() ||
-        (ctx_->deadline != never && ctx_->deadline <= now())) {  // at once, or the loop is late
+    if (stopped || ctx_->stop.stop_requested() ||
+        (ctx_->deadline != never && ctx_->deadline <= now())) {  // the loop is late
       ticket_.withdraw();
       refuse(stopped_at(now(), *ctx_, stop_reason::cancelled_before_start), now());
-    } else if (!go()) {
+    } else if (!run_attempt()) {
       return;
     }
     k_();
   }
-  void cancelled() noexcept {
-    leave_wait();
-    const time_point now = ctx_->scheduler->now();
-    refuse(stopped_at(now, *ctx_, stop_reason::cancelled_before_start), now);
-    k_();
-  }
 
-  bool go() noexcept {
-    phase_ = phases::running;
-    if (!slot_.start(op_, {&admission_run::attempt_done, this}, *ctx_)) return false;
-    settle();
+  bool run_attempt() noexcept {
+    state_ = state::running;
+    if (!attempt_.start(op_, {&admission_run::attempt_done, this}, *ctx_)) return false;
+    inspect();
     return true;
   }
   static void attempt_done(void* p) noexcept {
     admission_run& self = *static_cast<admission_run*>(p);
-    self.settle();
+    self.inspect();
     self.k_();
   }
-  void settle() noexcept {
-    phase_ = phases::ended;
+  void inspect() noexcept {
+    state_ = state::ended;
     lazy_time now{*ctx_->scheduler};
     try {
-      result_ = slot_.look();
+      result_ = attempt_.look();
       if (result_ == nullptr || result_->has_value()) {
         ticket_.ended(now, {.ok = result_ != nullptr});
         return;
       }
-      ::new (static_cast<void*>(&end_)) ending{.said = verdict_of(result_->error())};
+      no_value_.emplace().said = verdict_of(result_->error());
     } catch (...) {  // a verdict, or a move of the user's types
       thrown_ = std::current_exception();
       ticket_.ended(now, {});
       return;
     }
-    end_.at = now();
-    end_.reason = ended_by(end_.said, end_.at, *ctx_);
-    ticket_.ended(now, {.failed = &end_.said,
-                        .timed_out = end_.said.kind == disposition::aborted && ctx_->kind == deadline_kind::attempt &&
-                                     ctx_->deadline <= end_.at});
+    no_value_->at = now();
+    no_value_->reason = ended_by(no_value_->said, no_value_->at, *ctx_);
+    ticket_.ended(now, {.failed = &no_value_->said, .timed_out = timed_out()});
+  }
+  bool timed_out() noexcept {
+    return no_value_->said.kind == disposition::aborted && ctx_->kind == deadline_kind::attempt &&
+           ctx_->deadline <= no_value_->at;
   }
 
   Op& op_;
@@ -231,16 +208,11 @@ template <class Op, class Ticket> class admission_run {
   const context* ctx_ = nullptr;
   attempt_result* result_ = nullptr;
   time_point start_{};
-  phases phase_ = phases::fresh;
+  state state_ = state::fresh;
   std::exception_ptr thrown_;
-  bool wait_made_ = false;
-  view slot_;
-  union {
-    own_wait wait_;
-  };
-  union {
-    ending end_;
-  };
+  manual_optional<stoppable_wait> wait_;
+  view attempt_;
+  manual_optional<no_value> no_value_;
 };
 
 /// What `guard`, `limit` and `rate` return: awaitable, and an operation.

@@ -14,61 +14,15 @@
 #pragma once
 
 #include <again/core/clock.hpp>
+#include <again/protection/breaker_rules.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <stdexcept>
-#include <string_view>
 
 namespace again {
 inline namespace AGAIN_ABI {
-
-enum class breaker_state : std::uint8_t {
-  closed,     ///< everything passes
-  open,       ///< nothing passes until the break is over
-  half_open,  ///< a bounded number of probes passes, to see whether the peer is back
-  isolated,   ///< nothing passes until `close()`
-};
-constexpr std::string_view name(breaker_state s) noexcept {
-  switch (s) {
-    case breaker_state::closed: return "closed";
-    case breaker_state::open: return "open";
-    case breaker_state::half_open: return "half_open";
-    case breaker_state::isolated: return "isolated";
-  }
-  return "unknown";
-}
-
-/// When a breaker opens, for how long, and what closes it again.
-struct breaker_rules {
-  int consecutive = 5;                          ///< failures in a row that open it; 0: they do not
-  double rate = 0;                              ///< share of failures in `window` that opens it; 0: it does not
-  duration window = std::chrono::seconds{10};   ///< of `rate`; in ten slots
-  int least = 20;                               ///< calls in `window` without which the rate says nothing
-  duration open_for = std::chrono::seconds{5};  ///< the first break
-  double growth = 2;                            ///< each further break, until it closes again, is longer by this
-  duration open_max = std::chrono::minutes{1};  ///< but never longer than this
-  int probes = 1;                               ///< let through when half open; all have to succeed
-
-  friend constexpr bool operator==(const breaker_rules&, const breaker_rules&) = default;
-};
-
-/// What is wrong with the rules, or null.
-constexpr const char* complaint(const breaker_rules& r) noexcept {
-  if (r.consecutive < 0) return "again::breaker_rules: consecutive must not be negative";
-  if (!(r.rate >= 0 && r.rate <= 1)) return "again::breaker_rules: rate must be between 0 and 1";
-  if (r.consecutive == 0 && r.rate == 0) return "again::breaker_rules: neither consecutive nor rate would ever open it";
-  if (r.window <= duration::zero()) return "again::breaker_rules: window must be positive";
-  if (r.least < 1) return "again::breaker_rules: least must be at least 1";
-  if (r.open_for <= duration::zero()) return "again::breaker_rules: open_for must be positive";
-  if (!(r.growth >= 1)) return "again::breaker_rules: growth must be at least 1";
-  if (r.open_max < r.open_for) return "again::breaker_rules: open_max must not be below open_for";
-  if (r.probes < 1) return "again::breaker_rules: probes must be at least 1";
-  return nullptr;
-}
-
 namespace detail {
 
 class breaker_machine {
@@ -77,13 +31,13 @@ class breaker_machine {
     if (const char* const wrong = complaint(r)) throw std::invalid_argument{wrong};
   }
 
-  struct admission {
+  struct admit_result {
     bool admitted = false;
-    std::uint64_t epoch = 0;  ///< when admitted: to be given back with the outcome
-    time_point ask_at{};      ///< when refused: not before then
+    std::uint64_t epoch = 0;  ///< of an admitted call: passed back with its outcome
+    time_point ask_at{};      ///< of a refused one: not before then
   };
 
-  constexpr admission admit(time_point now) noexcept {
+  constexpr admit_result admit(time_point now) noexcept {
     if (state_ == breaker_state::open && now >= until_) enter(breaker_state::half_open);
     switch (state_) {
       case breaker_state::closed: return {true, epoch_, {}};
@@ -97,7 +51,7 @@ class breaker_machine {
     return {};
   }
 
-  // The outcome of what was admitted in `epoch`; one from before the last change of state says nothing of the present.
+  // The outcome of a call that was admitted in `epoch`. One from before the last change of state counts for nothing.
   constexpr void succeeded(std::uint64_t epoch, time_point now) noexcept {
     if (epoch != epoch_) return;
     if (state_ == breaker_state::closed) {
@@ -128,7 +82,7 @@ class breaker_machine {
 
   // By hand.
   constexpr void trip(time_point now) noexcept {
-    if (state_ == breaker_state::isolated) return;  // closed to all already, and only close() may end that
+    if (state_ == breaker_state::isolated) return;  // only close() ends that
     open(now, state_ == breaker_state::half_open ? longer(break_)
               : state_ == breaker_state::open    ? break_
                                                  : rules_.open_for);
@@ -204,6 +158,5 @@ class breaker_machine {
 };
 
 }  // namespace detail
-
 }  // namespace AGAIN_ABI
 }  // namespace again

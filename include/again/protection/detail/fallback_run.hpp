@@ -39,7 +39,7 @@ concept substitutes =
     (!operation<Instead> && (std::convertible_to<substitute_t<Instead, op_error<Op>>, op_value<Op>> ||
                              (std::is_void_v<op_value<Op>> && std::is_void_v<substitute_t<Instead, op_error<Op>>>)));
 
-/// Responses every failure.
+/// True for every failure.
 struct any_failure {
   template <class E> constexpr bool operator()(const E&) const noexcept { return true; }
 };
@@ -50,8 +50,8 @@ template <class Op, class Instead, class When> struct fallback_parts {
   [[no_unique_address]] When when;
 };
 
-/// What both kinds share: the operation, started and looked at. Run: has `void failed(error&)`, which may throw, and what it
-/// returns: is it over?
+/// What both kinds share: starts the operation and looks at its result. `Run` derives from it and has `bool failed(error&)`,
+/// which may throw and returns true if the run is over.
 template <class Run, class Op, class Instead, class When> class fallback_first {
  public:
   [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<Run>{static_cast<Run&>(*this)}; }
@@ -89,7 +89,7 @@ template <class Run, class Op, class Instead, class When> class fallback_first {
   std::exception_ptr thrown_;
 
  private:
-  friend Run;  // nobody else makes one
+  friend Run;  // only `Run` makes one
   explicit fallback_first(fallback_parts<Op, Instead, When>& parts) noexcept : parts_{parts} {}
   fallback_first(const fallback_first&) = delete;
   fallback_first& operator=(const fallback_first&) = delete;

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// One run of a hedge: up to four attempts side by side, started one after another, all awaited. One thread: the scheduler's;
-/// the stop listener may run on another and only passes the request on.
+/// One run of a hedge: up to four attempts side by side, started one after another, all awaited. One thread, the scheduler's;
+/// a stop request from another is only passed on.
 #pragma once
 
 #include <again/combinator/ending.hpp>
 #include <again/combinator/nested_failure.hpp>
-#include <again/core/detail/manual_optional.hpp>
-#include <again/core/stop_token.hpp>
+#include <again/core/detail/linked_stop_source.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/attempt.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/stoppable_wait.hpp>
 #include <again/coro/operation.hpp>
 #include <again/coro/repeatable.hpp>
 #include <again/policy/failure.hpp>
 #include <again/protection/budget.hpp>
 #include <again/protection/latency.hpp>
-#include <again/retry/detail/state.hpp>
 
 #include <array>
 #include <cstddef>
@@ -53,18 +52,16 @@ template <class Op> class hedge_run {
   hedge_run(const hedge_run&) = delete;
   hedge_run& operator=(const hedge_run&) = delete;
   ~hedge_run() {
-    follow_.reset();
-    for (lane& l : lanes_) l.attempt.reset();
-    if (ctx_ == nullptr) return;
-    ctx_->scheduler->disarm(timer_);
+    stop_.unlink();
+    for (hedge_attempt& a : attempts_) a.run.reset();
     if (counted_) parts_.shared->ended();
   }
   [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<hedge_run>{*this}; }
 
   bool start(continuation k, const context& ctx) noexcept {
-    state_.now = start_ = ctx.scheduler->now();
+    now_ = start_ = ctx.scheduler->now();
     if (ctx.stop.stop_requested() || ctx.deadline <= start_) {
-      state_.reason = stopped_at(start_, ctx, stop_reason::cancelled_before_start);
+      end_.reason = stopped_at(start_, ctx, stop_reason::cancelled_before_start);
       return true;
     }
     k_ = k;
@@ -75,18 +72,17 @@ template <class Op> class hedge_run {
     first_context_.stop = stop_.get_token();
     again_context_ = first_context_;
     again_context_.repeated = true;
-    const bool may = parts_.attempts > 1 && !ctx.repeated && is_repeatable(parts_.op);
+    const bool may_hedge = parts_.attempts > 1 && !ctx.repeated && is_repeatable(parts_.op);
     if (launch(first_context_)) return true;
-    if (ctx.stop.stop_possible()) follow_.emplace(ctx.stop, forward_stop{&stop_});
-    if (may) arm();
+    stop_.follow(ctx.stop);
+    if (may_hedge) begin_wait();
     return false;
   }
 
   std::exception_ptr exception() noexcept { return thrown_; }
   result_type take() {
     if (thrown_) std::rethrow_exception(thrown_);
-    if (won_ == nullptr)
-      return result_type(unexpect, failure<final_error>{report_of(state_, last_, state_.now - start_)});
+    if (won_ == nullptr) return result_type(unexpect, failed_with(end_, last_, now_ - start_));
     if constexpr (std::is_void_v<value>) {
       return result_type();
     } else {
@@ -95,34 +91,26 @@ template <class Op> class hedge_run {
   }
 
  private:
-  struct lane {
+  struct hedge_attempt {
     hedge_run* owner = nullptr;
     bool first = false;
     budget::reservation token{};
-    view attempt{};
-  };
-  struct own_timer : timer {
-    explicit own_timer(hedge_run& o) noexcept : owner{o} {}
-    hedge_run& owner;
-  };
-  struct forward_stop {
-    inplace_stop_source* to;
-    void operator()() const noexcept { to->request_stop(); }
+    view run{};
   };
 
-  bool over() const noexcept { return won_ != nullptr || thrown_ || stop_.stop_requested(); }
+  bool decided() const noexcept { return won_ != nullptr || thrown_ || stop_.stop_requested(); }
 
-  void arm() noexcept {
+  // For the next attempt. A stop request ends the attempts, and the end of the last one cancels the wait.
+  void begin_wait() noexcept {
     const duration delay = parts_.after != nullptr ? parts_.after->value() : parts_.delay;
     const time_point at = saturating_add(ctx_->scheduler->now(), delay);
-    if (at >= ctx_->deadline) return;
-    timer_.fire = [](timer& t) noexcept { static_cast<own_timer&>(t).owner.one_more(); };
-    ctx_->scheduler->arm(timer_, at);
+    if (at < ctx_->deadline) wait_.begin(*ctx_, at, {&hedge_run::wait_over, this}, false);
   }
-  void one_more() noexcept {
+  static void wait_over(void* p) noexcept { static_cast<hedge_run*>(p)->launch_next(); }
+  void launch_next() noexcept {
     const time_point now = ctx_->scheduler->now();
-    if (over() || ctx_->deadline <= now) return;  // the loop may be late
-    lane& next = lanes_[static_cast<std::size_t>(launched_)];
+    if (decided() || ctx_->deadline <= now) return;  // the loop may be late
+    hedge_attempt& next = attempts_[static_cast<std::size_t>(launched_)];
     if (parts_.shared != nullptr) {
       next.token = parts_.shared->reserve(now);
       if (!next.token) return;
@@ -130,34 +118,35 @@ template <class Op> class hedge_run {
     }
     if (launch(again_context_)) {
       k_();
-    } else if (launched_ < parts_.attempts && !over()) {
-      arm();
+    } else if (launched_ < parts_.attempts && !decided()) {
+      begin_wait();
     }
   }
 
   // True: nothing is running any more.
   bool launch(const context& ctx) noexcept {
-    lane& l = lanes_[static_cast<std::size_t>(launched_)];
-    l.owner = this;
-    l.first = launched_ == 0;
+    hedge_attempt& a = attempts_[static_cast<std::size_t>(launched_)];
+    a.owner = this;
+    a.first = launched_ == 0;
     ++launched_;
     ++running_;
-    return l.attempt.start(parts_.op, {&hedge_run::lane_done, &l}, ctx) && settle(l);
+    return a.run.start(parts_.op, {&hedge_run::attempt_done, &a}, ctx) && inspect(a);
   }
-  static void lane_done(void* p) noexcept {
-    lane& l = *static_cast<lane*>(p);
-    if (l.owner->settle(l)) l.owner->k_();
+  static void attempt_done(void* p) noexcept {
+    hedge_attempt& a = *static_cast<hedge_attempt*>(p);
+    if (a.owner->inspect(a)) a.owner->k_();
   }
 
-  bool settle(lane& l) noexcept {
-    l.token.give_back();  // frees an in-flight slot; what is sent is not given back
-    state_.now = ctx_->scheduler->now();
-    const bool lost = over();
+  // An attempt has ended. True: it was the last.
+  bool inspect(hedge_attempt& a) noexcept {
+    a.token.give_back();  // frees an in-flight slot; what is sent is not given back
+    now_ = ctx_->scheduler->now();
+    const bool lost = decided();
     attempt_result* result = nullptr;
     try {
-      result = l.attempt.look();
+      result = a.run.look();
       if (result == nullptr) {
-        if (!thrown_ && won_ == nullptr) thrown_ = l.attempt.exception();
+        if (!thrown_ && won_ == nullptr) thrown_ = a.run.exception();
       } else if (result->has_value()) {
         if (won_ == nullptr && !thrown_) won_ = result;
       } else {
@@ -166,15 +155,12 @@ template <class Op> class hedge_run {
     } catch (...) {  // a verdict, or a move of the user's types
       if (!thrown_ && won_ == nullptr) thrown_ = std::current_exception();
     }
-    if (l.first && parts_.after != nullptr && (lost || (result != nullptr && result == won_)))
-      parts_.after->record(state_.now - start_);
-    if (won_ != nullptr || thrown_) {
-      ctx_->scheduler->disarm(timer_);
-      stop_.request_stop();
-    }
+    if (a.first && parts_.after != nullptr && (lost || (result != nullptr && result == won_)))
+      parts_.after->record(now_ - start_);
+    if (won_ != nullptr || thrown_) stop_.request_stop();
     if (--running_ != 0) return false;
-    ctx_->scheduler->disarm(timer_);
-    follow_.reset();
+    wait_.cancel();
+    stop_.unlink();
     if (parts_.shared != nullptr && won_ != nullptr) parts_.shared->succeeded(counted_ ? 0 : -1);
     if (std::exchange(counted_, false)) parts_.shared->ended();
     return true;
@@ -184,16 +170,13 @@ template <class Op> class hedge_run {
     const verdict v = verdict_of(e);
     if (v.kind == disposition::transient && parts_.shared != nullptr) parts_.shared->failed();
     decision d;
-    d.stop = state_.reason = reason_of(e, ended_by(v, state_.now, *ctx_), 1);
-    attempt_record r;
-    const int sends = sends_of(e);
-    state_.sends += sends;
-    if (sends > 0 && v.reach > state_.farthest) state_.farthest = v.reach;
-    describe(r, state_.sends, v, d);
+    d.stop = end_.reason = reason_of(e, ended_by(v, now_, *ctx_), 1);
+    end_.count(sends_of(e), v.reach);
+    const attempt_record r = attempt_record::failed(end_.sends, v, d);
     if constexpr (merged_error<error>::nested) {
-      take_over(state_.trace, e.trace(), state_.sends - e.attempts(), r);
+      take_over(end_.trace, e.trace(), end_.sends - e.attempts(), r);
     } else {
-      state_.trace.push(r);
+      end_.trace.push(r);
     }
     keep_error(last_, e, v.kind == disposition::aborted);
   }
@@ -202,19 +185,19 @@ template <class Op> class hedge_run {
   continuation k_;
   const context* ctx_ = nullptr;
   time_point start_{};
+  time_point now_{};  // of the last end of an attempt
   int launched_ = 0;
   int running_ = 0;
   bool counted_ = false;  // as a first attempt in the budget, and not ended there
   attempt_result* won_ = nullptr;
   std::exception_ptr thrown_;
   std::optional<final_error> last_;
-  retry_state state_;
+  ending end_;
   context first_context_;
   context again_context_;
-  own_timer timer_{*this};
-  inplace_stop_source stop_;
-  manual_optional<inplace_stop_callback<forward_stop>> follow_;
-  std::array<lane, hedge_most> lanes_;
+  stoppable_wait wait_;
+  linked_stop_source stop_;
+  std::array<hedge_attempt, hedge_most> attempts_;
 };
 
 }  // namespace detail

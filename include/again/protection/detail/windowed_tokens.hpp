@@ -3,8 +3,8 @@
 /// Tokens that are forgotten after a window, in ten slots of time (Finagle's WindowedAdder, tower's TpsBudget).
 ///
 /// `balance_` alone decides: it is the sum of the reserve and of what every slot holds, and a withdrawal is one
-/// compare-and-swap on it. The slots only remember what is to be taken back when they expire; a thread that is late to note
-/// something notes it in a younger slot, which changes when it expires and never whether it counts.
+/// compare-and-swap on it. The slots only remember what to take back when they expire. A thread that notes late notes in a
+/// younger slot: that changes when the amount expires, and never whether it counts.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -73,7 +73,7 @@ class windowed_tokens {
     return static_cast<std::size_t>(newest % slots);
   }
 
-  // Once per slot, by whoever comes first; the others wait for these few instructions.
+  // Once per slot, by the first thread that comes; the others wait for these few instructions.
   std::int64_t forget_until(std::int64_t number) noexcept {
     while (forgetting_.exchange(true, std::memory_order_acquire)) yield_thread();
     std::int64_t newest = newest_.load(std::memory_order_relaxed);

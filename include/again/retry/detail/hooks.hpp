@@ -1,25 +1,103 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What a call gives to its retry: policy, operation, settings, and the hooks attached to it (a predicate, observers). Each
-/// hook is a type, so that an absent one costs nothing.
+/// What is attached to a retry: a predicate, observers, and what it shares with others (a budget, a circuit breaker). Each is a
+/// type, so that an absent one costs nothing, and neither header of the shared ones is needed by a retry that has none.
 #pragma once
 
-#include <again/core/detail/manual_optional.hpp>
-#include <again/core/random.hpp>
-#include <again/coro/scheduler.hpp>
+#include <again/core/clock.hpp>
 #include <again/policy/failure.hpp>
-#include <again/policy/policy.hpp>
 #include <again/policy/verdict.hpp>
-#include <again/retry/detail/guards.hpp>
 
 #include <concepts>
-#include <cstdint>
 #include <type_traits>
 #include <utility>
 
 namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
+
+/// Stands for a budget that is not there: it grants everything.
+struct no_budget {
+  struct call {
+    explicit call(no_budget*) noexcept {}
+    void first_attempt(time_point) const noexcept {}
+    void retry_sent() const noexcept {}
+    static bool failed(time_point, const verdict&, bool, bool again) noexcept { return again; }
+    void succeeded() const noexcept {}
+    void end() const noexcept {}
+  };
+};
+/// Stands for a breaker that is not there: it lets everything through.
+struct no_breaker {
+  struct call {
+    explicit call(no_breaker*) noexcept {}
+    static bool admit(time_point) noexcept { return true; }
+    static time_point ask_at() noexcept { return never; }
+    void failed(time_point, const verdict&, bool) const noexcept {}
+    static bool succeeded_if_quiet() noexcept { return true; }
+    void succeeded(time_point) const noexcept {}
+    void abandon() const noexcept {}
+  };
+};
+
+template <class Budget = no_budget, class Breaker = no_breaker> struct retry_guards {
+  Budget* budget = nullptr;
+  Breaker* breaker = nullptr;
+
+  /// One call's dealings with both.
+  class call {
+   public:
+    explicit call(const retry_guards& shared) noexcept : budget_{shared.budget}, breaker_{shared.breaker} {}
+
+    /// An attempt is to be made: may it? If so it counts as sent. `repeated`: the call itself is one of an outer retry's further
+    /// attempts, so that its first one is not a first attempt.
+    bool admit(time_point now, bool repeated = false) noexcept {
+      if (!breaker_.admit(now)) {
+        ++refusals_;
+        return false;
+      }
+      if (begun_) {
+        budget_.retry_sent();
+      } else if (!repeated) {
+        budget_.first_attempt(now);
+      }
+      begun_ = true;
+      return true;
+    }
+    /// Of a refusal: when to ask again.
+    time_point ask_at() const noexcept { return breaker_.ask_at(); }
+    int refusals() const noexcept { return refusals_; }
+    /// An attempt has failed; `again`: another one is wanted. True: it may be made.
+    bool failed(time_point now, const verdict& v, bool timed_out, bool again) noexcept {
+      breaker_.failed(now, v, timed_out);
+      return budget_.failed(now, v, timed_out, again);
+    }
+    /// `now()` reads the clock: a success mostly needs none.
+    template <class Now> void succeeded(Now&& now) noexcept {
+      if (!breaker_.succeeded_if_quiet()) breaker_.succeeded(now());
+      budget_.succeeded();
+      budget_.end();
+    }
+    /// It is over without a value: gives back what was reserved and not sent.
+    void end() noexcept {
+      breaker_.abandon();
+      budget_.end();
+    }
+
+   private:
+    typename Budget::call budget_;
+    typename Breaker::call breaker_;
+    int refusals_ = 0;
+    bool begun_ = false;
+  };
+};
+
+/// Neither: no size, and nothing is asked.
+template <> struct retry_guards<no_budget, no_breaker> {
+  struct call {
+    explicit call(const retry_guards&) noexcept {}
+  };
+};
 
 template <class Pred, class E>
 concept classifies = requires(Pred& pred, const E& e) {
@@ -110,44 +188,6 @@ class retry_hooks {
 };
 
 using once_hooks = retry_hooks<own_verdict, nobody, no_budget, no_breaker, true>;
-
-struct retry_settings {
-  bool nested = false;         // may multiply an outer retry's attempts
-  bool seeded = false;         // with `seed`; else the scheduler gives one
-  scheduler* where = nullptr;  // where to run, if given
-  std::uint64_t seed = 0;
-};
-
-struct retry_plan {
-  // Out of line: the copy is as long as all the rest of a call's code.
-  [[gnu::noinline]] explicit retry_plan(const checked_policy& p) noexcept : policy{p} {}
-  [[gnu::noinline]] explicit retry_plan(duration deadline) : policy{checked_policy::one_attempt(deadline)} {}
-  checked_policy policy;
-  retry_settings settings{};
-};
-
-template <class Op, class Hooks> struct retry_parts : retry_plan {
-  template <class P, class From>
-  retry_parts(const P& p, From&& o, Hooks&& h) : retry_plan{p}, op(std::forward<From>(o)), hooks(std::move(h)) {}
-  Op op;
-  [[no_unique_address]] Hooks hooks;
-};
-
-/// What jitter adds to the least delay after failed attempt `n`.
-inline duration random_part(const policy& p, int n, double draw) noexcept {
-  backoff_state apart{};
-  const duration least = delay_bounds(p.backoff, p.jitter, n).least;
-  const duration d = jittered_delay(p.backoff, p.jitter, n, draw, apart);
-  return d > least ? d - least : duration::zero();
-}
-
-/// The draw of the next wait's jitter; no seed is taken where it would not matter.
-inline double draw_for(const policy& p, const retry_settings& s, scheduler& home,
-                       manual_optional<random_stream>& random) {
-  if (!waits(p.backoff) || (p.jitter.kind == jitter::kinds::none && !p.backoff.random())) return 0;
-  if (!random) random.emplace(s.seeded ? mix(s.seed) : home.seed());
-  return random->draw();
-}
 
 }  // namespace detail
 }  // namespace AGAIN_ABI

@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The loop of a retry: attempts one after another, what becomes of each, and the way it ends. It knows the types of its
-/// operation and its hooks only by a table of functions, and so is compiled once, however many there are.
+/// The loop of a retry, as a state machine: an attempt, how it ended, what is decided, the wait, the next attempt. It knows the
+/// types of its operation and its hooks only through an `attempt_port`, and so is compiled once, however many retries there are.
+///
+/// Owner: the `retry_run` that it is a member of. Everything happens on the scheduler's thread; a stop request from another
+/// thread is only passed on to the running attempt, or posted.
 #pragma once
 
+#include <again/combinator/ending.hpp>
 #include <again/combinator/nested_failure.hpp>
+#include <again/core/detail/linked_stop_source.hpp>
+#include <again/core/detail/manual_optional.hpp>
+#include <again/core/random.hpp>
+#include <again/coro/awaitable.hpp>
+#include <again/coro/detail/stoppable_wait.hpp>
 #include <again/policy/decide.hpp>
 #include <again/policy/failure.hpp>
-#include <again/policy/policy.hpp>
-#include <again/retry/detail/core.hpp>
+#include <again/retry/detail/plan.hpp>
 
 #include <cstdint>
 #include <exception>
@@ -18,240 +26,303 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
 
-class retry_loop : protected retry_core {
+enum class attempt_status : std::uint8_t { running, value, error, threw, refused };
+
+/// How an attempt failed. Fields are uninitialised unless the status that uses them is set.
+struct attempt_end {
+  attempt_end() noexcept {}
+  union {
+    again::verdict verdict;  // error
+    time_point ask_at;       // refused: when to ask the circuit breaker again
+  };
+  int count;                   // error of an inner retry: its sends; refused: the refusals so far
+  stop_reason reason;          // error of an inner retry
+  const attempt_trace* inner;  // error of an inner retry
+};
+
+/// The typed side of a retry. `run` is the `retry_run`.
+struct attempt_port {
+  /// Asks the guards, starts one attempt, and inspects it if it has finished at once.
+  attempt_status (*run_attempt)(void* run, const context&, attempt_end&) noexcept;
+  /// Inspects an attempt that has finished.
+  attempt_status (*inspect)(void* run, attempt_end&) noexcept;
+  /// Tells the observers of a failed attempt; may throw. Null: there are none.
+  void (*observe)(void* run, const attempt_record&);
+  /// Tells budget and circuit breaker of a failed attempt; may there be another one? Null: there are none.
+  bool (*charge_guards)(void* run, const verdict&, bool timed_out, bool again) noexcept;
+  /// Gives back what was reserved and not sent. Null: there are none.
+  void (*refund_guards)(void* run) noexcept;
+  bool timed;   ///< observers or guards want to know the time
+  bool nested;  ///< the error is an inner retry's failure
+};
+
+class retry_machine {
  public:
-  std::exception_ptr exception() const noexcept { return phase_ == phases::threw ? rest_.thrown : nullptr; }
-
- protected:
-  /// What became of an attempt. `again`: an error that is worth another attempt and asks for no wait.
-  /// `ended`: it failed, and nothing follows at once.
-  enum class outcomes : std::uint8_t { pending, value, error, again, ended, threw, refused };
-  static constexpr bool an_error(outcomes o) noexcept { return o == outcomes::error || o == outcomes::again; }
-
-  /// What there is to know of an attempt that gave no value. Written before it is read, and only what is read.
-  struct news {
-    news() noexcept {}
-    union {
-      again::verdict verdict;  // of an error
-      time_point ask_at;       // of a refusal
-    };
-    int count;           // the sends of an inner retry's failure; the refusals so far
-    stop_reason reason;  // of an inner retry's failure, and so is the next
-    const attempt_trace* inner;
-  };
-
-  /// What depends on the types.
-  struct type_table {
-    /// Starts attempts one after another, each if a breaker allows it, while one fails at once and `failed` has the next follow.
-    outcomes (*begin)(retry_loop&, const context&, news&) noexcept;
-    /// Looks at an attempt that has finished.
-    outcomes (*look)(retry_loop&, news&) noexcept;
-    /// Tells the observers of a failed attempt. Null: there are none.
-    void (*observe)(retry_loop&, const attempt_record&);
-    /// Tells budget and breaker of a failed attempt; may there be another one? Null: there are none.
-    bool (*share)(retry_loop&, const again::verdict&, bool timed_out, bool again) noexcept;
-    /// Gives back to them what was reserved and not sent. Null as well.
-    void (*end_sharing)(retry_loop&) noexcept;
-    /// Is an error an inner retry's failure?
-    bool merges;
-  };
-
-  retry_loop(retry_plan& plan, const type_table& types) noexcept : retry_core{plan}, types_{&types} {}
-  ~retry_loop() = default;
-
-  // With a bound in time, an observer or a guard, or a stop request already made. `now`: read just now.
-  [[gnu::noinline]] bool start_bounded() noexcept { return start_bounded_at(ctx_->scheduler->now()); }
-  [[gnu::noinline]] bool start_bounded_at(time_point now) noexcept {
-    make_rest(unshared());
-    const policy& p = the_policy();
-    const bool timed =
-        types_->observe != nullptr || types_->share != nullptr || p.deadline != forever || p.attempt_timeout != forever;
-    if (!may_start(timed, now)) {
-      end_sharing();
-      return true;
+  /// Makes a machine in `where` and starts it: like a startable's `start`. `now`: the time, if it has just been read; else `never`.
+  [[gnu::noinline]] static bool start(manual_optional<retry_machine>& where, retry_plan& plan, const attempt_port& port,
+                                      void* run, continuation k, const context& ctx, time_point now) noexcept {
+    retry_machine& self = where.emplace(plan, port, run, k, ctx, now);
+    attempt_end end;
+    step s = self.before_first();
+    if (s == step::attempt) s = self.make_attempt(end);  // most retries need no loop
+    return s == step::over || self.drive(s, end);
+  }
+  retry_machine(retry_plan& plan, const attempt_port& port, void* run, continuation k, const context& ctx,
+                time_point now) noexcept
+      : plan_{plan},
+        port_{port},
+        run_{run},
+        k_{k},
+        ctx_{&ctx},
+        inner_{ctx},
+        timed_{port.timed || bounded(*plan.policy)} {
+    if (!timed_ && ctx.deadline == never) {
+      now = ctx.scheduler->last_wake();  // no clock is read where nothing needs it
+    } else if (now == never) {
+      now = ctx.scheduler->now();
     }
-    phase_ = phases::running;
-    news n;
-    return end_of_series(types_->begin(*this, timed ? bounded_context() : *ctx_, n), n);
+    start_ = now_ = now;
+    if (plan.policy->deadline != forever) deadline_ = saturating_add(now, plan.policy->deadline);
+  }
+  retry_machine(const retry_machine&) = delete;
+  retry_machine& operator=(const retry_machine&) = delete;
+  [[gnu::noinline]] ~retry_machine() {}  // one copy of the code, however many frames hold one
+
+  /// The continuation of a running attempt.
+  static void attempt_done(void* machine) noexcept {
+    retry_machine& self = *static_cast<retry_machine*>(machine);
+    self.unwatch_attempt();
+    attempt_end end;
+    const step s = self.after_attempt(self.port_.inspect(self.run_, end));
+    if (self.drive(s, end)) self.k_();
   }
 
-  [[gnu::noinline]] bool finished_attempt() noexcept {
-    news n;
-    return go_on(types_->look(*this, n), n);
-  }
-  // On from a finished attempt. True: it is over.
-  [[gnu::noinline]] bool go_on(outcomes o, news& n) noexcept {
-    if (an_error(o)) {
-      const context* const next = failed(o, n);
-      o = next != nullptr ? types_->begin(*this, *next, n) : outcomes::ended;
-    }
-    return end_of_series(o, n);
-  }
-  static void attempt_done(void* p) noexcept {
-    retry_loop& self = *static_cast<retry_loop*>(p);
-    if (self.rest_made_) self.unwatch_attempt();
-    if (self.finished_attempt()) self.k_();
+  [[nodiscard]] bool succeeded() const noexcept { return result_ == attempt_status::value; }
+  [[nodiscard]] std::exception_ptr exception() const noexcept { return thrown_; }
+  /// All of the failure but its error; rethrows what ended the retry, if that was an exception.
+  template <class Report> void fill_report(Report& r) const {
+    if (thrown_) std::rethrow_exception(thrown_);
+    end_.fill(r);
+    r.elapsed = now_ - start_;
   }
 
-  // The context of the next attempt, which follows at once. Null: it is over, or a wait has begun.
-  [[gnu::noinline]] const context* failed(outcomes o, news& n) noexcept {
-    need_rest();
-    if (timed_) rest_.now = ctx_->scheduler->now();
-    const bool at_once = (o == outcomes::again && failed_plainly(n.verdict)) || failed_otherwise(n);
-    return at_once ? &next_context() : nullptr;
-  }
+  // For the typed side, while an attempt is started or inspected.
 
-  // Where the exception goes that ends it; null so far.
-  [[gnu::noinline, gnu::cold]] std::exception_ptr& place_of_exception() noexcept {
-    need_rest();
-    hooked_ = true;
-    return rest_.thrown;
+  [[nodiscard]] const context& outer() const noexcept { return *ctx_; }
+  [[nodiscard]] int attempt() const noexcept { return attempt_; }
+  /// When the attempt began; just read from the clock if `first_and_timed`.
+  [[nodiscard]] time_point now() const noexcept { return now_; }
+  [[nodiscard]] bool first_and_timed() const noexcept { return timed_ && attempt_ == 1; }
+  time_point read_clock() noexcept { return now_ = ctx_->scheduler->now(); }
+  void add_times(attempt_record& r) const noexcept {
+    r.began = attempt_start_ - start_;
+    r.took = now_ - attempt_start_;
   }
-  [[gnu::noinline, gnu::cold]] outcomes caught() noexcept {
-    place_of_exception() = std::current_exception();
-    return outcomes::threw;
-  }
-
-  // All of the failure but its error.
-  [[gnu::noinline]] void close(stop_reason& reason, int& attempts, duration& elapsed, reach& farthest,
-                               attempt_trace& trace) {
-    reason = rest_.reason;
-    attempts = rest_.sends;
-    elapsed = rest_.now - start_;
-    farthest = rest_.farthest;
-    trace = rest_.trace;
-  }
-  // What the attempt threw, if it threw.
-  [[gnu::noinline]] void rethrow() const {
-    if (phase_ == phases::threw) std::rethrow_exception(rest_.thrown);
+  /// The attempt or a hook threw: the retry ends with that.
+  [[gnu::noinline, gnu::cold]] attempt_status threw(std::exception_ptr e) noexcept {
+    thrown_ = std::move(e);
+    return attempt_status::threw;
   }
 
  private:
-  bool next_attempt() noexcept {
-    news n;
-    phase_ = phases::running;
-    return end_of_series(types_->begin(*this, next_context(), n), n);
+  enum class step : std::uint8_t { attempt, running, failed, refused, waiting, over };
+
+  static bool bounded(const policy& p) noexcept { return p.deadline != forever || p.attempt_timeout != forever; }
+
+  step before_first() noexcept {
+    if (ctx_->deadline <= start_) return finish(stop_reason::deadline_reached);
+    return ctx_->stop.stop_requested() ? finish(stop_reason::cancelled_before_start) : step::attempt;
   }
-  // True: it is over.
-  bool end_of_series(outcomes o, const news& n) noexcept {
-    if (o == outcomes::value) [[likely]]
-      return true;
-    return end_without_value(o, n);
-  }
-  [[gnu::noinline]] bool end_without_value(outcomes o, const news& n) noexcept {
-    if (o == outcomes::pending) {
-      watch_attempt();
-    } else if (o == outcomes::threw) {
-      end_sharing();
-      phase_ = phases::threw;
-    } else if (o == outcomes::refused) {
-      refused(n);
+  /// The loop. True: it is over. False: an attempt is running, or a wait has begun; both come back with the next step.
+  [[gnu::noinline]] bool drive(step s, attempt_end& end) noexcept {
+    for (;;) {
+      switch (s) {
+        case step::attempt: s = make_attempt(end); break;
+        case step::running: watch_attempt(); return false;
+        case step::failed: s = after_failure(end); break;
+        case step::refused: s = after_refusal(end); break;
+        case step::waiting: return false;
+        case step::over: return true;
+      }
     }
-    return over();
   }
-  void end_sharing() noexcept {
-    if (types_->end_sharing != nullptr) types_->end_sharing(*this);
+  [[gnu::always_inline]] step make_attempt(attempt_end& end) noexcept {
+    return after_attempt(port_.run_attempt(run_, attempt_context(), end));
   }
-  void finish(stop_reason why) noexcept {
-    end_sharing();
-    end_with(why);
+  step after_attempt(attempt_status status) noexcept {
+    result_ = status;
+    if (status == attempt_status::value) [[likely]]
+      return step::over;
+    switch (status) {
+      case attempt_status::running: return step::running;
+      case attempt_status::error: return step::failed;
+      case attempt_status::refused: return step::refused;
+      case attempt_status::threw: refund_guards(); break;
+      case attempt_status::value: break;
+    }
+    return step::over;
   }
-  void wait_for_next(duration wait) {
-    begin_wait(wait, [](retry_core& core, bool on) noexcept {
-      retry_loop& self = static_cast<retry_loop&>(core);
-      if (on) return self.next_attempt();
-      self.end_sharing();
-      return true;
-    });
-  }
-
-  bool unshared() const noexcept { return types_->observe == nullptr && types_->share == nullptr && !types_->merges; }
-  [[gnu::noinline]] void make_rest_here() noexcept { make_rest(unshared()); }
-  void need_rest() noexcept {
-    if (!rest_made_) [[unlikely]]
-      make_rest_here();
-  }
-
-  // What most failures are: transient, and the next attempt follows at once. Decided as in `failed_otherwise`, without all that
-  // cannot matter where nobody stops, watches or shares. False: it is not that simple; nothing was done.
-  bool failed_plainly(const again::verdict& v) noexcept {
-    if (!rest_.plain || attempt_no_ >= the_policy().attempts || ctx_->stop.stop_requested()) return false;
-    if (timed_ && (rest_.expired || rest_.now - start_ >= the_policy().deadline)) return false;
-    ++rest_.sends;
-    if (v.reach > rest_.farthest) rest_.farthest = v.reach;
-    attempt_record& r =
-        rest_.trace.push({.attempt = attempt_no_++, .reach = v.reach, .kind = v.kind, .code = v.code, .name = v.name});
-    if (timed_) time(r);
-    rest_.unkept = true;
-    rest_.cut_short = false;
-    return true;
-  }
-  // True: on to the next one at once.
-  [[gnu::noinline]] bool failed_otherwise(news& n) noexcept {
-    again::verdict& v = n.verdict;
+  step after_failure(attempt_end& end) noexcept {
+    if (timed_) now_ = ctx_->scheduler->now();
     const bool stopped = ctx_->stop.stop_requested();
-    const bool timed_out = timed_ && std::exchange(rest_.expired, false);
+    const bool timed_out = std::exchange(expired_, false);
+    verdict& v = end.verdict;
     const bool cut_short = v.kind == disposition::aborted;
     if (timed_out && cut_short && !stopped) {  // our own bound ended it: as bad as a peer that hung up
       v.kind = v.repeatable ? disposition::transient : disposition::not_replayable;
     }
-    const int sends = types_->merges ? n.count : 1;
-    rest_.sends += sends;
-    if (sends > 0 && v.reach > rest_.farthest) rest_.farthest = v.reach;
+    end_.count(port_.nested ? end.count : 1, v.reach);
     decision d = decide_now(v);
-    if (types_->merges) d.stop = reason_beside(n.reason, d.stop, the_policy().attempts);
-    if (cut_short || v.kind == disposition::transient) overrule(d, timed_out, stopped);
-    if (types_->share != nullptr && !types_->share(*this, v, timed_out, d.again) && d.again)
-      d = {.stop = stop_reason::budget_exhausted, .state = d.state};
-    rest_.backoff = d.state;
-    rest_.unkept = true;
-    rest_.cut_short = cut_short;
-    if (!record(n, describe(v, d, timed_out))) return false;
-    if (!d.again) {
-      finish(d.stop);
-      return false;
+    if (port_.nested) d.stop = reason_beside(end.reason, d.stop, plan_.policy->attempts);
+    if (cut_short || v.kind == disposition::transient) stop_wins(d, timed_out, stopped);
+    charge_guards(d, v, timed_out);
+    backoff_ = d.state;
+    if (!record_and_observe(end, d, timed_out)) return step::over;
+    if (!d.again) return finish(d.stop);
+    if (attempt_ != unlimited) ++attempt_;
+    inner_.repeated = true;
+    return d.wait > duration::zero() ? begin_wait(saturating_add(moment(), d.wait)) : step::attempt;
+  }
+  // The circuit breaker let no attempt through. The refusal counts as an attempt. Above the time that the breaker names, the wait has
+  // the policy's random part: all who were refused were told the same time.
+  step after_refusal(const attempt_end& end) noexcept {
+    const policy& p = *plan_.policy;
+    const double u = draw_for(p, plan_.settings, *ctx_->scheduler, random_);
+    const time_point at = saturating_add(end.ask_at, random_part(p, attempt_ + end.count - 1, u));
+    const bool may_wait = !may_not_repeat() && end.count <= p.attempts - attempt_;
+    return may_wait && at < deadline_ && at < ctx_->deadline ? begin_wait(at) : finish(stop_reason::breaker_open);
+  }
+  step begin_wait(time_point until) noexcept {
+    wait_.begin(*ctx_, until, {&retry_machine::wait_over, this});
+    return step::waiting;
+  }
+  static void wait_over(void* machine) noexcept {
+    retry_machine& self = *static_cast<retry_machine*>(machine);
+    attempt_end end;
+    if (self.drive(self.after_wait(), end)) self.k_();
+  }
+  step after_wait() noexcept {
+    const bool bounded = timed_ || ctx_->deadline != never;
+    if (bounded) now_ = ctx_->scheduler->now();
+    if (wait_.ended() == wait_end::stopped || ctx_->stop.stop_requested()) {
+      // Before the first attempt there is only the wait for a circuit breaker: nothing was sent yet.
+      return finish(stopped_at(
+          moment(), *ctx_, end_.sends == 0 ? stop_reason::cancelled_before_start : stop_reason::cancelled_in_delay));
     }
-    if (attempt_no_ != unlimited) ++attempt_no_;
-    if (d.wait == duration::zero()) return true;
-    wait_for_next(d.wait);
-    return false;
+    if (bounded && (now_ >= deadline_ || now_ >= ctx_->deadline)) return finish(stop_reason::deadline_reached);  // late
+    return step::attempt;
+  }
+  step finish(stop_reason why) noexcept {
+    refund_guards();
+    now_ = moment();
+    end_.reason = why;
+    result_ = attempt_status::error;
+    return step::over;
   }
 
-  // False: an observer threw.
-  bool record(const news& n, const attempt_record& r) noexcept {
-    if (types_->merges) {
-      take_over(rest_.trace, *n.inner, rest_.sends - n.count, r);
-    } else {
-      rest_.trace.push(r);
+  // ── the parts of a step ──
+
+  [[gnu::always_inline]] const context& attempt_context() noexcept {
+    if (!timed_) return inner_;
+    const duration bound = attempt_bound(*plan_.policy);
+    attempt_start_ = now_;
+    const time_point by_attempt = bound == forever ? never : saturating_add(now_, bound);
+    attempt_ends_ = by_attempt < deadline_ ? by_attempt : deadline_;
+    if (attempt_ends_ != never) {
+      if (!stop_ || stop_->stop_requested()) stop_.emplace();
+      inner_.stop = stop_->get_token();
+      const bool nearer = attempt_ends_ < ctx_->deadline;
+      inner_.deadline = nearer ? attempt_ends_ : ctx_->deadline;
+      inner_.kind = !nearer ? ctx_->kind : by_attempt < deadline_ ? deadline_kind::attempt : deadline_kind::overall;
     }
-    if (types_->observe == nullptr) return true;
+    return inner_;
+  }
+  // The attempt did not finish at once: now it is worth having a timer and listening for a stop.
+  void watch_attempt() noexcept {
+    if (attempt_ends_ == never) return;  // the attempt listens itself
+    wait_.begin(*ctx_, attempt_ends_, {&retry_machine::attempt_expired, this}, false);
+    stop_->follow(ctx_->stop);
+  }
+  static void attempt_expired(void* machine) noexcept {
+    retry_machine& self = *static_cast<retry_machine*>(machine);
+    self.expired_ = true;
+    self.stop_->request_stop();
+  }
+  void unwatch_attempt() noexcept {
+    if (attempt_ends_ == never) return;
+    wait_.cancel();
+    stop_->unlink();
+  }
+
+  decision decide_now(const verdict& v) noexcept {
+    const policy& p = *plan_.policy;
+    progress at{.attempt = attempt_, .nested = may_not_repeat(), .state = backoff_};
+    if (timed_) at.elapsed = now_ - start_;
+    if (ctx_->deadline != never) at.inherited = ctx_->deadline - moment();
+    const bool may_wait = v.kind == disposition::transient && !at.nested && attempt_ < p.attempts;
+    return decide(p, at, v, may_wait ? draw_for(p, plan_.settings, *ctx_->scheduler, random_) : 0);
+  }
+  // An attempt that was asked to stop: the reason is who asked, whatever the attempt made of it.
+  void stop_wins(decision& d, bool timed_out, bool stopped) const noexcept {
+    if (timed_out && attempt_ends_ == deadline_) {
+      d.again = false;
+      d.stop = stop_reason::deadline_reached;
+    } else if (stopped) {
+      d.again = false;
+      d.stop = stopped_at(moment(), *ctx_, cancelled(d.stop) ? d.stop : stop_reason::cancelled_in_attempt);
+    }
+  }
+  void charge_guards(decision& d, const verdict& v, bool timed_out) noexcept {
+    if (port_.charge_guards == nullptr || port_.charge_guards(run_, v, timed_out, d.again) || !d.again) return;
+    d = {.stop = stop_reason::budget_exhausted, .state = d.state};
+  }
+  void refund_guards() noexcept {
+    if (port_.refund_guards != nullptr) port_.refund_guards(run_);
+  }
+  // False: an observer threw.
+  bool record_and_observe(const attempt_end& end, const decision& d, bool timed_out) noexcept {
+    attempt_record r = attempt_record::failed(attempt_, end.verdict, d);
+    r.timed_out = timed_out;
+    if (timed_) add_times(r);
+    if (port_.nested) {
+      take_over(end_.trace, *end.inner, end_.sends - end.count, r);
+    } else {
+      end_.trace.push(r);
+    }
+    if (port_.observe == nullptr) return true;
     try {
-      types_->observe(*this, r);
+      port_.observe(run_, r);
       return true;
     } catch (...) {
-      end_sharing();
-      caught();
-      phase_ = phases::threw;
+      after_attempt(threw(std::current_exception()));
       return false;
     }
   }
 
-  // The breaker refused: it is over, or waits until it is worth asking again. A refusal counts as an attempt. Above the time
-  // told, a wait has the policy's random part: all who were refused were told the same.
-  void refused(const news& n) noexcept {
-    const policy& p = the_policy();
-    const time_point now = moment();
-    const double u = draw_for(p, plan_.settings, *ctx_->scheduler, rest_.random);
-    const time_point at = saturating_add(n.ask_at, random_part(p, attempt_no_ + n.count - 1, u));
-    const bool may_wait = !may_not_repeat() && n.count <= p.attempts - attempt_no_;
-    if (may_wait && at < rest_.deadline && at < ctx_->deadline) {
-      wait_for_next(at - now);
-    } else {
-      finish(stop_reason::breaker_open);
-    }
-  }
+  [[nodiscard]] bool may_not_repeat() const noexcept { return ctx_->repeated && !plan_.settings.nested; }
+  [[nodiscard]] time_point moment() const noexcept { return timed_ ? now_ : ctx_->scheduler->now(); }
 
-  const type_table* types_;
+  retry_plan& plan_;
+  const attempt_port& port_;
+  void* run_;
+  continuation k_;
+  const context* ctx_;
+  context inner_;  // of the attempts
+  int attempt_ = 1;
+  attempt_status result_ = attempt_status::running;
+  const bool timed_;      // the clock is read for each attempt
+  bool expired_ = false;  // our own timer has asked the attempt to stop
+  time_point start_;
+  time_point now_;
+  time_point deadline_ = never;
+  time_point attempt_start_;
+  time_point attempt_ends_ = never;
+  backoff_state backoff_;
+  std::exception_ptr thrown_;
+  manual_optional<random_stream> random_;
+  manual_optional<linked_stop_source> stop_;  // of the running attempt, if it has a bound
+  stoppable_wait wait_;                       // for the attempt's bound, or for the next attempt
+  ending end_;
 };
 
 }  // namespace detail

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What a sink counts. Every event is counted where its result is made, every attempt where its outcome is known; nothing is counted
-/// twice or on the way. An attempt is counted once, however many redirects it followed.
+/// The numbers of a sink. An event is counted where its result is made and an attempt where its outcome is known, each once. An
+/// attempt counts as one, however many redirects it followed. Counted on the loop's thread, read from any.
 #pragma once
 
-#include <again/metrics/metrics.hpp>
+#include <again/metrics/page.hpp>
 #include <again/sink/delivery.hpp>
 
 #include <array>
@@ -19,9 +19,9 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
 
-/// Of one endpoint.
 struct endpoint_numbers {
-  static constexpr std::size_t ok = 3;  // the others are reaches
+  static constexpr std::size_t ok = 3;  // index in attempts; the others are reaches
+  std::string name;
   std::string labels;
   std::array<counter, 4> attempts;
   counter retries;
@@ -33,7 +33,7 @@ struct endpoint_numbers {
     if (r.attempt > 1) retries.add();
     if (r.took >= duration::zero()) took.observe(r.took);
   }
-  /// An attempt of which nobody will ever know how far it got: its delivery was destroyed, or it threw.
+  /// An attempt that has no outcome, as its delivery was destroyed or it threw: how far it got is unknown.
   void cut_off(bool retry) noexcept {
     attempts[static_cast<std::size_t>(reach::maybe_sent)].add();
     if (retry) retries.add();
@@ -48,11 +48,16 @@ struct sink_numbers {
   gauge in_flight, queued;
   histogram took;
   std::deque<endpoint_numbers> endpoints;
-  std::string labels;  // of all samples: which sink; empty where there is one
+  std::string labels;  // of all samples: the name of the sink; empty where it has none
 
   explicit sink_numbers(std::string_view sink) : labels{sink.empty() ? "" : metric_label("sink", sink)} {}
 
-  void add_endpoint(std::string_view name) { endpoints.emplace_back().labels = with("endpoint", name); }
+  endpoint_numbers& add_endpoint(std::string name) {
+    endpoint_numbers& e = endpoints.emplace_back();
+    e.labels = with("endpoint", name);
+    e.name = std::move(name);
+    return e;
+  }
 
   void ended(const delivery& d) noexcept {
     if (!d.accepted) return;
@@ -80,35 +85,37 @@ struct sink_numbers {
   }
 
   void write_to(metrics_page& page) const {
-    page.add("again_sink_events_accepted_total", "Events taken in; at rest delivered + failed.", accepted, labels);
+    page.add("again_sink_events_accepted_total", "Events accepted; at rest delivered + failed.", accepted, labels);
     page.add("again_sink_events_delivered_total", "Events that every endpoint they were meant for took.", delivered,
              labels);
     constexpr std::string_view failures = "again_sink_events_failed_total",
-                               failures_help = "Events finally not delivered, by why the last attempt was the last.";
+                               failures_help = "Events finally not delivered, by stop reason.";
     for (std::size_t i = 0; i < reasons; ++i)
       page.add(failures, failures_help, failed[i], with("reason", name(static_cast<stop_reason>(i))));
     page.add(failures, failures_help, abandoned, with("reason", "abandoned"));
     constexpr std::string_view refusals = "again_sink_events_refused_total",
-                               refusals_help = "Events not taken in, which their callers were told.";
+                               refusals_help = "Events not accepted, by why; their callers were told.";
     page.add(refusals, refusals_help, overloaded, with("reason", "overloaded"));
     page.add(refusals, refusals_help, closed, with("reason", "closed"));
     page.add(refusals, refusals_help, cancelled, with("reason", "cancelled"));
     page.add("again_sink_events_in_flight", "Events being delivered now.", in_flight, labels);
-    page.add("again_sink_queue_length", "Events taken in and not begun yet.", queued, labels);
-    page.add("again_sink_delivery_duration_seconds", "From acceptance to the final result, the queue included.", took,
-             labels);
+    page.add("again_sink_queue_length", "Events accepted and not begun yet.", queued, labels);
+    page.add("again_sink_delivery_duration_seconds",
+             "From acceptance to the final result, the time in the queue included.", took, labels);
     constexpr std::string_view letters = "again_sink_dead_letters_total",
-                               letters_help = "Undelivered events, by whether they could be written down.";
+                               letters_help =
+                                   "Undelivered events, by whether they could be written to the dead letter file.";
     page.add(letters, letters_help, written, with("result", "written"));
     page.add(letters, letters_help, lost, with("result", "lost"));
     for (const endpoint_numbers& e : endpoints) {
       for (std::size_t i = 0; i < e.attempts.size(); ++i) {
-        page.add("again_sink_attempts_total", "Attempts, by success or how far they got.", e.attempts[i],
+        page.add("again_sink_attempts_total", "Attempts, by success or by how far they got.", e.attempts[i],
                  e.labels + ',' +
                      metric_label("outcome", i == endpoint_numbers::ok ? "ok" : name(static_cast<reach>(i))));
       }
       page.add("again_sink_retries_total", "Attempts after the first of a delivery.", e.retries, e.labels);
-      page.add("again_sink_endpoint_in_flight", "Deliveries that hold a slot of the endpoint.", e.in_flight, e.labels);
+      page.add("again_sink_endpoint_in_flight", "Deliveries that hold a permit of the endpoint.", e.in_flight,
+               e.labels);
       page.add("again_sink_attempt_duration_seconds", "Time of one attempt.", e.took, e.labels);
     }
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// Writing JSON, so that the library needs no parser. Bytes that are no UTF-8 become `{"base64": "…"}` and can be had back.
+/// Functions that append JSON to a string, so that the library needs no JSON library. Bytes that are not UTF-8 are written as
+/// `{"base64": "…"}`, so that none is lost.
 #pragma once
 
 #include <again/core/expected.hpp>
@@ -14,7 +15,7 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
 
-/// Length of the well-formed UTF-8 sequence at the beginning, 0 where there is none (RFC 3629 4).
+/// The length of the well-formed UTF-8 sequence at the start of `s`; 0 where there is none (RFC 3629 section 4).
 inline std::size_t utf8_length(std::string_view s) noexcept {
   const auto byte = [&s](std::size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(s[i])); };
   const unsigned first = byte(0);
@@ -41,7 +42,7 @@ inline bool is_utf8(std::string_view s) noexcept {
   return true;
 }
 
-/// A string in quotes; a byte that is no UTF-8 becomes U+FFFD.
+/// A string in quotes; a byte that is not UTF-8 becomes U+FFFD.
 inline void json_string(std::string& out, std::string_view s) {
   constexpr std::string_view hex = "0123456789abcdef";
   out += '"';
@@ -76,13 +77,13 @@ inline std::string base64(std::string_view bytes) {
   return out;
 }
 
-/// A string where it is UTF-8, else `{"base64":"…"}`.
+/// A string in quotes where `s` is UTF-8, else `{"base64":"…"}`.
 inline void json_bytes(std::string& out, std::string_view s) {
   if (is_utf8(s)) return json_string(out, s);
   out.append("{\"base64\":\"").append(base64(s)).append("\"}");
 }
 
-/// `"name":`, with a comma before it unless it is the first of its object.
+/// `"name":`, with a comma before it unless it is the first member of its object.
 inline std::string& json_member(std::string& out, std::string_view name) {
   if (!out.empty() && out.back() != '{') out += ',';
   json_string(out, name);

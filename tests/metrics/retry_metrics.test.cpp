@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <again/metrics.hpp>
+#include <again/metrics/retry_metrics.hpp>
 
 #include <again/coro/run_loop.hpp>
 #include <again/coro/sync_wait.hpp>
@@ -9,8 +9,6 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <optional>
 #include <stdexcept>
@@ -132,38 +130,6 @@ TEST_CASE("attempts() observes a retry without measuring its calls") {
   CHECK(numbers.calls_started() == 0);
 }
 
-TEST_CASE("a histogram's buckets are cumulative, take in their bound, and end in the count") {
-  constexpr duration bounds[] = {1ms, 10ms, 1s};
-  histogram h{bounds};
-  for (const duration d : {duration{0}, duration{1ms}, duration{1ms + 1ns}, duration{10ms}, duration{2s}}) h.observe(d);
-  CHECK(h.up_to(0) == 2);
-  CHECK(h.up_to(1) == 4);
-  CHECK(h.up_to(2) == 4);
-  CHECK(h.count() == 5);
-  metrics_page page;
-  page.add("took_seconds", "How long.", h);
-  CHECK(page.text() ==
-        "# HELP took_seconds How long.\n# TYPE took_seconds histogram\n"
-        "took_seconds_bucket{le=\"0.001\"} 2\ntook_seconds_bucket{le=\"0.01\"} 4\ntook_seconds_bucket{le=\"1\"} 4\n"
-        "took_seconds_bucket{le=\"+Inf\"} 5\ntook_seconds_sum 2.012000001\ntook_seconds_count 5\n");
-  constexpr duration falling[] = {2ms, 1ms};
-  CHECK_THROWS_AS(histogram{falling}, std::invalid_argument);
-  const std::vector<duration> many(histogram::capacity + 1, duration{1});
-  CHECK_THROWS_AS(histogram{many}, std::invalid_argument);
-}
-
-TEST_CASE("labels and help are escaped, and each metric has one HELP and TYPE however many groups are on the page") {
-  retry_metrics odd{"a\"b\\c\nd"}, other{"e"};
-  const std::string page = metrics_page{}.add(odd).add(other).text();
-  CHECK(has(page, R"(again_calls_in_flight{call="a\"b\\c\nd"} 0)"));
-  const std::string head = "# TYPE again_calls_in_flight gauge\n";
-  const auto at = page.find(head);
-  REQUIRE(at != std::string::npos);
-  CHECK(page.find(head, at + 1) == std::string::npos);
-  CHECK(page.substr(at + head.size())
-            .starts_with("again_calls_in_flight{call=\"a\\\"b\\\\c\\nd\"} 0\nagain_calls_in_flight{call=\"e\"} 0\n"));
-}
-
 TEST_CASE("no count is lost when several threads count at once") {
   retry_metrics numbers{"x"};
   std::vector<std::thread> threads;
@@ -183,20 +149,4 @@ TEST_CASE("no count is lost when several threads count at once") {
   CHECK(numbers.attempt_durations().count() == 40'000);
   CHECK(numbers.attempt_durations().sum() == 120s);
   CHECK(numbers.calls_in_flight() == 0);
-}
-
-TEST_CASE("promtool accepts the page") {
-  if (std::system("command -v promtool >/dev/null 2>&1") != 0) {
-    MESSAGE("promtool (package prometheus) is not installed: not checked");  // and a test of the programs is skipped
-    return;
-  }
-  retry_metrics numbers{"quotes \"of\" the\\day"};
-  numbers.began();
-  numbers.attempted({.attempt = 1, .ok = true, .took = 3ms});
-  numbers.succeeded(4ms);
-  const std::string page = page_of(numbers);
-  std::FILE* const check = ::popen("promtool check metrics", "w");
-  REQUIRE(check);
-  CHECK(std::fwrite(page.data(), 1, page.size(), check) == page.size());
-  CHECK(::pclose(check) == 0);
 }

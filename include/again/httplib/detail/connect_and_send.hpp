@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `connect_and_send`: one attempt: the body is opened, the name resolved, and addresses are tried until one takes the request.
+#pragma once
+
+#include <again/http/transport.hpp>
+#include <again/httplib/detail/connection.hpp>
+#include <again/httplib/detail/dead_fd.hpp>
+#include <again/httplib/detail/idle_connections.hpp>
+#include <again/httplib/detail/origin_queue.hpp>
+#include <again/httplib/detail/resolver.hpp>
+#include <again/httplib/detail/route.hpp>
+#include <again/httplib/detail/send_job.hpp>
+#include <again/httplib/detail/tls_setup.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace again {
+inline namespace AGAIN_ABI {
+namespace http {
+namespace detail {
+
+/// What all attempts of a pool share. Any thread.
+struct send_resources {
+  route via;
+  idle_limits keep;
+  tls_roots roots;
+  resolver names;
+  dead_fd dead{};
+};
+
+struct attempt_end {
+  send_result result;
+  cancel_switch::by stopped = cancel_switch::by::none;  ///< what has stopped it, and so gives the result
+};
+
+inline send_failure client_destroyed(reach far) { return {error_kind::cancelled, far, "the client was destroyed"}; }
+
+/// One attempt on the calling thread, which it blocks; `job.stop` ends it from any other. `c`: a connection that was idle, or null;
+/// afterwards the one that was used, open or closed, or null.
+class connect_and_send {
+ public:
+  using connection = idle_connections::connection;
+
+  connect_and_send(send_resources& shared, send_job& job, connection& c) noexcept
+      : shared_{shared}, job_{job}, what_{*job.what}, connection_{c} {}
+
+  attempt_end run() noexcept {
+    try {
+      return open_body();
+    } catch (const std::exception& e) {  // out of memory
+      connection_.reset();
+      return failed(error_kind::overloaded, reach::maybe_sent, e.what());
+    } catch (...) {
+      connection_.reset();
+      return failed(error_kind::overloaded, reach::maybe_sent, "an exception");
+    }
+  }
+
+ private:
+  using steady = std::chrono::steady_clock;
+
+  attempt_end open_body() {
+    if (connection_ && shared_.keep.passed_by(*connection_, steady::now())) connection_->close();
+    if (!connection_) {
+      connection_ = std::make_unique<httplib_connection>(what_.origin, shared_.via, shared_.roots, shared_.dead.fd());
+    }
+    if (!what_.request.body().absent()) {
+      auto opened = what_.open_body();
+      if (!opened) return failed(error_kind::invalid_request, reach::not_sent, opened.error().reason());
+      content_.emplace(std::move(*opened));
+    }
+    return find_addresses();
+  }
+
+  attempt_end find_addresses() {
+    std::vector<std::string> addresses(1);
+    connection_->prepare();
+    const std::string& name = shared_.via.host_to_resolve(what_.origin);
+    if (!connection_->open() && !name.empty()) {
+      const duration patience = std::min<duration>({what_.limits.total, what_.limits.connect, std::chrono::hours{24}});
+      resolved found = shared_.names.resolve(name, steady::now() + patience, job_.stop);
+      if (found.addresses.empty()) {
+        keep_unread_body();
+        return failed(error_kind::resolve, reach::not_sent, "'" + name + "': " + found.reason);
+      }
+      addresses = std::move(found.addresses);
+      job_.home->addresses.sort(addresses);
+    }
+    return try_addresses(addresses);
+  }
+
+  attempt_end try_addresses(const std::vector<std::string>& addresses) {
+    for (std::size_t i = 0;; ++i) {
+      if (i > 0) connection_->prepare();
+      const bool fresh = !connection_->open();
+      cancel_switch::phase phase{
+          job_.stop,
+          {[](void* watch) noexcept { return static_cast<socket_watch*>(watch)->interrupt(); }, &connection_->watch()},
+          reach::maybe_sent};
+      if (!phase.entered()) {
+        keep_unread_body();
+        return ended(unexpected<send_failure>{client_destroyed(reach::not_sent)});
+      }
+      send_result r = connection_->attempt(what_, job_.number, addresses[i], content_ ? &*content_ : nullptr);
+      remember_address(r, fresh);
+      // Refused at once and not a byte sent: the next address belongs to the same attempt. A silent one has used up its time.
+      const bool refused = !r && r.error().reach == reach::not_sent && r.error().kind == error_kind::refused;
+      if (refused && i + 1 < addresses.size()) {
+        phase.sent_nothing();
+        continue;
+      }
+      if (!r && r.error().reach == reach::not_sent && !connection_->content_touched()) keep_unread_body();
+      return ended(std::move(r));  // inside the phase: a stop always finds how far the request has got
+    }
+  }
+
+  /// An address that gives no response counts as failed, unless we cancelled before it had time.
+  void remember_address(const send_result& r, bool fresh) {
+    const auto stopped = job_.stop.raised();
+    if (connection_->address().empty() || (stopped != cancel_switch::by::none && stopped != cancel_switch::by::bound))
+      return;
+    const bool good = r || r.error().reach == reach::answered;
+    if (!good) job_.home->addresses.failed(connection_->address());
+    if (good && fresh) job_.home->addresses.worked(connection_->address());
+  }
+  /// A body that can be had once, and of which nothing was read, is left for the next attempt.
+  void keep_unread_body() {
+    if (content_ && !what_.request.body().replayable()) what_.give_back(std::move(*content_));
+  }
+  attempt_end failed(error_kind kind, reach far, std::string detail) {
+    return ended(unexpected<send_failure>{send_failure{kind, far, std::move(detail)}});
+  }
+  /// From here on a stop neither says that less was sent, nor reaches for a connection that is no longer ours.
+  attempt_end ended(send_result r) {
+    const auto stopped = job_.stop.settle(r ? reach::answered : r.error().reach);
+    return {std::move(r), stopped};
+  }
+
+  send_resources& shared_;
+  send_job& job_;
+  const outgoing& what_;
+  connection& connection_;
+  std::optional<body::reader> content_;
+};
+
+}  // namespace detail
+}  // namespace http
+}  // namespace AGAIN_ABI
+}  // namespace again

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// `delivery_observer`: is told of every attempt and every final result of a sink. `delivery_log` writes them as lines.
+///
+/// - Thread: the loop's. Lifetime: outlives the sink.
+/// - An observer that throws from `attempted` ends the delivery with that exception.
+#pragma once
+
+#include <again/policy/failure.hpp>
+#include <again/sink/delivery.hpp>
+
+#include <string_view>
+
+namespace again {
+inline namespace AGAIN_ABI {
+
+class delivery_observer {
+ public:
+  delivery_observer() = default;
+  delivery_observer(const delivery_observer&) = delete;
+  delivery_observer& operator=(const delivery_observer&) = delete;
+  virtual ~delivery_observer() = default;
+
+  /// After each attempt, when it is decided whether another one follows.
+  virtual void attempted(const event&, std::string_view /*endpoint*/, const attempt_record&) {}
+  /// Once for each event handed in, before its caller gets the result.
+  virtual void finished(const delivery&) {}
+};
+
+}  // namespace AGAIN_ABI
+}  // namespace again

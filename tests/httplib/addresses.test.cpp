@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+// From a name to an address that takes the request.
+#include <again/httplib/transport.hpp>
+
+#include "support/misbehaving_server.hpp"
+#include "support/sends.hpp"
+
+#include <doctest/doctest.h>
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+using namespace again;
+using namespace again::http;
+using namespace again_test;
+using namespace std::chrono_literals;
+using again::http::request;
+
+TEST_CASE("a silent address is a connect timeout") {
+  misbehaving_server server{{blackhole()}};
+  httplib_transport transport;
+  send_limits l = patient;
+  l.connect = 100ms;
+  const auto r = sync_wait(transport.send(to(server, request::get("/"), l), 1));
+  CHECK(kind_of(r) == "connect_timeout");
+  CHECK(reach_of(r) == "not_sent");
+}
+
+namespace {
+
+/// A resolver that hangs until it is let go.
+struct hanging {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool asked = false, let_go = false;
+  std::vector<std::string> operator()(const std::string&) {
+    std::unique_lock lock{mutex};
+    asked = true;
+    changed.notify_all();
+    changed.wait(lock, [&] { return let_go; });
+    return {"127.0.0.1"};
+  }
+  void wait_until_asked() {
+    std::unique_lock lock{mutex};
+    changed.wait(lock, [&] { return asked; });
+  }
+  void release() {
+    const std::lock_guard lock{mutex};
+    let_go = true;
+    changed.notify_all();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a name server that hangs delays neither a stop nor a bound, neither other sends nor the transport's end") {
+  misbehaving_server server{[](const seen_request&, int) { return respond(200); }};
+  const auto names = std::make_shared<hanging>();
+  {
+    httplib_options options;
+    options.workers = 2;
+    options.resolve = [names](const std::string& host) {
+      return host == "hangs.example" ? (*names)(host) : std::vector<std::string>{"127.0.0.1"};
+    };
+    httplib_transport transport{options};
+    {
+      stoppable_send send{transport, to_name(server, "hangs.example", request::get("/"))};
+      names->wait_until_asked();
+      CHECK(sync_wait(transport.send(to_name(server, "works.example", request::get("/")), 1)));
+      const auto r = send.stop();
+      CHECK(kind_of(r) == "cancelled");
+      CHECK(reach_of(r) == "not_sent");
+    }
+    send_limits l = patient;
+    l.connect = 50ms;
+    const auto r = sync_wait(transport.send(to_name(server, "hangs.example", request::get("/"), l), 1));
+    CHECK(kind_of(r) == "resolve");
+    CHECK(reach_of(r) == "not_sent");
+  }
+  names->release();
+  CHECK(server.request(0).header("Host")->starts_with("works.example:"));
+}
+
+TEST_CASE("localhost with a dead ::1 works within one attempt") {
+  misbehaving_server server{[](const seen_request&, int) { return respond(200); }};
+  httplib_options options;
+  options.resolve = [](const std::string&) { return std::vector<std::string>{"::1", "127.0.0.1"}; };
+  httplib_transport transport{options};
+  CHECK(sync_wait(transport.send(to_name(server, "localhost", request::post("/").body("x")), 1)));
+  CHECK(server.requests_seen() == 1);
+}
+
+TEST_CASE("a name without an address is the error resolve") {
+  misbehaving_server server{{}};
+  httplib_options options;
+  options.resolve = [](const std::string& host) -> std::vector<std::string> {
+    if (host == "throws.example") throw std::runtime_error{"the zone is gone"};
+    return {};
+  };
+  httplib_transport transport{options};
+  const auto none = sync_wait(transport.send(to_name(server, "none.example", request::get("/")), 1));
+  CHECK(kind_of(none) == "resolve");
+  const auto threw = sync_wait(transport.send(to_name(server, "throws.example", request::get("/")), 1));
+  REQUIRE(!threw);
+  CHECK(threw.error().detail == "'throws.example': the zone is gone");
+}
+
+TEST_CASE("several addresses: after one that failed, later attempts begin with one that worked") {
+  misbehaving_server server{[](const seen_request&, int) { return respond(200, {{"Connection", "close"}}); }};
+  httplib_options options;
+  options.resolve = [](const std::string&) {
+    return std::vector<std::string>{"127.0.0.2", "127.0.0.1"};
+  };  // the first refuses
+  httplib_transport transport{options};
+  for (int i = 1; i <= 3; ++i)
+    CHECK(sync_wait(transport.send(to_name(server, "two.example", request::post("/").body("x")), i)));
+  CHECK(server.requests_seen() == 3);
+}
+
+TEST_CASE("an address that accepts and never responds is left for another one by the next attempt") {
+  misbehaving_server good{[](const seen_request&, int) { return respond(200, {{"Connection", "close"}}); }};
+  // A second listener on the same port: nothing is ever accepted there, but the kernel's backlog connects.
+  const int silent = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ::sockaddr_in where{};
+  where.sin_family = AF_INET;
+  where.sin_port = htons(static_cast<std::uint16_t>(good.port()));
+  where.sin_addr.s_addr = htonl(0x7f000002);
+  REQUIRE(::bind(silent, reinterpret_cast<const ::sockaddr*>(&where), sizeof where) == 0);
+  REQUIRE(::listen(silent, 8) == 0);
+  for (const bool idle : {true, false}) {
+    CAPTURE(idle);
+    httplib_options options;
+    options.resolve = [](const std::string&) { return std::vector<std::string>{"127.0.0.2", "127.0.0.1"}; };
+    httplib_transport transport{options};
+    send_limits l = patient;
+    (idle ? l.idle : l.total) = 100ms;
+    CHECK(kind_of(sync_wait(transport.send(to_name(good, "two.example", request::get("/"), l), 1))) == "timeout");
+    CHECK(kind_of(sync_wait(transport.send(to_name(good, "two.example", request::get("/")), 2))) == "response 200");
+  }
+  ::close(silent);
+}
+
+TEST_CASE("bounds of forever do not overflow the wait for a name") {
+  misbehaving_server server{{respond(200)}};
+  httplib_options options;
+  options.resolve = [](const std::string&) { return std::vector<std::string>{"127.0.0.1"}; };
+  httplib_transport transport{options};
+  const send_limits endless{.connect = forever, .idle = forever, .total = forever};
+  CHECK(kind_of(sync_wait(transport.send(to_name(server, "name.example", request::get("/"), endless), 1))) ==
+        "response 200");
+}

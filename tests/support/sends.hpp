@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// Single attempts over `httplib_transport` against the misbehaving server: how they are set up, and what came of them in a word.
+#pragma once
+
+#include <again/core/stop_token.hpp>
+#include <again/coro/run_loop.hpp>
+#include <again/coro/sync_wait.hpp>
+#include <again/httplib/transport.hpp>
+
+#include "support/misbehaving_server.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+namespace again_test {
+
+// Bounds that a test runs into are short; those that it must not run into are longer than the test may take.
+inline constexpr again::http::send_limits patient{.connect = std::chrono::seconds{20},
+                                                  .idle = std::chrono::seconds{20},
+                                                  .total = std::chrono::seconds{20},
+                                                  .max_body = 1U << 20U};
+inline constexpr again::http::send_limits hasty{.connect = std::chrono::seconds{20},
+                                                .idle = std::chrono::milliseconds{150},
+                                                .total = std::chrono::seconds{20},
+                                                .max_body = 1U << 20U};
+
+inline std::shared_ptr<const again::http::outgoing> to(const misbehaving_server& server, again::http::request r,
+                                                       const again::http::send_limits& l = patient) {
+  auto where = again::http::parse_url(server.url());
+  REQUIRE(where);
+  return std::make_shared<const again::http::outgoing>(where->origin, std::move(r), l);
+}
+/// The same by a name that the transport has to resolve.
+inline std::shared_ptr<const again::http::outgoing> to_name(const misbehaving_server& server, std::string host,
+                                                            again::http::request r,
+                                                            const again::http::send_limits& l = patient) {
+  const auto port = static_cast<std::uint16_t>(server.port());
+  return std::make_shared<const again::http::outgoing>(
+      again::http::origin{again::http::scheme::http, std::move(host), port}, std::move(r), l);
+}
+
+inline again::http::httplib_options trusting() {
+  again::http::httplib_options o;
+  o.cacert = misbehaving_server::authority_file();
+  return o;
+}
+inline server_options with_tls() {
+  server_options o;
+  o.tls.emplace();
+  return o;
+}
+
+/// "response 200", or the kind of the error.
+inline std::string kind_of(const again::http::send_result& r) {
+  return r ? "response " + std::to_string(r->status) : std::string{name(r.error().kind)};
+}
+inline std::string reach_of(const again::http::send_result& r) {
+  return std::string{name(r ? again::reach::answered : r.error().reach)};
+}
+
+/// One attempt that the test may stop from its own thread.
+class stoppable_send {
+ public:
+  stoppable_send(again::http::httplib_transport& through, std::shared_ptr<const again::http::outgoing> what)
+      : thread_{[this, &through, what = std::move(what)]() mutable {
+          again::run_loop loop;
+          again::http::send_result r = again::sync_wait(loop, through.send(std::move(what), 1), source_.get_token());
+          const std::lock_guard lock{mutex_};
+          result_.emplace(std::move(r));
+        }} {}
+  stoppable_send(const stoppable_send&) = delete;
+  stoppable_send& operator=(const stoppable_send&) = delete;
+  ~stoppable_send() {
+    if (thread_.joinable()) thread_.join();
+  }
+  again::http::send_result stop() {
+    source_.request_stop();
+    return result();
+  }
+  again::http::send_result result() {
+    thread_.join();
+    return std::move(*result_);
+  }
+
+ private:
+  again::inplace_stop_source source_;
+  std::mutex mutex_;
+  std::optional<again::http::send_result> result_;
+  std::thread thread_;
+};
+
+inline ::sockaddr_in loopback(int port) {
+  ::sockaddr_in where{};
+  where.sin_family = AF_INET;
+  where.sin_port = htons(static_cast<std::uint16_t>(port));
+  where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return where;
+}
+
+}  // namespace again_test
