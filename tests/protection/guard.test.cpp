@@ -7,9 +7,9 @@
 #include <again/coro/this_context.hpp>
 #include <again/retry.hpp>
 #include <again/retry/timeout.hpp>
-#include <again/testing.hpp>
 
 #include "support/counting_clock.hpp"
+#include "support/scripted_peer.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
@@ -20,11 +20,6 @@
 using namespace again_test;
 using namespace std::chrono_literals;
 using again::stop_reason;
-using peer = again::testing::script<int, trouble>;
-
-namespace {
-const trouble stopped{0, again::disposition::aborted};
-}
 
 TEST_CASE("a guard lets through while closed, and fails at once with nothing sent while open") {
   world w;

@@ -22,7 +22,6 @@
 #include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/stoppable_wait.hpp>
 #include <again/coro/operation.hpp>
-#include <again/coro/repeatable.hpp>
 #include <again/coro/scheduler.hpp>
 
 #include <cstdint>
@@ -182,7 +181,7 @@ template <class Op, class Ticket> class admission_run {
     state_ = state::ended;
     lazy_time now{*ctx_->scheduler};
     try {
-      result_ = attempt_.look();
+      result_ = attempt_.inspect();
       if (result_ == nullptr || result_->has_value()) {
         ticket_.ended(now, {.ok = result_ != nullptr});
         return;
