@@ -82,7 +82,7 @@ class Results(unittest.TestCase):
         self.assertEqual(run.code, 0, run.err)
         self.assertEqual(len(run.lines), 120)
         self.assertEqual(sum(r["attempts"] for r in run.lines), server.final["requests"])
-        self.assertGreaterEqual(server.final["requests"], 180)
+        self.assertGreaterEqual(server.final["requests"], 170, "a 2xx that is cut short is a delivery, the other faults cost one more request")
         for r in run.lines:
             self.assertEqual(r["attempts"], len(r["trace"]))
             self.assertEqual(server.final["by_key"][f'"/test#{r["id"]}"'], r["attempts"])
@@ -101,7 +101,7 @@ class Results(unittest.TestCase):
         with Server({"*": [{"do": "respond", "status": 503}]}) as broken, Server({"*": [OK]}) as good:
             run = Run("deliver", broken.url(), good.url(), "--move-on", "any", "--no-wait", "--parallel", 1, stdin=lines(*map(event, range(4))))
         self.assertEqual(run.code, 0)
-        self.assertEqual([r["attempts"] for r in run.lines], [2, 1, 2, 1])
+        self.assertEqual({r["id"]: r["attempts"] for r in run.lines}, {"e0": 2, "e1": 1, "e2": 2, "e3": 1}, "others go on during a wait")
         self.assertEqual((broken.final["requests"], good.final["requests"]), (2, 4))
 
 

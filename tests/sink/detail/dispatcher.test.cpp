@@ -111,22 +111,21 @@ TEST_CASE("after Retry-After no event is sent to that endpoint until the time is
   CHECK(b.balanced());
 }
 
-TEST_CASE("an event that comes to an endpoint that is paused for longer than the event may take ends at once") {
-  pretend_sink b{[](const auto&) { return busy("60"); }, {at("a")}};
-  b.deliver({event{"first"}});
+TEST_CASE("a retry that a pause would keep beyond its deadline ends at once; a first attempt waits for the end of the "
+          "pause") {
+  pretend_sink b{[n = 0](const auto&) mutable { return ++n == 1 ? busy("600") : response(200); }, {at("a")}};
+  b.deliver({event{"told"}});
   CHECK(b.only().reason() == stop_reason::deadline_too_near);
-  const time_point before = b.time.now();
-  b.deliver({event{"second"}});
-  CHECK(b.time.now() == before);
-  const delivery& second = b.results[1].value();
-  CHECK(second.reason() == stop_reason::deadline_too_near);
-  CHECK(second.attempts() == 0);
-  CHECK(second.accepted);
-  CHECK(b.through.seen.size() == 1);
+  CHECK(b.only().elapsed == 1ms);
+  b.deliver(events(50));
+  CHECK(failures(b) == 1);
+  CHECK(b.through.seen.size() == 51);
+  CHECK(b.through.seen[1].at == b.through.seen[0].at + 1ms + 600s);
+  CHECK(b.loop.timers() == 0);
   CHECK(b.balanced());
 }
 
-TEST_CASE("a first attempt waits for a closed endpoint as long as its delivery may take, and no longer") {
+TEST_CASE("a first attempt waits for a circuit breaker as long as its delivery may take, and no longer") {
   endpoint dead = at("dead");
   dead.breaker = breaker_rules{.consecutive = 3, .open_for = 15s, .open_max = 15s};
   pretend_sink b{[](const auto&) { return refused(); }, {dead}};

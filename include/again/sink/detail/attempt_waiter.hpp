@@ -93,6 +93,7 @@ class [[nodiscard]] attempt_waiter {
   dispatcher& from_;
   const attempt_request asks_;
   bool in_line_ = false;
+  time_point until_ = never;  // of its wait
   admitted result_;
   continuation k_;
   const context* context_ = nullptr;

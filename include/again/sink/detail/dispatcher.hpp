@@ -6,8 +6,8 @@
 /// - An attempt holds a place only while it is under way; between attempts a delivery holds none.
 /// - An attempt for one endpoint waits in the line of that endpoint; an attempt in turns waits in a line for all of them. Retries go
 ///   before first attempts, else it is first come, first served.
-/// - While no attempt may be sent to an endpoint, it takes part in no turn. A first attempt waits there as long as its delivery may
-///   take, and not at all where the endpoint is known to stay closed for longer.
+/// - While no attempt may be sent to an endpoint, it takes part in no turn. A retry that could not be sent before its deadline ends at
+///   once. A first attempt waits for the end of a pause, and for a circuit breaker as long as its delivery may take.
 /// - Where a sink has several endpoints, the attempts that wait for a closed one are at most a share of all: the others go on.
 ///
 /// Owned by the sink. One loop, one thread. Timers run only while attempts wait.
@@ -94,8 +94,8 @@ class dispatcher {
       return refuse(w, stopped_at(now, *w.context_, stop_reason::cancelled_before_start));
     if (admit_at_once(w, now)) return true;
     if (shut_for(w)) {
-      const time_point opens = opens_for(w), limit = std::min(limit_of(w, now), w.context_->deadline);
-      if (opens >= limit && limit != never) return refuse(w, why_shut(w));
+      if (w.asks_.retry && opens_for(w) >= w.context_->deadline && w.context_->deadline != never)
+        return refuse(w, why_shut(w));
       if (w.asks_.rotating == nullptr && crowded(gates_[w.asks_.at], 1)) return refuse(w, why_crowded(w));
     }
     join(w);
@@ -155,13 +155,16 @@ class dispatcher {
     --waiting_;
     if (w.asks_.rotating == nullptr) --gates_[w.asks_.at].waiting;
   }
-  // A retry has the deadline of its delivery, which comes as a stop; a first attempt has a bound of its own, where it is shut out.
-  time_point limit_of(const attempt_waiter& w, time_point now) const noexcept {
-    return w.asks_.retry || !shut_for(w) ? never : saturating_add(now, w.asks_.patience);
-  }
+  // A retry has the deadline of its delivery, which comes as a stop. A first attempt has none: it waits for a place, and for the end of a
+  // pause, which the endpoint itself has named; but for a circuit breaker, of which nobody knows when it closes, only so long.
   void wait(attempt_waiter& w, time_point now) noexcept {
+    if (w.asks_.retry || !breaker_shuts(w)) {
+      w.until_ = never;
+    } else if (w.until_ == never) {
+      w.until_ = saturating_add(now, w.asks_.patience);
+    }
     w.wait_.cancel();
-    w.wait_.begin(*w.context_, limit_of(w, now), {&attempt_waiter::woken, &w});
+    w.wait_.begin(*w.context_, w.until_, {&attempt_waiter::woken, &w});
   }
   // The wait of `w` is over without a permit.
   void give_up(attempt_waiter& w) noexcept {
@@ -188,19 +191,21 @@ class dispatcher {
     for (const gate& g : gates_) first = std::min(first, g.health.opens_at());
     return first;
   }
-  stop_reason why_shut(const attempt_waiter& w) const noexcept {
+  // Is there nothing to wait for but the end of circuit breakers?
+  bool breaker_shuts(const attempt_waiter& w) const noexcept {
     const auto by_breaker = [](const gate& g) { return g.closed() && g.shown != endpoint_state::paused; };
-    const bool breaker = w.asks_.rotating == nullptr ? by_breaker(gates_[w.asks_.at])
-                                                     : std::any_of(gates_.begin(), gates_.end(), by_breaker);
-    return breaker ? stop_reason::breaker_open : stop_reason::deadline_too_near;
+    return w.asks_.rotating == nullptr ? by_breaker(gates_[w.asks_.at])
+                                       : std::all_of(gates_.begin(), gates_.end(), by_breaker);
   }
-
+  stop_reason why_shut(const attempt_waiter& w) const noexcept {
+    return breaker_shuts(w) ? stop_reason::breaker_open : stop_reason::deadline_too_near;
+  }
   // More attempts than their share of the sink wait for an endpoint, with so many `more`?
   bool crowded(const gate& g, std::size_t more) const noexcept {
     return gates_.size() > 1 && g.closed() && g.waiting + more > most_waiting_;
   }
   stop_reason why_crowded(const attempt_waiter& w) const noexcept {
-    return why_shut(w) == stop_reason::breaker_open ? stop_reason::breaker_open : stop_reason::overloaded;
+    return breaker_shuts(w) ? stop_reason::breaker_open : stop_reason::overloaded;
   }
   // Refuses those beyond the share; the oldest ones stay.
   void thin_out(gate& g) noexcept {
@@ -271,12 +276,10 @@ class dispatcher {
                                      : duration::zero()};
     g.shown = is;
     g.numbers.changed(is);
-    if (was_closed != g.closed()) {
-      closed_ += g.closed() ? 1 : std::size_t(-1);
-      if (crowded(g, 0)) thin_out(g);
-      wait_again(g.lines.firsts, now);
-      if (all_were_closed != (closed_ == gates_.size())) wait_again(rotating_.firsts, now);
-    }
+    if (was_closed != g.closed()) closed_ += g.closed() ? 1 : std::size_t(-1);
+    if (crowded(g, 0)) thin_out(g);
+    wait_again(g.lines.firsts, now);
+    if (all_were_closed || closed_ == gates_.size()) wait_again(rotating_.firsts, now);
     if (observer_ == nullptr) return;
     try {
       observer_->changed(change);

@@ -29,7 +29,7 @@ namespace detail {
 
 template <http::transport T> class endpoint_delivery {
  public:
-  /// `at`: the endpoint; nothing: any, in turns. `patience`: how long the first attempt waits where nothing may be sent.
+  /// `at`: the endpoint; nothing: any, in turns. `patience`: how long the first attempt waits for a circuit breaker.
   endpoint_delivery(endpoint_workers<T>& workers, dispatcher& permits, const sink_options& options, const event& e,
                     const http::body& content, std::optional<std::size_t> at, duration patience)
       : workers_{workers},
