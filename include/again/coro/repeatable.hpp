@@ -11,6 +11,7 @@
 /// ```
 #pragma once
 
+#include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
 
 #include <utility>
@@ -28,6 +29,7 @@ template <operation Op> class [[nodiscard]] once_only {
  private:
   Op op_;
 };
+template <class Op> once_only(Op&&) -> once_only<detail::stored_t<Op>>;
 
 }  // namespace AGAIN_ABI
 }  // namespace again
