@@ -2,6 +2,7 @@
 // deliver URL...: one JSON event per line in, one JSON result per event out. A front for again::sink.
 #include "deliver_options.hpp"
 #include "event.hpp"
+#include "input_file.hpp"
 #include "interrupts.hpp"
 #include "line_source.hpp"
 #include "outcome.hpp"
@@ -32,13 +33,15 @@
 #include <utility>
 #include <vector>
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 namespace {
 
 using namespace programs;
+
+/// What is kept of a line until its event has its result.
+struct line_record {
+  std::size_t number;
+  std::uint64_t bytes;
+};
 
 /// Prints results, reports refused lines, and counts both. Used by the loop's thread alone.
 class reporter : public again::delivery_observer {
@@ -52,9 +55,10 @@ class reporter : public again::delivery_observer {
     }
   }
 
-  void refuse(std::size_t line, const std::string& why) {
+  void refuse(const line_record& line, const std::string& why) {
     ++progress_.refused;
-    say(fmt::format("deliver: line {}: not delivered: {}", line, why));
+    progress_.done += line.bytes;
+    say(fmt::format("deliver: line {}: not delivered: {}", line.number, why));
   }
   void began() { ++progress_.running; }
   void attempted(const again::event& e, std::string_view endpoint, const again::attempt_record& record) override {
@@ -70,8 +74,9 @@ class reporter : public again::delivery_observer {
       say(fmt::format("deliver: {}: its dead letter is LOST: {}", d.event.id, dead_->problem()));
   }
   /// The final result of one event.
-  void result(std::size_t line_number, again::delivery d) {
+  void result(const line_record& from, again::delivery d) {
     --progress_.running;
+    progress_.done += from.bytes;
     ++(d ? progress_.delivered : progress_.failed);
     std::vector<outcome> each;
     std::vector<std::string_view> endpoints;
@@ -91,7 +96,7 @@ class reporter : public again::delivery_observer {
     json_object line{text};
     line.text("id", d.event.id);
     add_to(line, whole);
-    line.number("line", line_number);
+    line.number("line", from.number);
     add_trace(line, text, whole);
     if (settings_.endpoints.size() > 1) {
       line.array("endpoints", each.size(), [&](std::size_t i) {
@@ -107,7 +112,7 @@ class reporter : public again::delivery_observer {
     write(text + '\n');
     draw();
   }
-  void draw() { progress_.draw(source_.bytes_read()); }
+  void draw() { progress_.draw(); }
   bool on_terminal() const noexcept { return progress_.shown(); }
   bool all_delivered() const noexcept { return progress_.failed == 0 && progress_.refused == 0 && !output_failed_; }
 
@@ -134,10 +139,15 @@ class reporter : public again::delivery_observer {
 };
 
 /// Makes an event for the sink from a line of input, or says why the line is refused.
-again::expected<again::event, std::string> event_of(input_line&& line, const deliver_settings& s) {
-  if (line.cut_off) return again::unexpected<std::string>{"cut off: reading ended inside of it"};
-  if (line.too_long)
-    return again::unexpected<std::string>{fmt::format("oversized: more than {} bytes", s.line_bound())};
+again::expected<again::event, std::string> event_of(input_line&& line, const input_file& input,
+                                                    const deliver_settings& s) {
+  switch (line.problem) {
+    case line_problem::none: break;
+    case line_problem::cut_off: return again::unexpected<std::string>{"cut off: reading ended inside of it"};
+    case line_problem::no_memory: return again::unexpected<std::string>{"no memory for it"};
+    case line_problem::too_long:
+      return again::unexpected<std::string>{fmt::format("oversized: more than {} bytes", s.line_bound())};
+  }
   if (s.replay) {
     auto e = parse_dead_letter(line.text);
     if (!e) return e;
@@ -148,7 +158,8 @@ again::expected<again::event, std::string> event_of(input_line&& line, const del
     }
     return e;
   }
-  auto parsed = parse_event(std::move(line.text), line.number);
+  const line_position at{input.name(), input.is_regular() ? line.offset : line.number, line.number};
+  auto parsed = parse_event(std::move(line.text), at);
   if (!parsed) return again::unexpected<std::string>{std::move(parsed.error())};
   again::event e{std::move(parsed->id), std::move(parsed->body)};
   const bool typed = s.endpoints.front().headers.contains("Content-Type");  // and so all of them
@@ -159,19 +170,20 @@ again::expected<again::event, std::string> event_of(input_line&& line, const del
 }
 
 /// Delivers lines one after another: the result of a line is printed before the next line is taken.
-again::task<> deliver_lines(line_source& source, again::sink& to, const deliver_settings& s, reporter& report) {
+again::task<> deliver_lines(line_source& source, const input_file& input, again::sink& to, const deliver_settings& s,
+                            reporter& report) {
   for (;;) {
     auto line = co_await source.next();
     if (!line) co_return;
-    const std::size_t number = line->number;
-    auto e = event_of(*std::move(line), s);
+    const line_record from{line->number, line->bytes};
+    auto e = event_of(*std::move(line), input, s);
     if (!e) {
-      report.refuse(number, e.error());
+      report.refuse(from, e.error());
       continue;
     }
     report.began();
     again::delivery d = co_await to.deliver(*std::move(e));
-    report.result(number, std::move(d));
+    report.result(from, std::move(d));
   }
 }
 
@@ -189,47 +201,18 @@ again::task<> close_when_asked(again::sink& to, again::inplace_stop_token asked)
   if (now) co_await to.close(again::forever);
 }
 
-again::task<> run(line_source& source, again::sink& to, const deliver_settings& s, reporter& report,
-                  again::inplace_stop_token asked) {
+again::task<> run(line_source& source, const input_file& input, again::sink& to, const deliver_settings& s,
+                  reporter& report, again::inplace_stop_token asked) {
   const again::context& here = co_await again::get_context();
   again::scope workers{here}, beside{here};
   if (report.on_terminal() && !s.how.no_wait) beside.spawn(redraw(report));
   beside.spawn(close_when_asked(to, asked));
-  for (int i = 0; i < s.parallel + s.queue; ++i) workers.spawn(deliver_lines(source, to, s, report));
+  for (int i = 0; i < s.parallel + s.queue; ++i) workers.spawn(deliver_lines(source, input, to, s, report));
   co_await workers.join();
   beside.request_stop();
   co_await beside.join();
   co_await to.close(again::duration::zero());
 }
-
-class input_file {
- public:
-  explicit input_file(const std::optional<std::string>& path) : opened_{path.has_value()} {
-    if (opened_) fd_ = ::open(path->c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd_ < 0) throw usage_error{fmt::format("--input: cannot read {}: {}", *path, std::strerror(errno))};
-    ::fstat(fd_, &about_);
-    if (S_ISDIR(about_.st_mode)) throw usage_error{fmt::format("--input: {} is a directory", path.value_or("stdin"))};
-  }
-  input_file(const input_file&) = delete;
-  input_file& operator=(const input_file&) = delete;
-  ~input_file() {
-    if (opened_) ::close(fd_);
-  }
-  int fd() const noexcept { return fd_; }
-  std::uint64_t size() const noexcept {
-    return S_ISREG(about_.st_mode) ? static_cast<std::uint64_t>(about_.st_size) : 0;
-  }
-  bool is(const std::string& path) const noexcept {
-    struct stat other{};
-    return S_ISREG(about_.st_mode) && ::stat(path.c_str(), &other) == 0 && other.st_dev == about_.st_dev &&
-           other.st_ino == about_.st_ino;
-  }
-
- private:
-  bool opened_;
-  int fd_ = STDIN_FILENO;
-  struct stat about_{};
-};
 
 std::unique_ptr<again::dead_letter_file> dead_letters(const deliver_settings& s, const input_file& input) {
   if (!s.dead_letters) {
@@ -248,25 +231,40 @@ std::unique_ptr<again::dead_letter_file> dead_letters(const deliver_settings& s,
 class pages {
  public:
   pages(const deliver_settings& s, const again::sink& to, responses& kept) {
+    using page = status_server::page;
     if (s.metrics) {
-      open("--metrics", *s.metrics, "/metrics", [&to](const status_server::parameter&) {
-        return status_server::page{200, again::metrics_page{}.add(to).text(),
-                                   std::string{again::metrics_page::content_type}};
+      open("--metrics", *s.metrics, s, "/metrics", {}, [&to](const page_request&) {
+        return page{200, again::metrics_page{}.add(to).text(), std::string{again::metrics_page::content_type}};
       });
     }
     if (s.exported) {
-      open("--export", *s.exported, "/export", [&kept](const status_server::parameter& get) {
-        responses::page p = kept.get(get("type"), get("pageNum"), get("pageSize"));
-        return status_server::page{p.status, std::move(p.body), "application/json"};
-      });
+      open("--export", *s.exported, s, "/export", {"POST", "DELETE"},
+           [&kept, by_get = s.poll_by_get](const page_request& r) {
+             responses::page p = exported(kept, r, by_get);
+             return page{p.status, std::move(p.body), "application/json"};
+           });
     }
   }
 
  private:
-  template <class Make> void open(const char* flag, const std::string& where, const char* path, Make make) {
+  /// GET and HEAD are safe (RFC 9110 9.2.1) and only look; POST and DELETE take. `by_get`: so does GET with type=poll.
+  static responses::page exported(responses& kept, const page_request& r, bool by_get) {
+    const bool safe = r.method == "GET" || r.method == "HEAD";
+    const std::string type = r.parameter("type").value_or(safe ? "peek" : "poll");
+    if (type != "peek" && type != "poll") return responses::refused(400, "type: neither peek nor poll");
+    if (!safe && type == "peek") return responses::refused(400, "type: " + r.method + " takes the items; GET peeks");
+    if (safe && type == "poll" && !by_get)
+      return responses::refused(405, "type: poll takes the items: use POST, or start with --export-poll-by-get");
+    const bool takes = type == "poll" && r.method != "HEAD";
+    return kept.get(takes ? responses::access::take : responses::access::look, r.parameter("pageNum"),
+                    r.parameter("pageSize"));
+  }
+
+  template <class Make> void open(const char* flag, const std::string& where, const deliver_settings& s,
+                                  const char* path, std::vector<std::string> methods, Make make) {
     try {
-      auto& server = servers_.emplace_back(std::make_unique<status_server>(where));
-      server->serve(path, std::move(make));
+      auto& server = servers_.emplace_back(std::make_unique<status_server>(where, s.allowed_hosts));
+      server->serve(path, std::move(methods), std::move(make));
       const int port = server->start();
       complain(fmt::format("deliver: {} is http://{}:{}{}", flag, server->host(), port, path));
     } catch (const usage_error& e) { throw usage_error{fmt::format("{}: {}", flag, e.what())}; }
@@ -310,7 +308,8 @@ int program(int argc, char** argv) {
   again::inplace_stop_source closing, cancel;
   block_interrupts();
   responses kept{s.kept_responses};
-  line_source source{loop, input.fd(), s.line_bound()};
+  line_source source{
+      loop, input.fd(), {.begin = input.begin(), .is_file = input.is_regular(), .longest = s.line_bound()}};
   reporter report{source, input.size(), s, dead.get(), s.exported ? &kept : nullptr};
   again::sink_options bounds = s.sink_options();
   bounds.dead_letters = dead.get();
@@ -324,14 +323,17 @@ int program(int argc, char** argv) {
                              source.close();
                              closing.request_stop();
                            },
-                           [&cancel] { cancel.request_stop(); }};
+                           [&source, &cancel] {
+                             source.abandon();
+                             cancel.request_stop();
+                           }};
   source.start();  // last: a start that fails above must not lose lines that were already read
-  again::sync_wait(loop, run(source, to, s, report, closing.get_token()), cancel.get_token());
+  again::sync_wait(loop, run(source, input, to, s, report, closing.get_token()), cancel.get_token());
 
-  const std::string problem = source.problem();
-  if (!problem.empty()) complain(fmt::format("deliver: the input cannot be read: {}", problem));
+  if (source.problem() != 0)
+    complain(fmt::format("deliver: the input cannot be read: {}", std::strerror(source.problem())));
   if (to.dead_letters_lost() > 0) complain(fmt::format("deliver: {} dead letters LOST", to.dead_letters_lost()));
-  return report.all_delivered() && problem.empty() && !source.closed() ? 0 : 1;
+  return report.all_delivered() && source.problem() == 0 && !source.closed() ? 0 : 1;
 }
 
 }  // namespace

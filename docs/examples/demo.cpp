@@ -89,33 +89,30 @@ struct delivered {
 
 class record_keeper : public again::delivery_observer {
  public:
-  explicit record_keeper(line_source& source) : source_{source}, progress_{0} {}
-
   void began() { ++progress_.running; }
   void attempted(const again::event&, std::string_view, const again::attempt_record& record) override {
     if (record.attempt > 1) ++progress_.retries;
-    progress_.draw(source_.bytes_read());
+    progress_.draw();
   }
   void result(std::size_t line, again::delivery d) {
     --progress_.running;
     ++(d ? progress_.delivered : progress_.failed);
     results.emplace(line, delivered{line, outcome_of(std::move(d.outcomes.at(0)))});
-    progress_.draw(source_.bytes_read());
+    progress_.draw();
   }
   void clear() { progress_.clear(); }
   std::multimap<std::size_t, delivered> results;  // by line; a multimap, to notice a second result for one line
 
  private:
-  line_source& source_;
-  progress progress_;
+  progress progress_{0};
 };
 
 /// Delivers lines one after another.
-again::task<> deliver_lines(line_source& source, again::sink& to, record_keeper& record) {
+again::task<> deliver_lines(line_source& source, const std::string& path, again::sink& to, record_keeper& record) {
   for (;;) {
     auto line = co_await source.next();
     if (!line) co_return;
-    auto parsed = parse_event(std::move(line->text), line->number);
+    auto parsed = parse_event(std::move(line->text), {path, line->number, line->number});
     if (!parsed) throw usage_error{fmt::format("line {}: {}", line->number, parsed.error())};
     again::event e{std::move(parsed->id), std::move(parsed->body)};
     e.headers.add("Content-Type", parsed->content_type);
@@ -126,10 +123,10 @@ again::task<> deliver_lines(line_source& source, again::sink& to, record_keeper&
   }
 }
 
-again::task<> deliver_all(line_source& source, again::sink& to, record_keeper& record) {
+again::task<> deliver_all(line_source& source, const std::string& path, again::sink& to, record_keeper& record) {
   const again::context& here = co_await again::get_context();
   again::scope workers{here};
-  for (int i = 0; i < at_once; ++i) workers.spawn(deliver_lines(source, to, record));
+  for (int i = 0; i < at_once; ++i) workers.spawn(deliver_lines(source, path, to, record));
   co_await workers.join();
   co_await to.close(again::duration::zero());
 }
@@ -178,7 +175,8 @@ int demo(const std::string& path) {
     if (!file) throw usage_error{"cannot read " + path};
     std::size_t number = 0;
     for (std::string line; std::getline(file, line);) {
-      const auto e = parse_event(std::move(line), ++number);
+      ++number;
+      const auto e = parse_event(std::move(line), {path, number, number});
       keys.push_back(e ? again::http::idempotency_key_value(e->key) : "");
     }
   }
@@ -211,8 +209,8 @@ int demo(const std::string& path) {
   const auto start = std::chrono::steady_clock::now();
   std::multimap<std::size_t, delivered> results;
   {
-    line_source source{loop, file, std::size_t{1} << 20U};
-    record_keeper record{source};
+    line_source source{loop, file, {.is_file = true}};
+    record_keeper record;
     again::endpoint events;
     events.url = *again::http::parse_url(server.url("/events"));
     events.policy = persistent;
@@ -222,7 +220,7 @@ int demo(const std::string& path) {
     bounds.observer = &record;
     again::sink to{{events}, bounds};
     source.start();
-    again::sync_wait(loop, deliver_all(source, to, record));
+    again::sync_wait(loop, deliver_all(source, path, to, record));
     record.clear();
     results = std::move(record.results);
   }

@@ -161,6 +161,16 @@ TEST_CASE("a peer that hangs opens the breaker, whether the attempt's bound is t
     CHECK(b.state() == again::breaker_state::open);
     CHECK(w.elapsed() == 2s);
   }
+  SUBCASE("the same with an error type that is permanent by default") {
+    world w;
+    again::breaker b{{.consecutive = 2}};
+    peer p{trouble{0, again::disposition::permanent}};
+    p.hangs().hangs();
+    const auto r = w.run(again::retry(impatient, again::guard(b, std::ref(p))));
+    CHECK(r.error().reason() == stop_reason::breaker_open);
+    CHECK(r.error().attempts() == 2);
+    CHECK(b.state() == again::breaker_state::open);
+  }
   SUBCASE("guard(breaker, timeout(1s, op))") {
     world w;
     again::breaker b{{.consecutive = 2}};

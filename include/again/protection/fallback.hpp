@@ -24,7 +24,7 @@
 #include <again/combinator/misuse.hpp>
 #include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
-#include <again/coro/repeatable.hpp>
+#include <again/coro/operation.hpp>
 #include <again/protection/detail/fallback_run.hpp>
 
 #include <concepts>

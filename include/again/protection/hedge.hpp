@@ -25,7 +25,7 @@
 #include <again/combinator/order_rules.hpp>
 #include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
-#include <again/coro/repeatable.hpp>
+#include <again/coro/operation.hpp>
 #include <again/protection/budget.hpp>
 #include <again/protection/detail/hedge_run.hpp>
 #include <again/protection/latency.hpp>

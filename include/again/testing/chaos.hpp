@@ -22,7 +22,6 @@
 #include <again/coro/detail/stoppable_wait.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
-#include <again/coro/repeatable.hpp>
 
 #include <concepts>
 #include <cstdint>

@@ -100,7 +100,7 @@ template <class Run, class Op, class Instead, class When> class fallback_first {
   }
   bool inspect() noexcept {
     try {
-      result_ = first_.look();
+      result_ = first_.inspect();
       if (result_ == nullptr || result_->has_value() || !parts_.when(std::as_const(result_->error()))) return true;
       return static_cast<Run*>(this)->failed(result_->error());
     } catch (...) {
