@@ -3,6 +3,7 @@
 /// Properties of a combinator that the one around it checks, to refuse a wrong order of nesting at compile time.
 #pragma once
 
+#include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
 
 namespace again {
@@ -24,6 +25,7 @@ concept is_hedge = requires { requires Op::hedges; };
 template <class Op> inline constexpr bool repeats = false;
 template <class Op, class Hooks, bool Elsewhere>
 inline constexpr bool repeats<retry_operation<Op, Hooks, Elsewhere>> = !Hooks::once;
+template <class Op> inline constexpr bool repeats<copy_of_named<Op>> = repeats<Op>;
 
 }  // namespace detail
 

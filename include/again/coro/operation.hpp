@@ -25,6 +25,7 @@
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/attempt.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/unnamed_closure.hpp>
 
 #include <concepts>
 #include <exception>
@@ -149,14 +150,14 @@ auto catching(Op&& op) {
       !expected_result<operation_result_t<std::decay_t<Op>>>,
       "again::catching: this operation already gives an expected; throw or return errors, not both: await it in "
       "a coroutine of your own that does one of the two");
-  return catching_operation<std::decay_t<Op>>{std::forward<Op>(op)};
+  return catching_operation<detail::stored_t<Op>>{std::forward<Op>(op)};
 }
 
 /// The same for a function and its arguments, which are copied. Share an object with `std::ref`.
 template <class F, class... Args>
   requires(sizeof...(Args) > 0 && detail::binds<F, Args...>)
 auto catching(F&& f, Args&&... args) {
-  using bound = detail::bound_operation<std::decay_t<F>, std::decay_t<Args>...>;
+  using bound = detail::bound_operation<detail::stored_t<F>, std::decay_t<Args>...>;
   return catching_operation<bound>{bound{std::in_place, std::forward<F>(f), std::forward<Args>(args)...}};
 }
 
@@ -170,6 +171,7 @@ template <operation Op> class [[nodiscard]] once_only {
  private:
   Op op_;
 };
+template <class Op> once_only(Op&&) -> once_only<detail::stored_t<Op>>;
 
 }  // namespace AGAIN_ABI
 }  // namespace again

@@ -26,6 +26,7 @@
 #include <again/coro/detail/child_group.hpp>
 #include <again/coro/detail/child_tuple.hpp>
 #include <again/coro/detail/regular_result.hpp>
+#include <again/coro/detail/unnamed_closure.hpp>
 
 #include <exception>
 #include <tuple>
@@ -98,7 +99,7 @@ template <class A> class [[nodiscard]] when_all_range_run : child_group {
 }  // namespace detail
 
 template <detail::child_like... A> auto when_all(A&&... awaited) {
-  return detail::when_all_run<std::decay_t<A>...>{std::decay_t<A>(std::forward<A>(awaited))...};
+  return detail::when_all_run<detail::stored_t<A>...>{detail::stored_t<A>(std::forward<A>(awaited))...};
 }
 template <detail::child_like A> auto when_all(std::vector<A> awaited) {
   return detail::when_all_range_run<A>{std::move(awaited)};

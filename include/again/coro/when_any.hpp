@@ -27,6 +27,7 @@
 #include <again/coro/detail/child_group.hpp>
 #include <again/coro/detail/child_tuple.hpp>
 #include <again/coro/detail/regular_result.hpp>
+#include <again/coro/detail/unnamed_closure.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -111,7 +112,7 @@ template <class A> class [[nodiscard]] when_any_range_run : child_group {
 template <detail::child_like... A>
   requires(sizeof...(A) > 0)
 auto when_any(A&&... awaited) {
-  return detail::when_any_run<std::decay_t<A>...>{std::decay_t<A>(std::forward<A>(awaited))...};
+  return detail::when_any_run<detail::stored_t<A>...>{detail::stored_t<A>(std::forward<A>(awaited))...};
 }
 template <detail::child_like A> auto when_any(std::vector<A> awaited) {
   return detail::when_any_range_run<A>{std::move(awaited)};

@@ -23,6 +23,7 @@
 #pragma once
 
 #include <again/combinator/misuse.hpp>
+#include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
 #include <again/protection/detail/admission_run.hpp>
 #include <again/protection/detail/limit_ticket.hpp>
@@ -69,8 +70,8 @@ class limiter {
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
 auto limit(limiter& shared, Op&& op) {
-  return detail::admission_operation<std::decay_t<Op>, detail::slot_queue, detail::limit_ticket>{shared.slots(),
-                                                                                                 std::forward<Op>(op)};
+  return detail::admission_operation<detail::stored_t<Op>, detail::slot_queue, detail::limit_ticket>{
+      shared.slots(), std::forward<Op>(op)};
 }
 
 // A mistake, told in one sentence.

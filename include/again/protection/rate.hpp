@@ -20,6 +20,7 @@
 #include <again/combinator/misuse.hpp>
 #include <again/combinator/order_rules.hpp>
 #include <again/core/clock.hpp>
+#include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
 #include <again/protection/detail/admission_run.hpp>
 #include <again/protection/detail/rate_ticket.hpp>
@@ -100,8 +101,8 @@ auto rate(Shared& shared, Op&& op) {
   static_assert(
       !detail::repeats<std::decay_t<Op>>,
       "again::rate: around a retry it would not see the retries; put it inside: retry(policy, rate(limiter, op))");
-  return detail::admission_operation<std::decay_t<Op>, Shared, detail::rate_ticket<Shared>>{shared,
-                                                                                            std::forward<Op>(op)};
+  return detail::admission_operation<detail::stored_t<Op>, Shared, detail::rate_ticket<Shared>>{shared,
+                                                                                                std::forward<Op>(op)};
 }
 
 // A mistake, told in one sentence.

@@ -35,6 +35,7 @@
 #include <again/combinator/order_rules.hpp>
 #include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/run_on.hpp>
+#include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
 #include <again/policy/decide.hpp>
 #include <again/policy/failure.hpp>
@@ -74,19 +75,19 @@ template <fallible_operation Op, class Hooks = detail::retry_hooks<>,
   /// transient, false for permanent. A request that must not be sent twice is not sent twice, even if a `bool` says
   /// true.
   /// It also decides about an attempt that our own timeout cut off.
-  template <class Pred> auto when(Pred pred) && {
-    static_assert(detail::classifies<Pred, typename detail::retry_run<Op, Hooks>::error>,
+  template <class Pred> auto when(Pred&& pred) && {
+    static_assert(detail::classifies<std::decay_t<Pred>, typename detail::retry_run<Op, Hooks>::error>,
                   "again::retry(...).when(pred): pred must take const E& of the operation's expected<T, E> and return "
                   "bool or again::verdict");
-    return rebuild(std::move(parts_.hooks).with_when(std::move(pred)));
+    return rebuild(std::move(parts_.hooks).with_when(detail::stored_t<Pred>(std::forward<Pred>(pred))));
   }
 
   /// `see(const attempt_record&)` is called after every attempt, on the scheduler's thread, once the next step is
   /// decided.
-  template <class Observer> auto observe(Observer see) && {
-    static_assert(std::is_invocable_v<Observer&, const attempt_record&>,
+  template <class Observer> auto observe(Observer&& see) && {
+    static_assert(std::is_invocable_v<std::decay_t<Observer>&, const attempt_record&>,
                   "again::retry(...).observe(see): see must be callable with const again::attempt_record&");
-    return rebuild(std::move(parts_.hooks).with_observer(std::move(see)));
+    return rebuild(std::move(parts_.hooks).with_observer(detail::stored_t<Observer>(std::forward<Observer>(see))));
   }
 
   /// A budget shared with others (`<again/protection/budget.hpp>`): the first attempt deposits, and each further one
@@ -150,13 +151,13 @@ template <fallible_operation Op, class Hooks = detail::retry_hooks<>,
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
 auto retry(const checked_policy& p, Op&& op) {
-  return retry_operation<std::decay_t<Op>>{p, std::forward<Op>(op)};
+  return retry_operation<detail::stored_t<Op>>{p, std::forward<Op>(op)};
 }
 /// The same with a policy that is checked now: throws `std::invalid_argument` if its values are impossible.
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
 auto retry(const policy& p, Op&& op) {
-  return retry_operation<std::decay_t<Op>>{checked_policy{p}, std::forward<Op>(op)};
+  return retry_operation<detail::stored_t<Op>>{checked_policy{p}, std::forward<Op>(op)};
 }
 
 /// Retries `f(args...)`. The arguments are copied once and passed to every attempt as const. Share an object with
@@ -164,7 +165,7 @@ auto retry(const policy& p, Op&& op) {
 template <class F, class... Args>
   requires(sizeof...(Args) > 0 && detail::binds<F, Args...>)
 auto retry(const checked_policy& p, F&& f, Args&&... args) {
-  using bound = detail::bound_operation<std::decay_t<F>, std::decay_t<Args>...>;
+  using bound = detail::bound_operation<detail::stored_t<F>, std::decay_t<Args>...>;
   static_assert(
       fallible_operation<bound>,
       "again::retry: the function must return a task (or another awaitable) of expected<T, E>; wrap one that throws: "

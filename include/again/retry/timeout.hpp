@@ -17,6 +17,7 @@
 ///   timer is armed only if the operation does not finish at once.
 #pragma once
 
+#include <again/coro/detail/unnamed_closure.hpp>
 #include <again/retry/retry.hpp>
 
 #include <type_traits>
@@ -28,7 +29,7 @@ inline namespace AGAIN_ABI {
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
 auto timeout(duration d, Op&& op) {
-  return retry_operation<std::decay_t<Op>, detail::once_hooks>{d, std::forward<Op>(op)};
+  return retry_operation<detail::stored_t<Op>, detail::once_hooks>{d, std::forward<Op>(op)};
 }
 
 // Any other argument is a mistake: one compile error says how to fix it.

@@ -15,6 +15,7 @@
 #include <again/coro/detail/foreign_awaitable.hpp>
 #include <again/coro/detail/promise_allocation.hpp>
 #include <again/coro/detail/result_slot.hpp>
+#include <again/coro/detail/unnamed_closure.hpp>
 
 #include <coroutine>
 #include <exception>
@@ -85,6 +86,18 @@ class task_promise_base : public promise_allocation, work {
   /// Native awaitables are awaited as they are. A foreign one is wrapped, so that the task is resumed on its own
   /// scheduler.
   template <awaitable A> decltype(auto) await_transform(A&& operand) noexcept {
+    return awaiter_of(static_cast<A&&>(operand));
+  }
+  template <awaitable A>
+    requires holds_unnamed_closure<A>
+  [[deprecated("again: g++ 12 destroys twice what a lambda owns that is written inside a co_await expression: name the "
+               "lambda first, auto op = [x] { ... };, and pass op (docs/gcc12.md)")]] decltype(auto)
+  await_transform(A&& operand) noexcept {
+    return awaiter_of(static_cast<A&&>(operand));
+  }
+
+ private:
+  template <class A> decltype(auto) awaiter_of(A&& operand) noexcept {
     if constexpr (native_awaitable<A&&> && startable<std::remove_cvref_t<A>>) {
       return direct_awaiter<std::remove_reference_t<A>>{operand};
     } else if constexpr (native_operation<A&&>) {
@@ -95,8 +108,6 @@ class task_promise_base : public promise_allocation, work {
       return holding_awaiter<foreign_awaitable<A&&>>{std::in_place, static_cast<A&&>(operand)};
     }
   }
-
- private:
   // Out of line: inlined, they would make every coroutine save more registers.
   [[gnu::noinline, gnu::cold]] void unpost() noexcept { context_->scheduler->forget(*this); }
   [[gnu::noinline]] void post_finished() noexcept {
