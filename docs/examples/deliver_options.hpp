@@ -31,7 +31,7 @@ struct deliver_settings {
   again::log_level log_level = again::log_level::info;
   again::routing routing = again::routing::round_robin;
   again::ordering order = again::ordering::none;
-  again::moving move_on = again::moving::unanswered;
+  again::moving move_on = again::moving::any;
   int parallel = 16;
   int endpoint_parallel = 0;  // 0: as parallel
   int queue = 16;
@@ -124,7 +124,7 @@ struct deliver_settings {
     o.with("--to", "WHICH", "any: one URL per event, in turns; all: every URL (any)", [this](std::string_view v) {
       routing = one_of<again::routing>(v, {{"any", again::routing::round_robin}, {"all", again::routing::broadcast}});
     });
-    o.with("--move-on", "WHEN", "when a retry goes to the next URL: unanswered, or any failure (unanswered)",
+    o.with("--move-on", "WHEN", "which failures move a retry to another URL: unanswered, or any (any)",
            [this](std::string_view v) {
              move_on =
                  one_of<again::moving>(v, {{"unanswered", again::moving::unanswered}, {"any", again::moving::any}});

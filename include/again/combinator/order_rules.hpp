@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What a combinator must know of the one inside it, to refuse at compile time an order that makes no sense.
+/// Properties of a combinator that the one around it checks, to refuse a wrong order of nesting at compile time.
 #pragma once
 
 #include <again/coro/operation.hpp>
@@ -12,7 +12,7 @@ template <fallible_operation Op, class Hooks, bool Elsewhere> class retry_operat
 
 namespace detail {
 
-/// Its result is an `expected` that never holds an error: a fallback to a value.
+/// An operation whose result never holds an error: a fallback to a value.
 template <class Op>
 concept never_fails = requires { requires Op::never_fails; };
 

@@ -23,7 +23,7 @@
 
 #include <again/combinator/misuse.hpp>
 #include <again/coro/detail/awaiters.hpp>
-#include <again/coro/repeatable.hpp>
+#include <again/coro/operation.hpp>
 #include <again/protection/detail/fallback_run.hpp>
 
 #include <concepts>

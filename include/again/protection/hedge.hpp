@@ -24,7 +24,7 @@
 #include <again/combinator/misuse.hpp>
 #include <again/combinator/order_rules.hpp>
 #include <again/coro/detail/awaiters.hpp>
-#include <again/coro/repeatable.hpp>
+#include <again/coro/operation.hpp>
 #include <again/protection/budget.hpp>
 #include <again/protection/detail/hedge_run.hpp>
 #include <again/protection/latency.hpp>

@@ -21,7 +21,6 @@
 #include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/stoppable_wait.hpp>
 #include <again/coro/operation.hpp>
-#include <again/coro/repeatable.hpp>
 
 #include <concepts>
 #include <cstdint>

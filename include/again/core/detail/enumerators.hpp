@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The enumerators of an enum and their names, read from how the compiler prints a template argument. An enum is then written
-/// once, instead of again in a `switch` that names its values and again in a list of them.
+/// The enumerators of an enum and their names, read from how the compiler prints a template argument. So an enum is
+/// written once, and no `switch` or list has to repeat it.
 ///
 /// The enumerators must count 0, 1, 2, … without a gap. C++26's reflection replaces this file.
 #pragma once
