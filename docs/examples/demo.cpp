@@ -103,15 +103,17 @@ class record_keeper : public again::delivery_observer {
   std::multimap<std::size_t, delivered> results;  // by line; a multimap, to notice a second result for one line
 
  private:
-  progress progress_{0};
+  message_log log_;
+  progress progress_{0, log_};
 };
 
 /// Delivers lines one after another.
-again::task<> deliver_lines(line_source& source, const std::string& path, again::sink& to, record_keeper& record) {
+again::task<> deliver_lines(line_source& source, const std::string& path, event_parser& parser, again::sink& to,
+                            record_keeper& record) {
   for (;;) {
     auto line = co_await source.next();
     if (!line) co_return;
-    auto parsed = parse_event(std::move(line->text), {path, line->number, line->number});
+    auto parsed = parser.parse(std::move(line->text), {path, line->number, line->number});
     if (!parsed) throw usage_error{fmt::format("line {}: {}", line->number, parsed.error())};
     again::event e{std::move(parsed->id), std::move(parsed->body)};
     e.headers.add("Content-Type", parsed->content_type);
@@ -122,10 +124,11 @@ again::task<> deliver_lines(line_source& source, const std::string& path, again:
   }
 }
 
-again::task<> deliver_all(line_source& source, const std::string& path, again::sink& to, record_keeper& record) {
+again::task<> deliver_all(line_source& source, const std::string& path, event_parser& parser, again::sink& to,
+                          record_keeper& record) {
   const again::context& here = co_await again::get_context();
   again::scope workers{here};
-  for (int i = 0; i < at_once; ++i) workers.spawn(deliver_lines(source, path, to, record));
+  for (int i = 0; i < at_once; ++i) workers.spawn(deliver_lines(source, path, parser, to, record));
   co_await workers.join();
   co_await to.close(again::duration::zero());
 }
@@ -168,6 +171,7 @@ bool proof(const colours& paint, bool holds, const std::string& text) {
 
 int demo(const std::string& path) {
   const colours paint{STDOUT_FILENO};
+  event_parser parser{std::size_t{1} << 20U};
   std::vector<std::string> keys;
   {
     std::ifstream file{path};
@@ -175,7 +179,7 @@ int demo(const std::string& path) {
     std::size_t number = 0;
     for (std::string line; std::getline(file, line);) {
       ++number;
-      const auto e = parse_event(std::move(line), {path, number, number});
+      const auto e = parser.parse(std::move(line), {path, number, number});
       keys.push_back(e ? again::http::idempotency_key_value(e->key) : "");
     }
   }
@@ -219,7 +223,7 @@ int demo(const std::string& path) {
     bounds.observer = &record;
     again::sink to{{events}, bounds};
     source.start();
-    again::sync_wait(loop, deliver_all(source, path, to, record));
+    again::sync_wait(loop, deliver_all(source, path, parser, to, record));
     record.clear();
     results = std::move(record.results);
   }

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -138,8 +139,7 @@ void check_other(json::document& document, json_type type, std::string_view text
 enum { id, source, type, specversion, partitionkey };
 using members = std::array<member, 5>;
 
-members read_object(std::string_view text, std::size_t capacity) {
-  static thread_local json::parser parser;
+members read_object(json::parser& parser, std::string_view text, std::size_t capacity) {
   members found{{{"id"}, {"source"}, {"type"}, {"specversion"}, {"partitionkey"}}};
   json::document document = parser.iterate(simdjson::padded_string_view{text.data(), text.size(), capacity});
   if (const json_type what = document.type(); what != json_type::object) {
@@ -180,7 +180,17 @@ std::string_view without_margin(std::string_view text) noexcept {
   return text.substr(0, text.find_last_not_of(white_space) + 1);
 }
 
-again::expected<event, std::string> parse_event(std::string&& line, const line_position& at) {
+struct event_parser::parser {
+  json::parser simd;
+};
+
+event_parser::event_parser(std::size_t longest) : parser_{std::make_unique<parser>()} {
+  constexpr std::size_t usual = std::size_t{1} << 20U;  // a longer line takes more when it comes
+  if (parser_->simd.allocate(std::min(longest, usual)) != simdjson::SUCCESS) throw std::bad_alloc{};
+}
+event_parser::~event_parser() = default;
+
+again::expected<event, std::string> event_parser::parse(std::string&& line, const line_position& at) {
   using bad = again::unexpected<std::string>;
   event e;
   {
@@ -192,7 +202,7 @@ again::expected<event, std::string> parse_event(std::string&& line, const line_p
   const std::string_view object{line.data(), line.size() - simdjson::SIMDJSON_PADDING};
   members found;
   try {
-    found = read_object(object, line.size());
+    found = read_object(parser_->simd, object, line.size());
   } catch (const simdjson::simdjson_error& problem) {
     if (problem.error() == simdjson::MEMALLOC) throw std::bad_alloc{};
     return bad{std::string{"malformed: "} + problem.what()};

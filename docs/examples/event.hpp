@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -34,10 +35,23 @@ std::string key_of(std::initializer_list<std::string_view> parts);
 /// `text` without a byte order mark at its beginning and without JSON's white space at either end.
 std::string_view without_margin(std::string_view text) noexcept;
 
-/// Parses a line, or says what is wrong with it. What the parser read decides all three: what the event means, its key, and the bytes
-/// that are sent. A CloudEvent (https://cloudevents.io, version 1.0) needs the members that its specification requires, as strings.
-/// Any other JSON object is an event too; its id is its member `id`, a string or the text of a number, or else its line number.
-/// Refused: anything beside the object, a member named twice that decides the identity, and more than 1000 levels of nesting.
-again::expected<event, std::string> parse_event(std::string&& line, const line_position& at);
+/// Reads events of lines of up to `longest` bytes; its memory is taken at the start, for 1 MiB at most. One thread at a time.
+class event_parser {
+ public:
+  explicit event_parser(std::size_t longest);
+  event_parser(const event_parser&) = delete;
+  event_parser& operator=(const event_parser&) = delete;
+  ~event_parser();
+
+  /// Parses a line, or says what is wrong with it. What the parser read decides all three: what the event means, its key, and the bytes
+  /// that are sent. A CloudEvent (https://cloudevents.io, version 1.0) needs the members that its specification requires, as strings.
+  /// Any other JSON object is an event too; its id is its member `id`, a string or the text of a number, or else its line number.
+  /// Refused: anything beside the object, a member named twice that decides the identity, and more than 1000 levels of nesting.
+  again::expected<event, std::string> parse(std::string&& line, const line_position& at);
+
+ private:
+  struct parser;
+  std::unique_ptr<parser> parser_;
+};
 
 }  // namespace programs

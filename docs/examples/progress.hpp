@@ -2,7 +2,7 @@
 // A progress line on the terminal. Without a terminal nothing is drawn.
 #pragma once
 
-#include "streams.hpp"
+#include "message_log.hpp"
 
 #include <fmt/format.h>
 
@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <new>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,7 +45,8 @@ class colours {
 class progress {
  public:
   /// `total`: bytes of input; 0 if unknown.
-  explicit progress(std::uint64_t total) : shown_{::isatty(STDERR_FILENO) == 1}, paint_{STDERR_FILENO}, total_{total} {}
+  progress(std::uint64_t total, message_log& log)
+      : shown_{::isatty(STDERR_FILENO) == 1}, paint_{STDERR_FILENO}, total_{total}, log_{log} {}
   progress(const progress&) = delete;
   progress& operator=(const progress&) = delete;
   ~progress() { clear(); }
@@ -54,18 +56,20 @@ class progress {
 
   bool shown() const noexcept { return shown_; }
 
-  /// Draws the line, at most twenty times a second.
-  void draw() {
+  /// Draws the line, at most twenty times a second. Without memory there is no line.
+  void draw() noexcept {
     const auto now = std::chrono::steady_clock::now();
     if (!shown_ || now < next_) return;
     next_ = now + std::chrono::milliseconds{50};
-    write_to_stderr("\r" + line(columns(), std::chrono::duration<double>(now - start_).count()) + "\x1b[K");
+    try {
+      log_.draw("\r" + line(columns(), std::chrono::duration<double>(now - start_).count()) + "\x1b[K");
+    } catch (const std::bad_alloc&) { return; }
     drawn_ = true;
   }
   /// Erases the line, so that other text can be written.
-  void clear() {
+  void clear() noexcept {
     if (!drawn_) return;
-    write_to_stderr("\r\x1b[K");
+    log_.erase("\r\x1b[K");
     drawn_ = false;
     next_ = {};
   }
@@ -115,6 +119,7 @@ class progress {
   bool shown_, drawn_ = false;
   colours paint_;
   std::uint64_t total_;
+  message_log& log_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), next_{};
 };
 

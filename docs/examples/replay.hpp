@@ -48,9 +48,9 @@ inline std::optional<std::string> bytes_of(simdjson::simdjson_result<simdjson::d
 }
 
 /// Parses a dead letter, or says what is wrong with it.
-inline again::expected<again::event, std::string> parse_dead_letter(std::string_view line) {
+inline again::expected<again::event, std::string> parse_dead_letter(simdjson::dom::parser& parser,
+                                                                    std::string_view line) {
   using refused = again::unexpected<std::string>;
-  static thread_local simdjson::dom::parser parser;
   const std::string_view object = without_margin(line);
   simdjson::dom::object j;
   const auto problem = parser.parse(object.data(), object.size()).get(j);  // copies, to have room after it
