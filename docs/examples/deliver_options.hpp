@@ -110,9 +110,10 @@ struct deliver_settings {
     o.with("--input", "FILE", "read events from FILE instead of stdin", [this](std::string_view v) { input = v; });
     o.with("--parallel", "N", "events in flight at a time (16)",
            [this](std::string_view v) { parallel = number_in<int>(v, 1, 1024); });
-    o.with("--max-line", "SIZE", "the longest line that is accepted (1MiB)",
-           [this](std::string_view v) { longest = static_cast<std::size_t>(std::max<std::uint64_t>(size_of(v), 2));
-             if (longest > std::size_t{1} << 30U) throw usage_error{"must not be more than 1024MiB"}; });
+    o.with("--max-line", "SIZE", "the longest line that is accepted (1MiB)", [this](std::string_view v) {
+      longest = static_cast<std::size_t>(std::max<std::uint64_t>(size_of(v), 2));
+      if (longest > std::size_t{1} << 30U) throw usage_error{"must not be more than 1024MiB"};
+    });
     o.with("--grace", "D", "after Ctrl-C, time for the events in flight (5s)", [this](std::string_view v) {
       grace = duration_of(v);
       if (grace > std::chrono::hours{1}) throw usage_error{"must not be more than 1h"};
