@@ -2,176 +2,114 @@
 // deliver URL...: one JSON event per line in, one JSON result per event out. A front for again::sink.
 #include "deliver_options.hpp"
 #include "event.hpp"
+#include "input_file.hpp"
 #include "interrupts.hpp"
 #include "line_source.hpp"
-#include "outcome.hpp"
-#include "progress.hpp"
+#include "message_log.hpp"
+#include "pages.hpp"
 #include "replay.hpp"
+#include "reporter.hpp"
 #include "responses.hpp"
-#include "status_server.hpp"
+#include "result_output.hpp"
 #include "stop_wait.hpp"
 
 #include <again/again.hpp>
 #include <again/format.hpp>
-#include <again/metrics.hpp>
 #include <again/policy/explain.hpp>
 #include <again/sink.hpp>
 #include <again/sink/dead_letters.hpp>
-#include <again/sink/delivery_log.hpp>
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <exception>
 #include <memory>
-#include <optional>
-#include <stdexcept>
+#include <new>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace {
 
 using namespace programs;
 
-/// Prints results, reports refused lines, and counts both. Used by the loop's thread alone.
-class reporter : public again::delivery_observer {
+/// Makes events for the sink from lines of input, or says why a line is refused.
+class event_reader {
  public:
-  reporter(line_source& source, std::uint64_t total, const deliver_settings& s, again::dead_letter_file* dead,
-           responses* kept)
-      : source_{source}, progress_{total}, settings_{s}, dead_{dead}, responses_{kept} {
-    if (s.log) {
-      const auto write = [this](again::log_level, std::string_view line) { say(std::string{line}); };
-      log_ = std::make_unique<again::delivery_log>(*s.log, write, s.log_level, s.log_keys);
+  event_reader(const input_file& input, const deliver_settings& s)
+      : input_{input}, settings_{s}, events_{s.replay ? 0 : s.line_bound()} {}
+
+  again::expected<again::event, std::string> read(input_line&& line) {
+    const deliver_settings& s = settings_;
+    switch (line.problem) {
+      case line_problem::none: break;
+      case line_problem::cut_off: return again::unexpected<std::string>{"cut off: reading ended inside of it"};
+      case line_problem::no_memory: return again::unexpected<std::string>{"no memory for it"};
+      case line_problem::too_long:
+        return again::unexpected<std::string>{fmt::format("oversized: more than {} bytes", s.line_bound())};
     }
-  }
-
-  void refuse(std::size_t line, const std::string& why) {
-    ++progress_.refused;
-    say(fmt::format("deliver: line {}: not delivered: {}", line, why));
-  }
-  void began() { ++progress_.running; }
-  void attempted(const again::event& e, std::string_view endpoint, const again::attempt_record& record) override {
-    if (record.attempt > 1) ++progress_.retries;
-    if (settings_.how.verbose) say(fmt::format("{}: {}", e.id, record));
-    if (log_) log_->attempted(e, endpoint, record);
-    draw();
-  }
-  void finished(const again::delivery& d) override {
-    if (log_) log_->finished(d);
-    if (responses_ != nullptr) responses_->keep(d);
-    if (d.dead_letter == again::dead_letter::lost)
-      say(fmt::format("deliver: {}: its dead letter is LOST: {}", d.event.id, dead_->problem()));
-  }
-  /// The final result of one event.
-  void result(std::size_t line_number, again::delivery d) {
-    --progress_.running;
-    ++(d ? progress_.delivered : progress_.failed);
-    std::vector<outcome> each;
-    std::vector<std::string_view> endpoints;
-    for (again::endpoint_outcome& o : d.outcomes) {
-      endpoints.push_back(o.endpoint);
-      each.push_back(outcome_of(std::move(o)));
+    if (s.replay) {
+      auto e = parse_dead_letter(letters_, line.text);
+      if (!e) return e;
+      for (const std::string& name : e->only) {
+        const bool known = std::any_of(s.endpoints.begin(), s.endpoints.end(),
+                                       [&](const again::endpoint& at) { return shown_name(at) == name; });
+        if (!known) return again::unexpected<std::string>{fmt::format("no endpoint is called '{}'", name)};
+      }
+      return e;
     }
-    const auto failed = std::find_if(each.begin(), each.end(), [](const outcome& o) { return !o.ok; });
-    outcome whole = failed != each.end() ? *failed
-                    : !each.empty()      ? each.front()
-                                         : not_sent(again::http::error_kind::cancelled,
-                                                    d.not_begun.value_or(again::stop_reason::cancelled_before_start), {});
-    whole.attempts = 0;
-    for (const outcome& o : each) whole.attempts += o.attempts;
-
-    std::string text;
-    json_object line{text};
-    line.text("id", d.event.id);
-    add_to(line, whole);
-    line.number("line", line_number);
-    add_trace(line, text, whole);
-    if (settings_.endpoints.size() > 1) {
-      line.array("endpoints", each.size(), [&](std::size_t i) {
-        json_object part{text};
-        part.text("endpoint", endpoints[i]);
-        add_to(part, each[i]);
-        add_trace(part, text, each[i]);
-        part.end();
-      });
-    }
-    if (d.dead_letter != again::dead_letter::none) line.text("dead_letter", name(d.dead_letter));
-    line.end();
-    write(text + '\n');
-    draw();
-  }
-  void draw() { progress_.draw(source_.bytes_read()); }
-  bool on_terminal() const noexcept { return progress_.shown(); }
-  bool all_delivered() const noexcept { return progress_.failed == 0 && progress_.refused == 0 && !output_failed_; }
-
- private:
-  void say(const std::string& text) {
-    progress_.clear();
-    complain(text);
-  }
-  void write(const std::string& text) {
-    progress_.clear();
-    if (put(text) || output_failed_) return;
-    output_failed_ = true;
-    say(fmt::format("deliver: results cannot be written: {}; reading no further", std::strerror(errno)));
-    source_.close();
-  }
-
-  line_source& source_;
-  progress progress_;
-  const deliver_settings& settings_;
-  again::dead_letter_file* dead_;
-  responses* responses_;
-  std::unique_ptr<again::delivery_log> log_;
-  bool output_failed_ = false;
-};
-
-/// Makes an event for the sink from a line of input, or says why the line is refused.
-again::expected<again::event, std::string> event_of(input_line&& line, const deliver_settings& s) {
-  if (line.cut_off) return again::unexpected<std::string>{"cut off: reading ended inside of it"};
-  if (line.too_long)
-    return again::unexpected<std::string>{fmt::format("oversized: more than {} bytes", s.line_bound())};
-  if (s.replay) {
-    auto e = parse_dead_letter(line.text);
-    if (!e) return e;
-    for (const std::string& name : e->only) {
-      const bool known = std::any_of(s.endpoints.begin(), s.endpoints.end(),
-                                     [&](const again::endpoint& at) { return shown_name(at) == name; });
-      if (!known) return again::unexpected<std::string>{fmt::format("no endpoint is called '{}'", name)};
-    }
+    const line_position at{input_.name(), input_.is_regular() ? line.offset : line.number, line.number};
+    auto parsed = events_.parse(std::move(line.text), at);
+    if (!parsed) return again::unexpected<std::string>{std::move(parsed.error())};
+    again::event e{std::move(parsed->id), std::move(parsed->body)};
+    const bool typed = s.endpoints.front().headers.contains("Content-Type");  // and so all of them
+    if (!typed) e.headers.add("Content-Type", parsed->content_type);
+    e.key = std::move(parsed->key);
+    e.order_key = std::move(parsed->order_key);
     return e;
   }
-  auto parsed = parse_event(std::move(line.text), line.number);
-  if (!parsed) return again::unexpected<std::string>{std::move(parsed.error())};
-  again::event e{std::move(parsed->id), std::move(parsed->body)};
-  const bool typed = s.endpoints.front().headers.contains("Content-Type");  // and so all of them
-  if (!typed) e.headers.add("Content-Type", parsed->content_type);
-  e.key = std::move(parsed->key);
-  e.order_key = std::move(parsed->order_key);
-  return e;
-}
 
-/// Delivers lines one after another: the result of a line is printed before the next line is taken.
-again::task<> deliver_lines(line_source& source, again::sink& to, const deliver_settings& s, reporter& report) {
+ private:
+  const input_file& input_;
+  const deliver_settings& settings_;
+  event_parser events_;
+  simdjson::dom::parser letters_;
+};
+
+/// Delivers lines one after another: the next line is taken when the result of this one is on its way out.
+again::task<> deliver_lines(line_source& source, event_reader& events, again::sink& to, reporter& report,
+                            result_output& results) {
+  std::string text;
+  text.reserve(output_writer::reserved);
   for (;;) {
     auto line = co_await source.next();
     if (!line) co_return;
-    const std::size_t number = line->number;
-    auto e = event_of(*std::move(line), s);
-    if (!e) {
-      report.refuse(number, e.error());
-      continue;
+    const line_record from{line->number, line->bytes};
+    bool began = false, ok = false;
+    try {
+      auto e = events.read(*std::move(line));
+      if (!e) {
+        report.refuse(from, e.error());
+        continue;
+      }
+      report.began();
+      began = true;
+      again::delivery d = co_await to.deliver(*std::move(e));
+      ok = report.result(text, from, d);
+    } catch (const std::exception& problem) {  // no memory; an accepted event has its dead letter
+      if (!began) {
+        report.refuse(from, problem.what());
+        continue;
+      }
+      report.interrupted(text, from, problem.what());
     }
-    report.began();
-    again::delivery d = co_await to.deliver(*std::move(e));
-    report.result(number, std::move(d));
+    const bool queued = co_await results.put(text, reporter::tag_of(from, ok));
+    if (!queued) report.without_result(from.number, ok);
   }
 }
 
@@ -183,53 +121,36 @@ again::task<> redraw(reporter& report) {
   }
 }
 
+/// Without memory it is tried again: somewhere an event ends, and what it held is free.
+again::task<> close_sink(again::sink& to, again::duration grace) {
+  for (bool closed = false; !closed;) {
+    try {
+      co_await to.close(grace);
+      closed = true;
+    } catch (const std::bad_alloc&) {}
+    if (!closed) co_await again::yield{};
+  }
+}
+
 /// Closes the sink after the first signal. Accepted events may finish until the second signal or the end of the grace period.
 again::task<> close_when_asked(again::sink& to, again::inplace_stop_token asked) {
   const bool now = co_await stop_wait{asked};
-  if (now) co_await to.close(again::forever);
+  if (now) co_await close_sink(to, again::forever);
 }
 
-again::task<> run(line_source& source, again::sink& to, const deliver_settings& s, reporter& report,
-                  again::inplace_stop_token asked) {
+again::task<> run(line_source& source, event_reader& events, again::sink& to, const deliver_settings& s,
+                  reporter& report, result_output& results, again::inplace_stop_token asked) {
   const again::context& here = co_await again::get_context();
   again::scope workers{here}, beside{here};
   if (report.on_terminal() && !s.how.no_wait) beside.spawn(redraw(report));
   beside.spawn(close_when_asked(to, asked));
-  for (int i = 0; i < s.parallel + s.queue; ++i) workers.spawn(deliver_lines(source, to, s, report));
+  for (int i = 0; i < s.parallel + s.queue; ++i) workers.spawn(deliver_lines(source, events, to, report, results));
+  source.start();  // last: a start that fails above must not lose lines that were already read
   co_await workers.join();
   beside.request_stop();
   co_await beside.join();
-  co_await to.close(again::duration::zero());
+  co_await close_sink(to, again::duration::zero());
 }
-
-class input_file {
- public:
-  explicit input_file(const std::optional<std::string>& path) : opened_{path.has_value()} {
-    if (opened_) fd_ = ::open(path->c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd_ < 0) throw usage_error{fmt::format("--input: cannot read {}: {}", *path, std::strerror(errno))};
-    ::fstat(fd_, &about_);
-    if (S_ISDIR(about_.st_mode)) throw usage_error{fmt::format("--input: {} is a directory", path.value_or("stdin"))};
-  }
-  input_file(const input_file&) = delete;
-  input_file& operator=(const input_file&) = delete;
-  ~input_file() {
-    if (opened_) ::close(fd_);
-  }
-  int fd() const noexcept { return fd_; }
-  std::uint64_t size() const noexcept {
-    return S_ISREG(about_.st_mode) ? static_cast<std::uint64_t>(about_.st_size) : 0;
-  }
-  bool is(const std::string& path) const noexcept {
-    struct stat other{};
-    return S_ISREG(about_.st_mode) && ::stat(path.c_str(), &other) == 0 && other.st_dev == about_.st_dev &&
-           other.st_ino == about_.st_ino;
-  }
-
- private:
-  bool opened_;
-  int fd_ = STDIN_FILENO;
-  struct stat about_{};
-};
 
 std::unique_ptr<again::dead_letter_file> dead_letters(const deliver_settings& s, const input_file& input) {
   if (!s.dead_letters) {
@@ -243,36 +164,6 @@ std::unique_ptr<again::dead_letter_file> dead_letters(const deliver_settings& s,
                                                      s.fsync ? again::durability::disk : again::durability::system);
   } catch (const std::system_error& e) { throw usage_error{fmt::format("--dead-letters: {}", e.what())}; }
 }
-
-/// Serves the pages named on the command line for as long as it lives.
-class pages {
- public:
-  pages(const deliver_settings& s, const again::sink& to, responses& kept) {
-    if (s.metrics) {
-      open("--metrics", *s.metrics, "/metrics", [&to](const status_server::parameter&) {
-        return status_server::page{200, again::metrics_page{}.add(to).text(),
-                                   std::string{again::metrics_page::content_type}};
-      });
-    }
-    if (s.exported) {
-      open("--export", *s.exported, "/export", [&kept](const status_server::parameter& get) {
-        responses::page p = kept.get(get("type"), get("pageNum"), get("pageSize"));
-        return status_server::page{p.status, std::move(p.body), "application/json"};
-      });
-    }
-  }
-
- private:
-  template <class Make> void open(const char* flag, const std::string& where, const char* path, Make make) {
-    try {
-      auto& server = servers_.emplace_back(std::make_unique<status_server>(where));
-      server->serve(path, std::move(make));
-      const int port = server->start();
-      complain(fmt::format("deliver: {} is http://{}:{}{}", flag, server->host(), port, path));
-    } catch (const usage_error& e) { throw usage_error{fmt::format("{}: {}", flag, e.what())}; }
-  }
-  std::vector<std::unique_ptr<status_server>> servers_;
-};
 
 /// The schedule of each endpoint; endpoints with equal policies share one.
 std::string explained(const deliver_settings& s) {
@@ -309,29 +200,40 @@ int program(int argc, char** argv) {
                        s.how.seed ? *s.how.seed : again::fresh_seed()};
   again::inplace_stop_source closing, cancel;
   block_interrupts();
+  message_log log;
   responses kept{s.kept_responses};
-  line_source source{loop, input.fd(), s.line_bound()};
-  reporter report{source, input.size(), s, dead.get(), s.exported ? &kept : nullptr};
+  event_reader events{input, s};
+  reporter report{s, input.size(), log, dead.get(), s.exported ? &kept : nullptr};
+  line_source source{
+      loop, input.fd(), {.begin = input.begin(), .is_file = input.is_regular(), .longest = s.line_bound()}};
+  const auto stop_reading = [&source, &closing] {
+    source.close();
+    closing.request_stop();
+  };
+  result_output results{loop, STDOUT_FILENO, [&](int problem) {
+                          report.output_failed(problem, results.writer());
+                          stop_reading();
+                        }};
   again::sink_options bounds = s.sink_options();
   bounds.dead_letters = dead.get();
   bounds.observer = &report;
   again::http::httplib_options transport;
   transport.cacert = s.how.cacert;
   again::sink to{s.endpoints, std::move(bounds), std::move(transport)};
-  const pages served{s, to, kept};
-  const interrupts signals{std::chrono::duration_cast<std::chrono::milliseconds>(s.grace),
-                           [&source, &closing] {
-                             source.close();
-                             closing.request_stop();
-                           },
-                           [&cancel] { cancel.request_stop(); }};
-  source.start();  // last: a start that fails above must not lose lines that were already read
-  again::sync_wait(loop, run(source, to, s, report, closing.get_token()), cancel.get_token());
+  const pages served{s, to, kept, log};
+  const interrupts signals{std::chrono::duration_cast<std::chrono::milliseconds>(s.grace), stop_reading,
+                           [&source, &cancel, &results] {
+                             source.abandon();
+                             cancel.request_stop();
+                             results.writer().hurry();
+                           }};
+  again::sync_wait(loop, run(source, events, to, s, report, results, closing.get_token()), cancel.get_token());
 
-  const std::string problem = source.problem();
-  if (!problem.empty()) complain(fmt::format("deliver: the input cannot be read: {}", problem));
-  if (to.dead_letters_lost() > 0) complain(fmt::format("deliver: {} dead letters LOST", to.dead_letters_lost()));
-  return report.all_delivered() && problem.empty() && !source.closed() ? 0 : 1;
+  results.writer().drain();
+  if (const int problem = results.writer().error()) report.output_failed(problem, results.writer());
+  if (source.problem() != 0) log.account("deliver: the input cannot be read: {}", std::strerror(source.problem()));
+  if (to.dead_letters_lost() > 0) log.account("deliver: {} dead letters LOST", to.dead_letters_lost());
+  return report.all_delivered() && source.problem() == 0 && !source.closed() ? 0 : 1;
 }
 
 }  // namespace

@@ -9,12 +9,11 @@
 #include <again/sink/options.hpp>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
+#include <simdjson.h>
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <fstream>
 #include <limits>
 #include <optional>
 #include <string>
@@ -32,7 +31,7 @@ struct deliver_settings {
   again::log_level log_level = again::log_level::info;
   again::routing routing = again::routing::round_robin;
   again::ordering order = again::ordering::none;
-  again::moving move_on = again::moving::unanswered;
+  again::moving move_on = again::moving::any;
   int parallel = 16;
   int endpoint_parallel = 0;  // 0: as parallel
   int queue = 16;
@@ -40,7 +39,9 @@ struct deliver_settings {
   std::size_t longest = std::size_t{1} << 20U;
   again::duration grace = std::chrono::seconds{5};
   again::http::status_set accept;
-  bool no_key = false, explain = false, replay = false, fsync = false, log_keys = false, follow_redirects = false;
+  std::vector<std::string> allowed_hosts;
+  bool no_key = false, explain = false, replay = false, fsync = false, log_keys = false, follow_redirects = false,
+       poll_by_get = false;
 
   /// `own`: the flags of one endpoint; they override those in `words`.
   explicit deliver_settings(std::vector<std::string> words, std::vector<std::string> own = {}) {
@@ -110,7 +111,8 @@ struct deliver_settings {
     o.with("--parallel", "N", "events in flight at a time (16)",
            [this](std::string_view v) { parallel = number_in<int>(v, 1, 1024); });
     o.with("--max-line", "SIZE", "the longest line that is accepted (1MiB)",
-           [this](std::string_view v) { longest = static_cast<std::size_t>(std::max<std::uint64_t>(size_of(v), 2)); });
+           [this](std::string_view v) { longest = static_cast<std::size_t>(std::max<std::uint64_t>(size_of(v), 2));
+             if (longest > std::size_t{1} << 30U) throw usage_error{"must not be more than 1024MiB"}; });
     o.with("--grace", "D", "after Ctrl-C, time for the events in flight (5s)", [this](std::string_view v) {
       grace = duration_of(v);
       if (grace > std::chrono::hours{1}) throw usage_error{"must not be more than 1h"};
@@ -122,7 +124,7 @@ struct deliver_settings {
     o.with("--to", "WHICH", "any: one URL per event, in turns; all: every URL (any)", [this](std::string_view v) {
       routing = one_of<again::routing>(v, {{"any", again::routing::round_robin}, {"all", again::routing::broadcast}});
     });
-    o.with("--move-on", "WHEN", "when a retry goes to the next URL: unanswered, or any failure (unanswered)",
+    o.with("--move-on", "WHEN", "which failures move a retry to another URL: unanswered, or any (any)",
            [this](std::string_view v) {
              move_on =
                  one_of<again::moving>(v, {{"unanswered", again::moving::unanswered}, {"any", again::moving::any}});
@@ -150,10 +152,15 @@ struct deliver_settings {
     o.on("--replay", "the input is a file of dead letters: send them again with their keys", replay);
     o.with("--metrics", "[ADDRESS:]PORT", "serve metrics for Prometheus at GET /metrics",
            [this](std::string_view v) { metrics = v; });
-    o.with("--export", "[ADDRESS:]PORT", "serve the last responses at GET /export?type=peek|poll&pageNum=1&pageSize=10",
+    o.with("--export", "[ADDRESS:]PORT",
+           "serve the last responses at /export?pageNum=1&pageSize=10: GET peeks, POST takes",
            [this](std::string_view v) { exported = v; });
     o.with("--export-keep", "N", "how many responses are kept (1000)",
            [this](std::string_view v) { kept_responses = number_in<std::size_t>(v, 1, 100'000); });
+    o.on("--export-poll-by-get", "GET /export?type=poll takes them too", poll_by_get);
+    o.with("--allow-host", "NAME",
+           "serve requests for that host; addresses, localhost and the machine's name are allowed",
+           [this](std::string_view v) { allowed_hosts.emplace_back(v); });
     o.with("--log", "FORMAT", "log each attempt and result to stderr: logfmt or json", [this](std::string_view v) {
       log = one_of<again::log_format>(v, {{"logfmt", again::log_format::logfmt}, {"json", again::log_format::json}});
     });
@@ -188,23 +195,31 @@ struct deliver_settings {
   // Members other than url and name are flags: {"attempts": 6, "H": ["X: 1", "Y: 2"]} is --attempts 6 -H 'X: 1' -H 'Y: 2'. They
   // override the command line.
   void read_endpoints(const std::vector<std::string>& words) {
-    std::ifstream in{*endpoint_file};
-    if (!in) throw usage_error{fmt::format("--endpoints: cannot read {}", *endpoint_file)};
-    const auto list = nlohmann::json::parse(in, nullptr, false);
-    if (!list.is_array()) throw usage_error{fmt::format("--endpoints: {} is no JSON array", *endpoint_file)};
-    for (const auto& one : list) {
-      if (!one.is_object() || !one.contains("url") || !one["url"].is_string())
+    simdjson::dom::parser parser;
+    simdjson::dom::element whole;
+    const auto problem = parser.load(*endpoint_file).get(whole);
+    if (problem == simdjson::IO_ERROR) throw usage_error{fmt::format("--endpoints: cannot read {}", *endpoint_file)};
+    simdjson::dom::array list;
+    if (problem != simdjson::SUCCESS || whole.get(list) != simdjson::SUCCESS) {
+      throw usage_error{fmt::format("--endpoints: {} is no JSON array{}{}", *endpoint_file,
+                                    problem != simdjson::SUCCESS ? ": " : "",
+                                    problem != simdjson::SUCCESS ? simdjson::error_message(problem) : "")};
+    }
+    for (const simdjson::dom::element item : list) {
+      simdjson::dom::object one;
+      std::string_view url, name;
+      if (item.get(one) != simdjson::SUCCESS || one["url"].get(url) != simdjson::SUCCESS)
         throw usage_error{"--endpoints: each one is an object with a url"};
-      const std::string url = one["url"].get<std::string>();
       try {
-        if (one.contains("name") && !one["name"].is_string()) throw usage_error{"'name' is not a string"};
-        add_endpoint(url, one.value("name", std::string{}), deliver_settings{words, flags_of(one)});
+        const auto named = one["name"].get(name);
+        if (named != simdjson::SUCCESS && named != simdjson::NO_SUCH_FIELD) throw usage_error{"'name' is not a string"};
+        add_endpoint(std::string{url}, std::string{name}, deliver_settings{words, flags_of(one)});
       } catch (const usage_error& e) {
         throw usage_error{fmt::format("--endpoints: {}: {}", shown_url(url), e.what())};
       }
     }
   }
-  static std::vector<std::string> flags_of(const nlohmann::json& one) {
+  static std::vector<std::string> flags_of(const simdjson::dom::object& one) {
     static constexpr std::array own{"attempts",
                                     "base",
                                     "cap",
@@ -227,22 +242,26 @@ struct deliver_settings {
                                     "H",
                                     "endpoint-parallel"};
     std::vector<std::string> flags;
-    for (const auto& [name, value] : one.items()) {
+    for (const auto& [name, value] : one) {
       if (name == "url" || name == "name") continue;
       if (std::find(own.begin(), own.end(), name) == own.end())
         throw usage_error{fmt::format("'{}' is not an endpoint's own", name)};
-      if (name == "follow-redirects" && value.is_boolean()) {
-        if (value.get<bool>()) flags.push_back("--" + name);
+      const std::string flag = (name.size() == 1 ? "-" : "--") + std::string{name};
+      if (bool on = false; name == "follow-redirects" && value.get(on) == simdjson::SUCCESS) {
+        if (on) flags.push_back(flag);
         continue;
       }
-      const bool several = name == "H" && value.is_array();
-      for (const auto& v : several ? value : nlohmann::json::array({value})) {
+      const auto add = [&, is_field = name == "H"](simdjson::dom::element v) {
         if (!v.is_string() && !v.is_number())
-          throw usage_error{
-              fmt::format("'{}' is neither a string nor a number{}", name, name == "H" ? ", nor a list" : "")};
-        flags.push_back((name.size() == 1 ? "-" : "--") + name);
-        flags.push_back(v.is_string() ? v.get<std::string>() : v.dump());
-      }
+          throw usage_error{fmt::format("'{}' is neither a string nor a number{}",
+                                        flag.substr(flag.find_first_not_of('-')), is_field ? ", nor a list" : "")};
+        flags.push_back(flag);
+        flags.push_back(v.is_string() ? std::string{v.get_string().value_unsafe()} : simdjson::to_string(v));
+      };
+      if (simdjson::dom::array several; name == "H" && value.get(several) == simdjson::SUCCESS)
+        for (const simdjson::dom::element v : several) add(v);
+      else
+        add(value);
     }
     return flags;
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// SIGINT and SIGTERM as function calls on a separate thread, which may do what a signal handler must not.
+// SIGINT, SIGTERM and SIGHUP as function calls on a separate thread, which may do what a signal handler must not.
 #pragma once
 
 #include <algorithm>
@@ -19,14 +19,20 @@
 
 namespace programs {
 
-/// Blocks the two signals in this thread and in the threads it starts.
-inline sigset_t block_interrupts() {
+/// SIGINT, SIGTERM, and SIGHUP unless it is ignored, as `nohup` has it.
+inline sigset_t interrupt_signals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  struct sigaction hangup{};
+  if (::sigaction(SIGHUP, nullptr, &hangup) != 0 || hangup.sa_handler != SIG_IGN) sigaddset(&set, SIGHUP);
   return set;
+}
+/// Blocks them in this thread and in the threads it starts.
+inline void block_interrupts() {
+  const sigset_t set = interrupt_signals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
 /// The first signal calls `first`. The second signal or the end of the grace period calls `last`. One more signal kills the program,
@@ -35,7 +41,8 @@ class interrupts {
  public:
   interrupts(std::chrono::milliseconds grace, std::function<void()> first, std::function<void()> last)
       : grace_{grace}, first_{std::move(first)}, last_{std::move(last)} {
-    const sigset_t set = block_interrupts();
+    block_interrupts();
+    const sigset_t set = interrupt_signals();
     signals_ = ::signalfd(-1, &set, SFD_CLOEXEC);
     over_ = ::eventfd(0, EFD_CLOEXEC);
     if (signals_ < 0 || over_ < 0) throw std::system_error{errno, std::generic_category(), "signalfd"};
@@ -74,10 +81,7 @@ class interrupts {
     first_();
     if (wait(grace_) == woken::over) return;
     last_();
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
+    const sigset_t set = interrupt_signals();
     pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
     pollfd over{over_, POLLIN, 0};
     while (::poll(&over, 1, -1) < 0) {}

@@ -183,7 +183,10 @@ class options {
 
 /// Runs a program and returns its exit code: 2 and one line on stderr if the command line is wrong.
 template <class Program> int run(std::string_view name, Program&& program) {
-  settle_streams();
+  if (!settle_streams()) {
+    complain(fmt::format("{}: stdout is closed, or open for reading: give it a place, or /dev/null", name));
+    return 2;
+  }
   try {
     return program();
   } catch (const usage_error& e) {

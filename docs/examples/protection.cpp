@@ -69,7 +69,7 @@ int main() {
   again::run_loop loop{time, 42};
   quotes_api api;
   quotes_peer peer;
-  again::limiter slots{{.in_flight = 16, .queue = 64}};
+  again::limiter slots{{.in_flight = 16}};
   again::latency seen;
   again::resilience all{{.retrying = polite}};
   again::sync_wait(loop, with_budget(peer, api));

@@ -6,11 +6,13 @@
 
 #include <again/sink/dead_letters.hpp>
 
-#include <nlohmann/json.hpp>
+#include <fmt/format.h>
+#include <simdjson.h>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,36 +40,50 @@ inline std::optional<std::string> from_base64(std::string_view text) {
 }
 
 /// Bytes as `again::dead_letter_line` writes them: a string, or `{"base64": "…"}`.
-inline std::optional<std::string> bytes_of(const nlohmann::json& j) {
-  if (j.is_string()) return j.get<std::string>();
-  if (!j.is_object() || !j.contains("base64") || !j["base64"].is_string()) return std::nullopt;
-  return from_base64(j["base64"].get<std::string>());
+inline std::optional<std::string> bytes_of(simdjson::simdjson_result<simdjson::dom::element> j) {
+  std::string_view text;
+  if (j.get(text) == simdjson::SUCCESS) return std::string{text};
+  if (j["base64"].get(text) == simdjson::SUCCESS) return from_base64(text);
+  return std::nullopt;
 }
 
 /// Parses a dead letter, or says what is wrong with it.
-inline again::expected<again::event, std::string> parse_dead_letter(const std::string& line) {
+inline again::expected<again::event, std::string> parse_dead_letter(simdjson::dom::parser& parser,
+                                                                    std::string_view line) {
   using refused = again::unexpected<std::string>;
-  const nlohmann::json j = nlohmann::json::parse(line, nullptr, false);
-  if (!j.is_object()) return refused{"malformed: not a dead letter"};
+  const std::string_view object = without_margin(line);
+  simdjson::dom::object j;
+  const auto problem = parser.parse(object.data(), object.size()).get(j);  // copies, to have room after it
+  if (problem == simdjson::MEMALLOC) throw std::bad_alloc{};
+  if (problem != simdjson::SUCCESS) return refused{"malformed: not a dead letter"};
   again::event e;
-  const std::array<std::pair<const char*, std::string*>, 4> texts{
+  const std::array<std::pair<std::string_view, std::string*>, 4> texts{
       {{"id", &e.id}, {"key", &e.key}, {"order_key", &e.order_key}, {"body", &e.body}}};
   for (const auto& [name, to] : texts) {
     const bool required = to == &e.id || to == &e.body;
-    if (!j.contains(name) && !required) continue;
-    auto bytes = j.contains(name) ? bytes_of(j[name]) : std::nullopt;
-    if (!bytes) return refused{std::string{"malformed: a dead letter needs '"} + name + "'"};
+    const auto member = j[name];
+    if (member.error() == simdjson::NO_SUCH_FIELD && !required) continue;
+    auto bytes = bytes_of(member);
+    if (!bytes) return refused{fmt::format("malformed: a dead letter needs '{}'", name)};
     *to = *std::move(bytes);
   }
-  for (const nlohmann::json& field : j.value("headers", nlohmann::json::array())) {
-    const auto value =
-        field.is_array() && field.size() == 2 && field[0].is_string() ? bytes_of(field[1]) : std::nullopt;
-    if (!value) return refused{"malformed: 'headers' is a list of [name, value]"};
-    e.headers.add(field[0].get<std::string>(), *value);
+  simdjson::dom::array list;
+  if (const auto headers = j["headers"]; headers.error() != simdjson::NO_SUCH_FIELD) {
+    if (headers.get(list) != simdjson::SUCCESS) return refused{"malformed: 'headers' is a list of [name, value]"};
+    for (const simdjson::dom::element field : list) {
+      std::string_view name;
+      const auto value = field.at(0).get(name) == simdjson::SUCCESS ? bytes_of(field.at(1)) : std::nullopt;
+      if (!value) return refused{"malformed: 'headers' is a list of [name, value]"};
+      e.headers.add(std::string{name}, *value);
+    }
   }
-  for (const nlohmann::json& name : j.value("only", nlohmann::json::array())) {
-    if (!name.is_string()) return refused{"malformed: 'only' is a list of names"};
-    e.only.push_back(name.get<std::string>());
+  if (const auto only = j["only"]; only.error() != simdjson::NO_SUCH_FIELD) {
+    if (only.get(list) != simdjson::SUCCESS) return refused{"malformed: 'only' is a list of names"};
+    for (const simdjson::dom::element name : list) {
+      std::string_view text;
+      if (name.get(text) != simdjson::SUCCESS) return refused{"malformed: 'only' is a list of names"};
+      e.only.emplace_back(text);
+    }
   }
   return e;
 }

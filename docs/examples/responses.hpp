@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The last responses of endpoints, served over HTTP: GET /export?type=peek|poll&pageNum=&pageSize=.
+// The last responses of endpoints, kept for the page /export.
 #pragma once
 
 #include "json_writer.hpp"
@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <mutex>
 #include <optional>
@@ -64,19 +65,13 @@ class responses {
     int status = 200;
     std::string body;
   };
-  /// The response to GET /export: 204 if nothing is kept, 400 with a reason if a parameter is wrong. `poll` removes the items.
-  page get(const std::optional<std::string>& type, const std::optional<std::string>& number,
-           const std::optional<std::string>& size) {
-    const auto bad = [](std::string_view parameter, std::string_view why) {
-      std::string text;
-      json_object{text}.text("error", std::string{parameter}.append(": ").append(why)).end();
-      return page{400, std::move(text)};
-    };
-    if (type && *type != "peek" && *type != "poll") return bad("type", "neither peek nor poll");
+  enum class access : std::uint8_t { look, take };  ///< `take` removes the items that it gives
+  /// One page of them: 204 if there is nothing, 400 with a reason if a parameter is wrong.
+  page get(access how, const std::optional<std::string>& number, const std::optional<std::string>& size) {
     const auto n = number ? whole_number<std::size_t>(*number) : 1;
-    if (!n || *n < 1) return bad("pageNum", "not a whole number of at least 1");
+    if (!n || *n < 1) return refused(400, "pageNum: not a whole number of at least 1");
     const auto each = size ? whole_number<std::size_t>(*size) : 10;
-    if (!each || *each < 1 || *each > largest_page) return bad("pageSize", "not a whole number from 1 to 1000");
+    if (!each || *each < 1 || *each > largest_page) return refused(400, "pageSize: not a whole number from 1 to 1000");
 
     const std::lock_guard lock{mutex_};
     const std::size_t total = kept_.size();
@@ -87,12 +82,18 @@ class responses {
     if (first == last) return {204, {}};
     std::string items;
     for (auto item = first; item != last; ++item) items.append(items.empty() ? "" : ",").append(*item);
-    if (type == "poll") {
+    if (how == access::take) {
       for (auto item = first; item != last; ++item) bytes_ -= item->size();
       kept_.erase(first, last);
     }
     return {200,
             fmt::format("{{\"pageNum\":{},\"pageSize\":{},\"total\":{},\"items\":[{}]}}", *n, *each, total, items)};
+  }
+
+  static page refused(int status, std::string_view why) {
+    std::string text;
+    json_object{text}.text("error", why).end();
+    return {status, std::move(text)};
   }
 
  private:

@@ -27,7 +27,7 @@ template <class T> T taken(again::expected<T, again::http::invalid> parsed) {
 
 class retry_options {
  public:
-  again::policy policy{.server_delay_max = again::forever};  // the rules bound the server's delay
+  again::policy policy{};
   again::http::rules rules{};
   again::http::send_limits limits{};
   again::http::headers headers{};
@@ -108,6 +108,8 @@ class retry_options {
     }
     if (wish_max_) rules.max_retry_after = *wish_max_;
     if (clamp_) rules.over_max = *clamp_ ? again::over_max::cap : again::over_max::stop;
+    policy.server_delay_max = rules.max_retry_after;  // the same bound, so that the schedule tells it
+    policy.server_delay_over = rules.over_max;
     const again::duration each = again::attempt_bound(policy);
     limits.idle = std::max(limits.idle, each);  // --attempt-timeout is the bound that ends an attempt
     limits.total = std::max(limits.total, each);

@@ -4,6 +4,10 @@
 #pragma once
 
 #include "options.hpp"
+#include "page_request.hpp"
+
+#include <again/http/date.hpp>
+#include <again/http/status.hpp>
 
 #include <fmt/format.h>
 
@@ -16,7 +20,6 @@
 #include <cstring>
 #include <exception>
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -24,36 +27,42 @@
 #include <utility>
 #include <vector>
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 namespace programs {
 
+/// Who may ask: a request names one of our hosts, so that a page of somebody else cannot reach us through a name of its own that
+/// leads here (DNS rebinding), and a browser's request comes from a page of ours.
 class status_server {
  public:
   struct page {
     int status = 200;
-    std::string body;
-    std::string type;
+    std::string body{};
+    std::string type{};
   };
-  /// The decoded value of a parameter of the query, if it is there.
-  using parameter = std::function<std::optional<std::string>(std::string_view)>;
 
   static constexpr std::size_t most_clients = 16;       ///< one more replaces the oldest
   static constexpr std::size_t longest_request = 8192;  ///< bytes up to the blank line; a body is not read
   static constexpr std::size_t most_pending = std::size_t{32} << 20U;  ///< bytes of all responses being written
   static constexpr std::chrono::seconds patience{5};                   ///< from accepting a connection to its last byte
 
-  /// `where`: PORT or ADDRESS:PORT. The default address is 127.0.0.1; port 0 is any free port.
-  explicit status_server(std::string_view where) {
+  /// `where`: PORT or ADDRESS:PORT. The default address is 127.0.0.1; port 0 is any free port. `hosts`: names that a request may give
+  /// as its host, besides addresses, `localhost`, the machine's name and ADDRESS.
+  status_server(std::string_view where, std::vector<std::string> hosts) : hosts_{std::move(hosts)} {
     const auto colon = where.rfind(':');
     if (colon != std::string_view::npos) host_ = where.substr(0, colon);
     if (host_.size() > 1 && host_.front() == '[' && host_.back() == ']') host_ = host_.substr(1, host_.size() - 2);
     port_ = number_in<int>(colon == std::string_view::npos ? where : where.substr(colon + 1), 0, 65535);
+    hosts_.insert(hosts_.end(), {"localhost", host_});
+    std::array<char, 256> name{};
+    if (::gethostname(name.data(), name.size() - 1) == 0) hosts_.emplace_back(name.data());
   }
   status_server(const status_server&) = delete;
   status_server& operator=(const status_server&) = delete;
@@ -67,15 +76,18 @@ class status_server {
     if (stop_ >= 0) ::close(stop_);
   }
 
-  /// Adds a page. `make` is called on the server's thread. Call it before `start`.
-  void serve(std::string path, std::function<page(const parameter&)> make) {
-    pages_.emplace_back(std::move(path), std::move(make));
+  /// Adds a page. `make` is called on the server's thread, for GET, HEAD and `methods`. Call it before `start`.
+  void serve(std::string path, std::vector<std::string> methods, std::function<page(const page_request&)> make) {
+    methods.insert(methods.begin(), {"GET", "HEAD"});
+    pages_.push_back({std::move(path), std::move(methods), std::move(make)});
   }
   /// Listens and returns the port; throws usage_error if it cannot listen.
   int start() {
     listen();
     stop_ = ::eventfd(0, EFD_CLOEXEC);
     if (stop_ < 0) throw std::system_error{errno, std::generic_category(), "eventfd"};
+    clients_.reserve(most_clients);
+    polled_.reserve(most_clients + 2);
     serving_ = std::thread{[this] { run(); }};
     return port_;
   }
@@ -91,6 +103,11 @@ class status_server {
     state now = state::reading;
     std::string in{}, out{};
     std::size_t sent = 0;
+  };
+  struct entry {
+    std::string path;
+    std::vector<std::string> methods;
+    std::function<page(const page_request&)> make;
   };
 
   void listen() {
@@ -118,44 +135,48 @@ class status_server {
                                               : reinterpret_cast<const sockaddr_in*>(&bound)->sin_port);
   }
 
-  // ── the server's thread ──
-  void run() {
-    std::vector<client> clients;  // the oldest first
-    bool crowded = false;         // no descriptor was left: accept again after a pause
+  // ── the server's thread. Only `step` needs memory: a client for whom there is none is let go ──
+  void run() noexcept {
+    bool crowded = false;  // no descriptor was left: accept again after a pause
     for (;;) {
-      std::vector<pollfd> all{{stop_, POLLIN, 0}, {listener_, static_cast<short>(crowded ? 0 : POLLIN), 0}};
-      for (const client& c : clients)
-        all.push_back({c.fd, static_cast<short>(c.now == state::writing ? POLLOUT : POLLIN), 0});
+      polled_.assign({{stop_, POLLIN, 0}, {listener_, static_cast<short>(crowded ? 0 : POLLIN), 0}});
+      for (const client& c : clients_)
+        polled_.push_back({c.fd, static_cast<short>(c.now == state::writing ? POLLOUT : POLLIN), 0});
       const auto now = std::chrono::steady_clock::now();
-      const auto left = clients.empty() ? std::chrono::milliseconds{-1}
-                                        : std::chrono::ceil<std::chrono::milliseconds>(clients.front().until - now);
-      const auto wait = crowded ? std::chrono::milliseconds{100} : clients.empty() ? left : std::max(left, {});
-      if (::poll(all.data(), all.size(), static_cast<int>(wait.count())) < 0 && errno != EINTR) break;
-      if (all[0].revents != 0) break;
-      for (std::size_t i = 0; i < clients.size(); ++i) {
-        client& c = clients[i];
-        const bool stays = std::chrono::steady_clock::now() < c.until && (all[i + 2].revents == 0 || step(c, clients));
+      const auto left = clients_.empty() ? std::chrono::milliseconds{-1}
+                                         : std::chrono::ceil<std::chrono::milliseconds>(clients_.front().until - now);
+      const auto wait = crowded ? std::chrono::milliseconds{100} : clients_.empty() ? left : std::max(left, {});
+      if (::poll(polled_.data(), polled_.size(), static_cast<int>(wait.count())) < 0 && errno != EINTR) break;
+      if (polled_[0].revents != 0) break;
+      for (std::size_t i = 0; i < clients_.size(); ++i) {
+        client& c = clients_[i];
+        const bool stays = std::chrono::steady_clock::now() < c.until && (polled_[i + 2].revents == 0 || try_step(c));
         if (!stays) ::close(std::exchange(c.fd, -1));
       }
-      std::erase_if(clients, [](const client& c) { return c.fd < 0; });
-      crowded = (all[1].revents != 0 || crowded) && !take_one(clients);
+      std::erase_if(clients_, [](const client& c) { return c.fd < 0; });
+      crowded = (polled_[1].revents != 0 || crowded) && !take_one();
     }
-    for (const client& c : clients) ::close(c.fd);
+    for (const client& c : clients_) ::close(c.fd);
   }
-  bool take_one(std::vector<client>& clients) const {
+  bool take_one() noexcept {
     const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
-    if (clients.size() == most_clients) {
-      ::close(clients.front().fd);
-      clients.erase(clients.begin());
+    if (clients_.size() == most_clients) {
+      ::close(clients_.front().fd);
+      clients_.erase(clients_.begin());
     }
-    clients.push_back({fd, std::chrono::steady_clock::now() + patience});
+    clients_.push_back({fd, std::chrono::steady_clock::now() + patience});
     return true;
   }
   static bool later() noexcept { return errno == EAGAIN || errno == EINTR; }
 
+  bool try_step(client& c) noexcept {
+    try {
+      return step(c);
+    } catch (const std::exception&) { return false; }
+  }
   /// Reads and writes what is possible without waiting. Returns false when the client is done.
-  bool step(client& c, const std::vector<client>& all) const {
+  bool step(client& c) {
     std::array<char, 4096> part;
     if (c.now != state::writing) {
       const ssize_t n = ::recv(c.fd, part.data(), part.size(), 0);
@@ -164,11 +185,13 @@ class status_server {
       if (c.now == state::draining)
         return true;  // read and dropped: closing now would reset the connection before the response arrives
       c.in.append(part.data(), static_cast<std::size_t>(n));
-      const bool whole = c.in.find("\r\n\r\n") != std::string::npos || c.in.find("\n\n") != std::string::npos;
-      if (!whole && c.in.size() < longest_request) return true;
-      std::size_t pending = 0;
-      for (const client& other : all) pending += other.out.size();
-      c.out = whole && c.in.size() <= longest_request ? response_to(c.in, pending) : text_of({431, "", ""}, false);
+      const std::size_t end = end_of_head(c.in);
+      const bool whole = end != std::string::npos;
+      const bool hopeless = !may_begin_a_request(c.in);
+      if (!whole && !hopeless && c.in.size() < longest_request) return true;
+      c.out = hopeless                          ? text_of({400}, false)
+              : whole && end <= longest_request ? response_to(std::string_view{c.in}.substr(0, end))
+                                                : text_of({431}, false);
       c.in = {};
       c.now = state::writing;
     }
@@ -181,75 +204,62 @@ class status_server {
     return ::shutdown(c.fd, SHUT_WR) == 0;
   }
 
-  std::string response_to(std::string_view request, std::size_t pending) const {
-    const std::string_view line = request.substr(0, request.find_first_of("\r\n"));
-    const auto first = line.find(' '), last = line.rfind(' ');
-    if (first == std::string_view::npos || first == last || !line.substr(last).starts_with(" HTTP/1."))
-      return text_of({400, "", ""}, false);
-    const std::string_view method = line.substr(0, first), target = line.substr(first + 1, last - first - 1);
-    const bool head = method == "HEAD";
-    if (method != "GET" && !head) return text_of({405, "", ""}, false);
-    const auto mark = std::min(target.find('?'), target.size());
-    for (const auto& [path, make] : pages_) {
-      if (path != target.substr(0, mark)) continue;
-      if (pending > most_pending) return text_of({503, "", ""}, head);
+  std::string response_to(std::string_view head) const {
+    const auto r = parse_page_request(head);
+    if (!r) return text_of({r.error()}, false);
+    const bool without_body = r->method == "HEAD";
+    if (!is_ours(r->url.origin.host)) return text_of({421}, without_body);
+    if (!may_ask(*r)) return text_of({403}, without_body);
+    for (const entry& e : pages_) {
+      if (e.path != r->path()) continue;
+      if (std::find(e.methods.begin(), e.methods.end(), r->method) == e.methods.end())
+        return text_of({405}, without_body, e.methods);
+      std::size_t pending = 0;
+      for (const client& other : clients_) pending += other.out.size();
+      if (pending > most_pending) return text_of({503}, without_body);
+      page p;
       try {
-        const std::string_view query = target.substr(std::min(mark + 1, target.size()));
-        return text_of(make([query](std::string_view name) { return value_of(query, name); }), head);
-      } catch (const std::exception&) { return text_of({500, "", ""}, head); }
+        p = e.make(*r);
+      } catch (const std::exception&) { p = {500}; }
+      return text_of(p, without_body, p.status == 405 ? e.methods : std::vector<std::string>{});
     }
-    return text_of({404, "", ""}, head);
+    return text_of({404}, without_body);
   }
-  static std::string text_of(const page& p, bool head) {
-    std::string out = fmt::format("HTTP/1.1 {} {}\r\nConnection: close\r\n", p.status, meaning(p.status));
-    if (p.status == 405) out += "Allow: GET, HEAD\r\n";
+  bool is_ours(const std::string& host) const {
+    std::array<unsigned char, sizeof(in6_addr)> address;
+    if (::inet_pton(AF_INET, host.c_str(), address.data()) == 1 || host.find(':') != std::string::npos) return true;
+    return std::any_of(hosts_.begin(), hosts_.end(), [&host](const std::string& ours) {
+      return host.size() == ours.size() && ::strcasecmp(host.c_str(), ours.c_str()) == 0;
+    });
+  }
+  /// A browser says which page asks: the same origin, or none where a person typed the address.
+  static bool may_ask(const page_request& r) {
+    if (const auto site = r.headers.find("Sec-Fetch-Site"); site && *site != "same-origin" && *site != "none")
+      return false;
+    const auto from = r.headers.find("Origin");
+    if (!from) return true;
+    const auto page = again::http::parse_origin(*from);
+    return page && *page == r.url.origin;
+  }
+
+  static std::string text_of(const page& p, bool without_body, const std::vector<std::string>& allowed = {}) {
+    const auto now = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
+    std::string out = fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\nConnection: close\r\n", p.status,
+                                  again::http::reason_phrase(p.status), again::http::format_http_date(now));
+    if (!allowed.empty()) out += fmt::format("Allow: {}\r\n", fmt::join(allowed, ", "));
     if (p.status != 204) out += fmt::format("Content-Length: {}\r\n", p.body.size());
     if (!p.type.empty() && p.status != 204) out += fmt::format("Content-Type: {}\r\n", p.type);
-    out += "\r\n";
-    return head || p.status == 204 ? out : out + p.body;
-  }
-  static std::string_view meaning(int status) noexcept {
-    switch (status) {
-      case 200: return "OK";
-      case 204: return "No Content";
-      case 400: return "Bad Request";
-      case 404: return "Not Found";
-      case 405: return "Method Not Allowed";
-      case 431: return "Request Header Fields Too Large";
-      case 503: return "Service Unavailable";
-      default: return "Internal Server Error";
-    }
+    out += "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\r\n";
+    return without_body || p.status == 204 ? out : out + p.body;
   }
 
-  static std::optional<std::string> value_of(std::string_view query, std::string_view name) {
-    while (!query.empty()) {
-      const std::string_view one = query.substr(0, query.find('&'));
-      query.remove_prefix(std::min(one.size() + 1, query.size()));
-      const auto equals = std::min(one.find('='), one.size());
-      if (decoded(one.substr(0, equals)) == name) return decoded(one.substr(std::min(equals + 1, one.size())));
-    }
-    return std::nullopt;
-  }
-  static std::string decoded(std::string_view text) {
-    constexpr std::string_view hex = "0123456789abcdef0123456789ABCDEF";
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-      const auto high = text[i] == '%' && i + 2 < text.size() ? hex.find(text[i + 1]) : std::string_view::npos;
-      const auto low = high != std::string_view::npos ? hex.find(text[i + 2]) : std::string_view::npos;
-      if (low == std::string_view::npos) {
-        out += text[i] == '+' ? ' ' : text[i];
-      } else {
-        out += static_cast<char>(static_cast<unsigned char>(high % 16 * 16 + low % 16));
-        i += 2;
-      }
-    }
-    return out;
-  }
-
+  std::vector<std::string> hosts_;
   std::string host_ = "127.0.0.1";
   int port_ = 0;
   int listener_ = -1, stop_ = -1;
-  std::vector<std::pair<std::string, std::function<page(const parameter&)>>> pages_;
+  std::vector<entry> pages_;
+  std::vector<client> clients_;  // the oldest first
+  std::vector<pollfd> polled_;
   std::thread serving_;
 };
 

@@ -20,11 +20,11 @@
 namespace programs {
 
 /// Writes to stderr and ignores failures: a closed pipe or a full disk behind stderr must not cost an event its result.
-inline void write_to_stderr(std::string_view text) noexcept {
+/// `line` has no line end; what a person must not be shown as it is, is escaped.
+inline void complain(std::string_view line) {
+  const std::string text = printable(line) + '\n';
   [[maybe_unused]] const auto written = std::fwrite(text.data(), 1, text.size(), stderr);
 }
-/// Writes one line to stderr. `line` has no line end; what a person must not be shown as it is, is escaped.
-inline void complain(std::string_view line) { write_to_stderr(printable(line) + '\n'); }
 
 /// Writes to stdout. Returns false and sets errno if that fails.
 inline bool put(std::string_view text) noexcept {
@@ -36,8 +36,9 @@ inline void put_or_throw(std::string_view text) {
 }
 
 /// Call it before anything is opened. Opens /dev/null in place of closed standard streams, so that no file or socket takes their
-/// descriptors; turns signals about failed writes into errors.
-inline void settle_streams() {
+/// descriptors; turns signals about failed writes into errors. False: stdout is closed or cannot be written.
+inline bool settle_streams() {
+  const int mode = ::fcntl(STDOUT_FILENO, F_GETFL);
   while (true) {
     const int fd = ::open("/dev/null", O_RDWR);
     if (fd > STDERR_FILENO) ::close(fd);
@@ -45,6 +46,7 @@ inline void settle_streams() {
   }
   std::signal(SIGPIPE, SIG_IGN);  // its reader is gone
   std::signal(SIGXFSZ, SIG_IGN);  // a file grew past its limit
+  return mode >= 0 && (mode & O_ACCMODE) != O_RDONLY;
 }
 
 }  // namespace programs

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// All of again but HTTP: policies, retry, task, sync_wait and what goes with them (floors 0 to 3). Needs the standard library
-/// alone. For HTTP include `<again/http.hpp>`, for fmt `<again/format.hpp>`.
+/// All of again but HTTP: policies, retry, task, sync_wait and what goes with them (floors 0 to 3). Needs the standard
+/// library alone. For HTTP include `<again/http.hpp>`, for fmt `<again/format.hpp>`.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -14,7 +14,6 @@
 #include <again/coro/context.hpp>
 #include <again/coro/default_loop.hpp>
 #include <again/coro/operation.hpp>
-#include <again/coro/repeatable.hpp>
 #include <again/coro/run_loop.hpp>
 #include <again/coro/scheduler.hpp>
 #include <again/coro/scope.hpp>

@@ -7,6 +7,7 @@
 #include <again/sink/delivery.hpp>
 #include <again/sink/delivery_log.hpp>
 #include <again/sink/delivery_observer.hpp>
+#include <again/sink/endpoint_state.hpp>
 #include <again/sink/event.hpp>
 #include <again/sink/options.hpp>
 #include <again/sink/sink.hpp>

@@ -37,7 +37,7 @@ TEST_CASE("a stop is a cancellation, unless the inherited deadline has passed") 
   CHECK(again::detail::stopped_now(b.ctx, stop_reason::cancelled_before_start) == stop_reason::deadline_reached);
 }
 
-TEST_CASE("why one attempt was the end: what its error says, or who asked it to stop") {
+TEST_CASE("the reason of a single failed attempt is what its error says, or the stop request") {
   bench b;
   const auto by = [&](disposition kind) { return again::detail::ended_by({.kind = kind}, b.time.now(), b.ctx); };
   CHECK(by(disposition::transient) == stop_reason::attempts_exhausted);
@@ -52,10 +52,10 @@ TEST_CASE("why one attempt was the end: what its error says, or who asked it to 
   CHECK(by(disposition::aborted) == stop_reason::deadline_reached);
 }
 
-TEST_CASE("an ending counts sends, keeps the farthest reach, and becomes a failure beside the last error") {
+TEST_CASE("an ending counts sends, keeps the farthest reach, and becomes a failure with the last error") {
   again::detail::ending end;
   end.count(1, again::reach::maybe_sent);
-  end.count(0, again::reach::answered);  // an inner retry that sent nothing says nothing of the reach
+  end.count(0, again::reach::answered);  // the reach of an inner retry that sent nothing does not count
   end.count(3, again::reach::not_sent);
   end.reason = stop_reason::budget_exhausted;
   std::optional<std::string> last{"busy"};

@@ -4,9 +4,9 @@
 // replaced, nothing left armed, queued, reserved or running.
 #include <again/again.hpp>
 #include <again/metrics.hpp>
-#include <again/testing.hpp>
 #include <again/testing/chaos.hpp>
 
+#include "support/scripted_peer.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
@@ -27,11 +27,9 @@
 using namespace again_test;
 using namespace std::chrono_literals;
 using again::stop_reason;
-using peer = again::testing::script<int, trouble>;
 
 namespace {
 
-const trouble stopped{0, again::disposition::aborted};
 constexpr again::policy twice{.attempts = 2,
                               .backoff = again::constant(100ms),
                               .jitter = again::jitter::none,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The sentences of misuse.hpp are tested in tests/fail, where nothing compiles. Here is the rest: what stands in for the result
-// must go along with whatever a program does with a result, so that the sentence stays the only error.
+// The error messages of misuse.hpp are tested in tests/fail. Here is the stand-in for the result: it must compile
+// wherever a result does, so that the message is the only error.
 #include <again/combinator/misuse.hpp>
 #include <again/coro/task.hpp>
 #include <again/retry.hpp>
@@ -25,7 +25,7 @@ concept chains = requires(T x) {
 
 }  // namespace
 
-TEST_CASE("what stands in for a result can be awaited, built upon and used as anything") {
+TEST_CASE("the stand-in for a result can be awaited, and used as anything") {
   using again::detail::misused;
   CHECK(chains<misused>);
   CHECK(again::awaitable<misused>);
@@ -34,7 +34,7 @@ TEST_CASE("what stands in for a result can be awaited, built upon and used as an
   CHECK(std::is_convertible_v<given, std::string&>);
 }
 
-TEST_CASE("it can do all that a retry's builder can") {
+TEST_CASE("the stand-in has all builder functions of a retry") {
   const auto op = []() -> again::task<again::expected<int, char>> { co_return 1; };
   CHECK(chains<again::detail::misused>);
   CHECK(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Nested retries add up also through the combinators between them (retry_nesting.test.cpp has the rest).
+// Nested retries add up also through the combinators between them (the rest is in retry/nesting.test.cpp).
 #include <again/coro/task.hpp>
 #include <again/protection/fallback.hpp>
 #include <again/protection/hedge.hpp>
@@ -33,7 +33,7 @@ struct down {
 
 }  // namespace
 
-TEST_CASE("a hedge and a fallback pass on that an attempt is repeated: layers add up through them") {
+TEST_CASE("a hedge and a fallback pass on that an attempt is repeated: nested retries add up through them") {
   world w;
   down peer;
   auto middle = [&]() -> again::task<whole> { co_return co_await again::retry(four, std::ref(peer)); };

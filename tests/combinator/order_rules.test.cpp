@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the rules refuse is in tests/fail/order_*.cpp; here is what each of them sees.
+// The orders that the rules refuse are in tests/fail/order_*.cpp. Here are the properties that the rules check.
 #include <again/combinator/order_rules.hpp>
 #include <again/coro/task.hpp>
 #include <again/protection/fallback.hpp>
@@ -26,7 +26,7 @@ TEST_CASE("a retry repeats, a timeout does not") {
   CHECK_FALSE(again::detail::repeats<decltype(op)>);
 }
 
-TEST_CASE("a hedge is known as one") {
+TEST_CASE("only a hedge is recognised as a hedge") {
   CHECK(again::detail::is_hedge<decltype(again::hedge({.delay = 1s}, op))>);
   CHECK_FALSE(again::detail::is_hedge<decltype(again::retry(again::policy{}, op))>);
 }

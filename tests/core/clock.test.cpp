@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 using again::duration;
 using again::forever;
 
-TEST_CASE("sums of durations and times stop at forever and never") {
+TEST_CASE("sums of durations saturate at forever, sums of times at never") {
   CHECK(again::saturating_add(1s, 2s) == 3s);
   CHECK(again::saturating_add(forever, 1ns) == forever);
   CHECK(again::saturating_add(forever, forever) == forever);
@@ -33,7 +33,7 @@ TEST_CASE("products round to a nanosecond and stay between 0 and forever") {
   CHECK(again::saturating_scale(1s, std::numeric_limits<double>::quiet_NaN()) == 0ns);
 }
 
-TEST_CASE("a cast from any duration saturates where a plain one would overflow") {
+TEST_CASE("saturating_cast saturates where duration_cast would overflow") {
   CHECK(again::saturating_cast(2min) == 120s);
   CHECK(again::saturating_cast(std::chrono::hours::max()) == forever);
   CHECK(again::saturating_cast(std::chrono::hours::min()) == -forever);
@@ -45,7 +45,7 @@ TEST_CASE("a cast from any duration saturates where a plain one would overflow")
   CHECK(again::saturating_cast(std::chrono::duration<std::int64_t, std::pico>{1'500}) == 1ns);
 }
 
-TEST_CASE("the machine's clocks go on and never jump") {
+TEST_CASE("the machine's clocks advance by themselves and never jump") {
   again::clock& clocks = again::system_clocks();
   CHECK(&clocks == &again::system_clocks());
   const again::time_point before = clocks.now();

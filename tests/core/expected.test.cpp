@@ -12,7 +12,7 @@ static_assert(std::is_same_v<again::expected<int, char>, std::expected<int, char
 static_assert(std::is_same_v<again::expected<int, char>, tl::expected<int, char>>);
 #endif
 
-TEST_CASE("expected is the standard's, or TartanLlama's, and made of a value or of an unexpected error") {
+TEST_CASE("expected is std::expected or tl::expected, and is made of a value or of an unexpected error") {
   const again::expected<int, std::string> value = 7;
   REQUIRE(value.has_value());
   CHECK(*value == 7);
@@ -23,7 +23,7 @@ TEST_CASE("expected is the standard's, or TartanLlama's, and made of a value or 
   CHECK(nothing.error() == 3);
 }
 
-TEST_CASE("expected_parts names the halves of an expected, and nothing else is one") {
+TEST_CASE("expected_parts gives the value and error types of an expected, and of nothing else") {
   using parts = again::expected_parts<again::expected<int, char>>;
   static_assert(parts::is_expected && std::is_same_v<parts::value, int> && std::is_same_v<parts::error, char>);
   static_assert(again::expected_result<again::expected<void, char>>);

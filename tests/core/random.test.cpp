@@ -19,14 +19,14 @@ static_assert(!std::is_copy_constructible_v<again::random_stream> && !std::is_co
 static_assert(std::is_nothrow_move_constructible_v<again::random_stream>);
 static_assert(again::random_stream{1}.draw() < 1);
 
-TEST_CASE("a stream of one seed is always the same: SplitMix64") {
+TEST_CASE("the same seed gives the same stream: SplitMix64") {
   again::random_stream stream{1234567};  // the published vector of the reference implementation
   CHECK(stream.bits() == 6457827717110365317U);
   CHECK(stream.bits() == 3203168211198807973U);
   CHECK(stream.bits() == 9817491932198370423U);
 }
 
-TEST_CASE("draws lie in [0, 1), fill it evenly, and neighbouring seeds have nothing in common") {
+TEST_CASE("draws are uniform in [0, 1), and streams of neighbouring seeds are unrelated") {
   again::random_stream a{1};
   again::random_stream b{2};
   std::vector<int> bins(10);
@@ -43,7 +43,7 @@ TEST_CASE("draws lie in [0, 1), fill it evenly, and neighbouring seeds have noth
   CHECK(agree == doctest::Approx(count / 10).epsilon(0.05));
 }
 
-TEST_CASE("a stream that was moved from goes another way than the one it became") {
+TEST_CASE("a moved-from stream gives other numbers than the stream it was moved to") {
   again::random_stream a{7};
   again::random_stream same{7};
   again::random_stream b{std::move(a)};

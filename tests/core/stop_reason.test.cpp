@@ -6,7 +6,7 @@
 #include <set>
 #include <string>
 
-TEST_CASE("every stop reason has its own name, and a number beyond the last has none") {
+TEST_CASE("the names of all stop reasons differ, and a number beyond the last is unknown") {
   std::set<std::string> names;
   int count = 0;
   while (again::name(static_cast<again::stop_reason>(count)) != "unknown") {
@@ -18,7 +18,7 @@ TEST_CASE("every stop reason has its own name, and a number beyond the last has 
   CHECK(names.count("deadline_too_near") == 1);
 }
 
-TEST_CASE("cancelled is true of the caller's own stop requests alone") {
+TEST_CASE("cancelled is true only of the caller's stop requests") {
   int count = 0;
   for (int i = 0; again::name(static_cast<again::stop_reason>(i)) != "unknown"; ++i) {
     const auto reason = static_cast<again::stop_reason>(i);

@@ -21,7 +21,7 @@ using again::inplace_stop_token;
 static_assert(std::is_trivially_copyable_v<inplace_stop_token>);
 static_assert(!std::is_move_constructible_v<inplace_stop_source>);
 
-TEST_CASE("a token asks its source; one of nobody never stops") {
+TEST_CASE("a token reports a stop of its source; a token without a source never stops") {
   inplace_stop_source source;
   const inplace_stop_token token = source.get_token();
   CHECK(token.stop_possible());
@@ -29,10 +29,10 @@ TEST_CASE("a token asks its source; one of nobody never stops") {
   CHECK(source.request_stop());
   CHECK(token.stop_requested());
   CHECK_FALSE(source.request_stop());
-  const inplace_stop_token nobody;
-  CHECK_FALSE(nobody.stop_possible());
-  CHECK_FALSE(nobody.stop_requested());
-  CHECK_FALSE(nobody == token);
+  const inplace_stop_token none;
+  CHECK_FALSE(none.stop_possible());
+  CHECK_FALSE(none.stop_requested());
+  CHECK_FALSE(none == token);
   CHECK(token == source.get_token());
 }
 
@@ -51,7 +51,7 @@ TEST_CASE("a callback runs once, inside the request; one registered later runs i
   CHECK(calls == 11);
 }
 
-TEST_CASE("a callback that is gone is not called, whatever its place in the list") {
+TEST_CASE("a destroyed callback is not called, wherever it was in the list") {
   for (int gone = 0; gone < 3; ++gone) {
     inplace_stop_source source;
     int calls = 0;
@@ -96,17 +96,17 @@ TEST_CASE("a callback may register another, which runs at once") {
 TEST_CASE("a callback's destructor waits until it has run on the other thread") {
   inplace_stop_source source;
   std::atomic<bool> inside{false};
-  std::atomic<bool> leave{false};
-  int written = 0;  // not atomic: the destructor is what orders it
+  std::atomic<bool> released{false};
+  int written = 0;  // not atomic: the destructor orders the accesses
   std::optional<inplace_stop_callback<std::function<void()>>> callback;
   callback.emplace(source.get_token(), [&] {
     inside = true;
-    while (!leave) std::this_thread::yield();
+    while (!released) std::this_thread::yield();
     written = 1;
   });
   std::thread stopper{[&] { source.request_stop(); }};
   while (!inside) std::this_thread::yield();
-  std::thread releaser{[&] { leave = true; }};
+  std::thread releaser{[&] { released = true; }};
   callback.reset();
   CHECK(written == 1);
   stopper.join();
@@ -142,7 +142,7 @@ TEST_CASE("registering, unregistering and stopping may happen on many threads at
 
 namespace {
 
-// A callback in memory that is filled with a pattern once the callback is destroyed: a later write into it shows.
+// A callback in memory that is filled with a pattern when the callback is destroyed, so that a later write is detected.
 class placed_callback {
  public:
   using type = inplace_stop_callback<std::function<void()>>;
@@ -174,7 +174,7 @@ class placed_callback {
 
 }  // namespace
 
-TEST_CASE("a callback that destroys itself is not written to any more, and those after it are none the worse") {
+TEST_CASE("a callback that destroys itself is not written to afterwards, and the next ones still run") {
   inplace_stop_source source;
   // Callbacks run from the latest to the earliest.
   std::optional<inplace_stop_callback<std::function<void()>>> after;
@@ -182,7 +182,7 @@ TEST_CASE("a callback that destroys itself is not written to any more, and those
   std::optional<placed_callback> self;
   int calls = 0;
   self.emplace(source.get_token(), [&] {
-    int& counted = calls;  // the closure goes away with the callback
+    int& counted = calls;  // the closure is destroyed with the callback
     self->destroy();
     ++counted;
   });
@@ -193,7 +193,7 @@ TEST_CASE("a callback that destroys itself is not written to any more, and those
   elsewhere.join();
 }
 
-TEST_CASE("a callback that destroys one that has run: neither that one nor itself is waited for in vain") {
+TEST_CASE("a callback may destroy another that has run, without waiting for ever") {
   inplace_stop_source source;
   std::optional<placed_callback> ran;
   bool first = false;
@@ -209,14 +209,14 @@ TEST_CASE("a callback that destroys one that has run: neither that one nor itsel
   elsewhere.join();
 }
 
-TEST_CASE("a callback that destroys the one around it, of another source, is not written to any more") {
+TEST_CASE("a callback that destroys the enclosing one, of another source, is not written to afterwards") {
   inplace_stop_source outer;
   inplace_stop_source inner;
   std::optional<placed_callback> around;
   std::optional<inplace_stop_callback<std::function<void()>>> within;
   within.emplace(inner.get_token(), [&] { around->destroy(); });
   around.emplace(outer.get_token(), [&inner] {
-    inplace_stop_source& next = inner;  // the closure goes away in there
+    inplace_stop_source& next = inner;  // the closure is destroyed in there
     next.request_stop();
   });
   outer.request_stop();

@@ -79,6 +79,33 @@ struct at_once {
 };
 at_once operator co_await(by_function f) noexcept { return {f.n}; }
 
+// The example of awaitable.hpp.
+class one_second : again::timer {
+ public:
+  using result_type = int;
+  one_second() = default;
+  one_second(const one_second&) = delete;
+  one_second& operator=(const one_second&) = delete;
+  ~one_second() {
+    if (home_ != nullptr) home_->disarm(*this);
+  }
+  bool start(again::continuation k, const again::context& ctx) noexcept {
+    k_ = k;
+    home_ = ctx.scheduler;
+    fire = [](again::timer& self) noexcept { static_cast<one_second&>(self).k_(); };
+    home_->arm(*this, home_->now() + std::chrono::seconds{1});
+    return false;
+  }
+  int take() { return 42; }
+  std::exception_ptr exception() noexcept { return nullptr; }
+  auto operator co_await() && noexcept { return again::detail::startable_awaiter<one_second>{*this}; }
+
+ private:
+  again::continuation k_;
+  again::scheduler* home_ = nullptr;
+};
+static_assert(again::startable<one_second> && again::awaitable<one_second>);
+
 }  // namespace
 
 TEST_CASE("a coroutine of another library awaits every combinator, on the thread of a running loop") {
@@ -103,7 +130,7 @@ TEST_CASE("a coroutine of another library awaits every combinator, on the thread
   CHECK(w.elapsed() == 2s + 1s + 2s);
 }
 
-TEST_CASE("its exceptions reach the coroutine of another library") {
+TEST_CASE("exceptions reach the awaiting coroutine of another library") {
   world w;
   const auto theirs = []() -> bare<std::string> {
     try {
@@ -134,7 +161,7 @@ TEST_CASE("a std::future-style coroutine with no loop at all is run on the defau
   CHECK(sends == 3);
 }
 
-TEST_CASE("with .on a coroutine without a loop goes on where it is told") {
+TEST_CASE("with .on a coroutine without a loop is resumed on the given scheduler") {
   world w;
   int sends = 0;
   const auto theirs = [&]() -> promised<bool> {
@@ -149,7 +176,7 @@ TEST_CASE("with .on a coroutine without a loop goes on where it is told") {
   CHECK(w.elapsed() == 2s);
 }
 
-TEST_CASE("a coroutine without a loop may be destroyed before it has arrived on the one it goes to") {
+TEST_CASE("a coroutine without a loop may be destroyed before its transfer to a loop has arrived") {
   world w;
   int sends = 0;
   const auto theirs = [&]() -> bare<int> {
@@ -165,7 +192,7 @@ TEST_CASE("a coroutine without a loop may be destroyed before it has arrived on 
   CHECK(sends == 0);
 }
 
-TEST_CASE("a task awaits the coroutines of another library, and goes on on its own thread") {
+TEST_CASE("a task awaits coroutines of another library, and is resumed on its own thread") {
   world w;
   std::thread worker;
   const auto ours = [&]() -> task<int> {
@@ -177,7 +204,7 @@ TEST_CASE("a task awaits the coroutines of another library, and goes on on its o
     sum += co_await by_function{4};
     co_return std::this_thread::get_id() == home ? sum : -1;
   };
-  w.loop.work_started();  // threads outside may come back
+  w.loop.work_started();  // other threads may post
   CHECK(w.run(ours()) == 7);
   const auto throws = [&]() -> task<int> { co_return co_await later_on_another_thread{&worker, -1}; };
   CHECK_THROWS_WITH_AS(w.run(throws()), "negative", std::runtime_error);
@@ -231,4 +258,24 @@ TEST_CASE("the awaiting coroutine of another library may be destroyed wherever i
       CHECK(w.loop.timers() == 0);
     }
   }
+}
+
+TEST_CASE("a startable of a user is awaited in a task, given to sync_wait, and ends when it is destroyed") {
+  world w;
+  const auto in_a_task = []() -> again::task<int> {
+    const int n = co_await one_second{};
+    co_return n;
+  };
+  CHECK(w.run(in_a_task()) == 42);
+  CHECK(w.run(one_second{}) == 42);
+  CHECK(w.time.now() == again::virtual_clock::start + std::chrono::seconds{2});
+  const auto [n, slept] = w.run(again::when_all(in_a_task, again::sleep_for(std::chrono::seconds{1})));
+  CHECK(n == 42);
+  CHECK(slept);
+  {
+    one_second started;
+    CHECK_FALSE(started.start({}, w.loop.root()));
+    CHECK(w.loop.timers() == 1);
+  }
+  CHECK(w.loop.timers() == 0);
 }

@@ -22,7 +22,7 @@ static_assert(!again::context_provider<returns_something_else> && !again::contex
               !again::context_provider<int>);
 static_assert(std::is_trivially_copyable_v<again::context>);
 
-TEST_CASE("a context of nobody has no stop, no deadline, and is not repeated") {
+TEST_CASE("a default context has no stop token, no deadline, and is not repeated") {
   const again::context none;
   CHECK(none.scheduler == nullptr);
   CHECK_FALSE(none.stop.stop_possible());

@@ -23,4 +23,4 @@ TEST_CASE("there is one default loop, and it runs on a thread that is not the ca
   CHECK_FALSE(loop.here());
 }
 
-TEST_CASE("a coroutine that has no scheduler goes on on the default loop") { CHECK(sleeps_elsewhere().get()); }
+TEST_CASE("a coroutine that has no scheduler is resumed on the default loop") { CHECK(sleeps_elsewhere().get()); }

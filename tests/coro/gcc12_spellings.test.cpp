@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What may be written inside a co_await expression on g++ 12, which destroys some temporaries there twice (docs: coroutines on
-// g++ 12). Every spelling that the documentation calls fine stands here, and runs under AddressSanitizer.
+// What may be written inside a co_await expression on g++ 12, which destroys some temporaries there twice (docs:
+// coroutines on g++ 12). Every spelling that the documentation calls fine stands here, and runs under AddressSanitizer.
 #include <again/again.hpp>
 
 #include "support/trouble.hpp"
@@ -23,7 +23,7 @@ using again_test::world;
 
 namespace {
 
-// Counts its living copies: one destroyed twice, or never, is seen.
+// Counts its living copies, to detect one that is destroyed twice, or never.
 struct counted {
   static inline int alive = 0;
   std::string text{"long enough to live on the heap, so that a second destruction is a double free"};
@@ -157,7 +157,7 @@ TEST_CASE("co_await in statements: range-for, conditions, structured bindings, c
   CHECK(counted::alive == 0);
 }
 
-TEST_CASE("failures, moved out of the awaited expression or looked at in place") {
+TEST_CASE("failures, moved out of the awaited expression or inspected in place") {
   world w;
   const auto bad = []() -> task<again::expected<int, std::string>> {
     co_return again::expected<int, std::string>{again::unexpect,

@@ -3,6 +3,11 @@
 
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
+#include <again/protection/breaker.hpp>
+#include <again/protection/fallback.hpp>
+#include <again/protection/guard.hpp>
+#include <again/protection/limit.hpp>
+#include <again/protection/rate.hpp>
 #include <again/retry.hpp>
 
 #include "support/trouble.hpp"
@@ -17,6 +22,7 @@
 using again::task;
 using again_test::outcome;
 using again_test::world;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -46,6 +52,8 @@ task<outcome> load(database& db, const std::string& id) {
   co_return static_cast<int>(id.size());
 }
 
+task<outcome> send_one() { co_return 1; }
+
 const again::policy quick{.attempts = 3, .backoff = again::constant(std::chrono::nanoseconds{0})};
 
 }  // namespace
@@ -69,14 +77,14 @@ TEST_CASE("catching makes an exception an error, and leaves a value a value") {
   CHECK_FALSE(with_argument.has_value());
 }
 
-TEST_CASE("catching takes what is thrown while the task is made") {
+TEST_CASE("catching catches what is thrown while the task is made") {
   world w;
   const auto result = w.run(again::catching([]() -> task<int> { throw std::runtime_error{"not made"}; }));
   REQUIRE_FALSE(result.has_value());
   CHECK(text_of(result.error()) == "not made");
 }
 
-TEST_CASE("a caught operation can be retried, and gives the last exception") {
+TEST_CASE("a catching operation can be retried, and gives the last exception") {
   world w;
   int sends = 0;
   const auto result = w.run(again::retry(quick, again::catching([&]() -> task<int> {
@@ -127,4 +135,41 @@ TEST_CASE("a member function is an operation of its object") {
   const auto result = w.run(again::retry(quick, &service::ask, std::ref(s), 11));
   REQUIRE(result.has_value());
   CHECK(*result == 11);
+}
+
+TEST_CASE("an operation that says nothing is repeatable, once_only is not") {
+  CHECK(again::is_repeatable(send_one));
+  again::once_only order{send_one};
+  CHECK_FALSE(again::is_repeatable(order));
+  world w;
+  CHECK(w.run(order()).value() == 1);
+}
+
+TEST_CASE("std::ref, catching and a function with its arguments pass on whether the operation is repeatable") {
+  again::once_only order{send_one};
+  CHECK_FALSE(again::is_repeatable(std::ref(order)));
+  CHECK_FALSE(again::is_repeatable(again::timeout(1s, std::ref(order))));
+  struct throwing {
+    task<int> operator()(int) const { co_return 1; }
+    bool repeatable() const { return false; }
+  };
+  CHECK_FALSE(again::is_repeatable(again::catching(throwing{}, 1)));
+  CHECK(again::is_repeatable(std::ref(send_one)));
+  CHECK(again::is_repeatable(again::catching([](int) -> task<int> { co_return 1; }, 1)));
+}
+
+TEST_CASE("combinators pass on whether the operation is repeatable") {
+  const again::once_only order{send_one};
+  again::breaker b;
+  again::limiter l;
+  again::rate_limiter r{{}};
+  CHECK_FALSE(again::is_repeatable(again::timeout(1s, order)));
+  CHECK_FALSE(again::is_repeatable(again::guard(b, order)));
+  CHECK_FALSE(again::is_repeatable(again::limit(l, order)));
+  CHECK_FALSE(again::is_repeatable(again::rate(r, order)));
+  CHECK_FALSE(again::is_repeatable(again::fallback(order, 1)));
+  CHECK_FALSE(again::is_repeatable(again::fallback(send_one, order)));
+  CHECK_FALSE(again::is_repeatable(again::retry(again::policy{}, order)));
+  CHECK(again::is_repeatable(again::retry(again::policy{}, send_one)));
+  CHECK(again::is_repeatable(again::limit(l, send_one)));
 }

@@ -30,7 +30,7 @@ struct numbered : again::timer {
 
 }  // namespace
 
-TEST_CASE("a million timers: half of them taken back, the rest fire in the order of their times") {
+TEST_CASE("a million timers: half of them are disarmed, the rest fire in the order of their times") {
   constexpr std::size_t count = 1'000'000;
   world w;
   again::random_stream random{1};
@@ -65,7 +65,7 @@ TEST_CASE("a million timers: half of them taken back, the rest fire in the order
   CHECK(in_order);
 }
 
-TEST_CASE("a timer may be taken back by one that fires at the same moment, and armed again by itself") {
+TEST_CASE("a timer may be disarmed by another that fires at the same time, and may rearm itself") {
   world w;
   int fired = 0;
   ring second{[&] { fired += 100; }};
@@ -92,7 +92,7 @@ TEST_CASE("a timer in the past fires soon, and time does not go back") {
   CHECK(w.elapsed() == 0s);
 }
 
-TEST_CASE("work runs in the order of posting, and what was forgotten does not run") {
+TEST_CASE("work runs in the order of posting, and forgotten work does not run") {
   world w;
   std::vector<int> ran;
   call a{[&] { ran.push_back(1); }};
@@ -112,7 +112,7 @@ TEST_CASE("work runs in the order of posting, and what was forgotten does not ru
   CHECK(ran == std::vector<int>{1, 3, 4, 1, 3});
 }
 
-TEST_CASE("work that posts itself for ever keeps neither timers nor other threads' work from running") {
+TEST_CASE("work that posts itself for ever does not starve timers or work of other threads") {
   again::run_loop loop;  // real time
   std::atomic<bool> posted_ran{false};
   bool fired = false;
@@ -127,7 +127,7 @@ TEST_CASE("work that posts itself for ever keeps neither timers nor other thread
   loop.forget(busy);
 }
 
-TEST_CASE("a timer that rearms itself for now keeps neither work nor the end from coming") {
+TEST_CASE("a timer that rearms itself for now does not starve work or finish") {
   world w;
   bool worked = false;
   ring busy{[&] { w.loop.arm(busy, w.time.now()); }};
@@ -190,7 +190,7 @@ TEST_CASE("finish ends a run: from another thread, from before it, from work and
   }
 }
 
-TEST_CASE("in pretend time a loop with nothing left says so, and one with work outside waits for it") {
+TEST_CASE("under pretend time a loop with nothing left returns false, and one with outside work waits for it") {
   world w;
   CHECK_FALSE(w.loop.run());
   bool arrived = false;
@@ -205,7 +205,7 @@ TEST_CASE("in pretend time a loop with nothing left says so, and one with work o
   CHECK_FALSE(w.loop.run());
 }
 
-TEST_CASE("pretend time does not jump to a timer while work outside runs") {
+TEST_CASE("pretend time does not jump while outside work runs") {
   world w;
   bool fired = false;
   bool arrived = false;
@@ -223,7 +223,7 @@ TEST_CASE("pretend time does not jump to a timer while work outside runs") {
   CHECK(w.elapsed() == 1h);
 }
 
-TEST_CASE("a loop is here on the thread that runs it, while it runs, and loops nest") {
+TEST_CASE("here is true on the thread that runs the loop, while it runs, and loops nest") {
   world outer;
   world inner;
   CHECK_FALSE(outer.loop.here());
@@ -245,7 +245,7 @@ TEST_CASE("a loop is here on the thread that runs it, while it runs, and loops n
   CHECK_FALSE(outer.loop.here());
 }
 
-TEST_CASE("a seeded loop gives the same seeds again, all different; an unseeded one never the same") {
+TEST_CASE("a seeded loop repeats its seeds, which all differ; an unseeded loop does not") {
   again::virtual_clock time;
   again::run_loop a{time, 1};
   again::run_loop b{time, 1};

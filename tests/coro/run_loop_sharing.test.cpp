@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A loop that is lent: `run_loop::share_with_workers`, `post_or_run`, `run_shared`. Here a plain thread is the transport's worker.
+// A loop that is shared with workers: `run_loop::share_with_workers`, `post_or_run`, `run_shared`. A plain thread
+// stands in for a transport's worker.
 #include <again/coro/run_loop.hpp>
 
 #include <again/coro/sleep.hpp>
@@ -26,25 +27,26 @@ using id = std::thread::id;
 using flag = std::atomic<bool>;
 const flag stays{false};
 
-/// A thread that borrows the loop, as soon as its own thread is asleep, and runs `work` there; or nothing if the loop ends first.
-class borrower {
+/// A thread that runs the loop as soon as the loop's own thread sleeps, and runs `work` there. It runs nothing if the
+/// loop ends first.
+class worker {
  public:
-  borrower(again::run_loop& loop, std::vector<call*> work, const flag& reclaimed = stays)
+  worker(again::run_loop& loop, std::vector<call*> work, const flag& reclaimed = stays)
       : thread_{[this, &loop, work = std::move(work), &reclaimed] {
-          if (!borrow(loop)) return;
+          if (!take_over(loop)) return;
           for (call* w : work) loop.post(*w);
           loop.run_shared(reclaimed);
         }} {}
-  borrower(const borrower&) = delete;
-  borrower& operator=(const borrower&) = delete;
-  ~borrower() {
+  worker(const worker&) = delete;
+  worker& operator=(const worker&) = delete;
+  ~worker() {
     over_ = true;
     thread_.join();
   }
   id get_id() const { return thread_.get_id(); }
 
  private:
-  bool borrow(again::run_loop& loop) const {
+  bool take_over(again::run_loop& loop) const {
     std::atomic<bool> ran{false};
     call probe{[&] { ran = true; }};
     for (;;) {
@@ -61,7 +63,8 @@ class borrower {
 
 }  // namespace
 
-TEST_CASE("whoever brings work to a lent loop runs it while its own thread sleeps, which returns when it is done") {
+TEST_CASE(
+    "a worker that posts to a shared loop runs it while its own thread sleeps; run returns when the work is done") {
   again::run_loop loop;
   loop.share_with_workers();
   id ran_on;
@@ -71,16 +74,16 @@ TEST_CASE("whoever brings work to a lent loop runs it while its own thread sleep
     here = loop.here();
     loop.finish();
   }};
-  const borrower other{loop, {&last}};
+  const worker other{loop, {&last}};
   const id other_id = other.get_id();
   CHECK(loop.run());
   CHECK(ran_on == other_id);
   CHECK(here);
 }
 
-TEST_CASE("a loop is not borrowed where it is not lent, while it is awake, and under a pretend clock") {
+TEST_CASE("a loop is not run by a worker if it is not shared, while it is awake, and under a pretend clock") {
   const auto brought = [](again::run_loop& loop, bool while_asleep) {
-    bool borrowed = false;
+    bool taken_over = false;
     id ran_on;
     call last{[&] {
       ran_on = std::this_thread::get_id();
@@ -89,7 +92,7 @@ TEST_CASE("a loop is not borrowed where it is not lent, while it is awake, and u
     std::atomic<bool> asked{false};
     std::thread other;
     const auto bring = [&] {
-      borrowed = loop.post_or_run(last);
+      taken_over = loop.post_or_run(last);
       asked = true;
     };
     call first{[&] {
@@ -102,7 +105,7 @@ TEST_CASE("a loop is not borrowed where it is not lent, while it is awake, and u
     loop.work_finished();
     other.join();
     CHECK(ran_on == std::this_thread::get_id());
-    return borrowed;
+    return taken_over;
   };
   again::run_loop kept;
   CHECK_FALSE(brought(kept, true));
@@ -115,16 +118,16 @@ TEST_CASE("a loop is not borrowed where it is not lent, while it is awake, and u
   CHECK_FALSE(brought(pretends, true));
 }
 
-TEST_CASE("a timer armed by whoever borrowed the loop fires in time, though its own thread meant to sleep for longer") {
+TEST_CASE("a timer armed on a worker fires in time, although the sleeping thread would have slept for longer") {
   again::run_loop loop;
   loop.share_with_workers();
   ring soon{[&] { loop.finish(); }};
   call arms{[&] { loop.arm(soon, loop.now() + 1ms); }};
-  const borrower other{loop, {&arms}};
+  const worker other{loop, {&arms}};
   CHECK(loop.run());
 }
 
-TEST_CASE("a timer that becomes due while the loop is borrowed fires") {
+TEST_CASE("a timer that becomes due while a worker runs the loop fires") {
   for (const bool reclaimed : {false, true}) {
     again::run_loop loop;
     loop.share_with_workers();
@@ -134,12 +137,12 @@ TEST_CASE("a timer that becomes due while the loop is borrowed fires") {
       while (loop.now() < loop.last_wake() + 40ms) std::this_thread::yield();
     }};
     const flag away{reclaimed};
-    const borrower other{loop, {&outlasts}, away};
+    const worker other{loop, {&outlasts}, away};
     CHECK(loop.run());
   }
 }
 
-TEST_CASE("a loop's own thread that woke up in vain while the loop was borrowed still wakes up for the next timer") {
+TEST_CASE("a loop's own thread that woke up in vain while a worker ran the loop still wakes up for the next timer") {
   again::run_loop loop;
   loop.share_with_workers();
   ring due{[] {}};
@@ -149,11 +152,11 @@ TEST_CASE("a loop's own thread that woke up in vain while the loop was borrowed 
   call outlasts{[&] {
     while (loop.now() < loop.last_wake() + 40ms) std::this_thread::yield();
   }};
-  const borrower other{loop, {&outlasts}};
+  const worker other{loop, {&outlasts}};
   CHECK(loop.run());
 }
 
-TEST_CASE("who is called away leaves the rest to the loop's own thread, in order") {
+TEST_CASE("a reclaimed worker leaves the remaining work to the loop's own thread, in order") {
   again::run_loop loop;
   loop.share_with_workers();
   std::vector<id> ran;
@@ -168,7 +171,7 @@ TEST_CASE("who is called away leaves the rest to the loop's own thread, in order
     all.push_back(work.back().get());
   }
   const flag away{true};
-  const borrower other{loop, all, away};
+  const worker other{loop, all, away};
   const id other_id = other.get_id();
   CHECK(loop.run());
   REQUIRE(ran.size() == 100);
@@ -176,16 +179,16 @@ TEST_CASE("who is called away leaves the rest to the loop's own thread, in order
   CHECK(ran.back() == std::this_thread::get_id());
 }
 
-TEST_CASE("what comes when a borrower has looked for the last time is not left lying") {
+TEST_CASE("work posted after a worker has last checked for it still runs") {
   again::run_loop loop;
   loop.share_with_workers();
   ring far{[] {}};
-  loop.arm(far, loop.now() + 1h);  // so that `done` is asked once more after the last look
+  loop.arm(far, loop.now() + 1h);  // so that `done` is called once more after the last check for work
   bool ran = false;
   call late{[&] { ran = true; }};
   int asked_after = -1;
   call last{[&] { asked_after = 0; }};
-  const borrower other{loop, {&last}};
+  const worker other{loop, {&last}};
   const auto done = [&] {
     if (asked_after >= 0 && ++asked_after == 2) std::thread{[&] { loop.post(late); }}.join();
     return ran;
@@ -194,7 +197,7 @@ TEST_CASE("what comes when a borrower has looked for the last time is not left l
   loop.disarm(far);
 }
 
-TEST_CASE("finish from anywhere ends a loop that is borrowed") {
+TEST_CASE("finish from any thread ends a loop that a worker runs") {
   again::run_loop loop;
   loop.share_with_workers();
   std::atomic<bool> begun{false};
@@ -205,7 +208,7 @@ TEST_CASE("finish from anywhere ends a loop that is borrowed") {
   }};
   bool late_ran = false;
   call late{[&] { late_ran = true; }};
-  const borrower other{loop, {&holds, &late}};
+  const worker other{loop, {&holds, &late}};
   std::thread ends{[&] {
     while (!begun) std::this_thread::yield();
     loop.finish();
@@ -217,32 +220,32 @@ TEST_CASE("finish from anywhere ends a loop that is borrowed") {
   loop.forget(late);
 }
 
-TEST_CASE("a coroutine may wait in place on the loop that it was borrowed for, and that wait may be borrowed again") {
+TEST_CASE("a coroutine on a worker may block on the same loop, and another worker may run that wait") {
   again::run_loop loop;
   loop.share_with_workers();
   bool outer_due = false;
   ring outer{[&] { outer_due = true; }};
   loop.arm(outer, loop.now() + 1ms);
-  std::unique_ptr<borrower> second;
+  std::unique_ptr<worker> second;
   bool second_ran = false;
   call inner{[&] { second_ran = true; }};
   call waits{[&] {
-    second = std::make_unique<borrower>(loop, std::vector<call*>{&inner});
+    second = std::make_unique<worker>(loop, std::vector<call*>{&inner});
     again::sync_wait(loop, []() -> again::task<> { static_cast<void>(co_await again::sleep_for(3ms)); }());
     while (!second_ran)
       again::sync_wait(loop, []() -> again::task<> { static_cast<void>(co_await again::sleep_for(1ms)); }());
   }};
-  const borrower other{loop, {&waits}};
+  const worker other{loop, {&waits}};
   CHECK(loop.run_until([&] { return outer_due && second_ran; }));
 }
 
-TEST_CASE("work of many threads, with and without timers beside it: one at a time, each once") {
+TEST_CASE("work of many threads, with and without timers: each runs once, and one at a time") {
   constexpr int threads = 4;
   constexpr int each = 2'000;
   for (const bool ticking : {false, true}) {
     again::run_loop loop;
     loop.share_with_workers();
-    int ran = 0;  // not atomic: whoever runs the loop is alone with it
+    int ran = 0;  // not atomic: one thread at a time runs the loop
     ring tick{[&] { loop.arm(tick, loop.last_wake() + 50us); }};
     if (ticking) loop.arm(tick, loop.now());
     std::vector<std::thread> all;

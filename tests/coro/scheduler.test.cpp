@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// The scheduler of somebody else: passes on to a loop and counts what is asked of it.
+// A user's scheduler: passes calls on to a loop and counts them.
 class counting_scheduler final : public again::scheduler {
  public:
   explicit counting_scheduler(again::run_loop& loop) : loop_{loop} {}
@@ -45,14 +45,14 @@ template <class S> auto run_on(again_test::world& w, again::scheduler& s, S&& st
 
 }  // namespace
 
-TEST_CASE("a scheduler's root context is itself, without stop and deadline") {
+TEST_CASE("a scheduler's root context has that scheduler, no stop token and no deadline") {
   again::run_loop loop;
   CHECK(loop.root().scheduler == &loop);
   CHECK_FALSE(loop.root().stop.stop_possible());
   CHECK(loop.root().deadline == again::never);
 }
 
-TEST_CASE("a retry runs on a scheduler of somebody else") {
+TEST_CASE("a retry runs on a user's scheduler") {
   again_test::world w;
   counting_scheduler own{w.loop};
   int sends = 0;
@@ -68,7 +68,7 @@ TEST_CASE("a retry runs on a scheduler of somebody else") {
   CHECK(w.elapsed() == 2s);
 }
 
-TEST_CASE("randomness is asked for when the first wait needs it, once, and never without a wait") {
+TEST_CASE("a seed is taken once, for the first wait, and not without a wait") {
   again_test::world w;
   counting_scheduler own{w.loop};
   again::policy p{.attempts = 4, .backoff = again::constant(1s)};
@@ -94,7 +94,7 @@ TEST_CASE("randomness is asked for when the first wait needs it, once, and never
   CHECK(seeds_for(p, [](int) { return again_test::fail(1); }) == 0);
 }
 
-TEST_CASE("without a bound in time and without observers the clock is not read") {
+TEST_CASE("the clock is not read without a bound in time and without observers") {
   again_test::world w;
   counting_scheduler own{w.loop};
   const again::policy unbounded{

@@ -37,12 +37,12 @@ task<> throws_after(again::duration d) {
 
 }  // namespace
 
-TEST_CASE("join waits for all that was spawned, also meanwhile, and the scope can be used again") {
+TEST_CASE("join awaits all that was spawned, also meanwhile, and the scope can be used again") {
   world w;
   const auto body = [&]() -> task<int> {
     int sum = 0;
     again::scope s{co_await again::get_context()};
-    co_await s.join();  // nothing spawned: over at once
+    co_await s.join();  // nothing was spawned: it does not suspend
     s.spawn(adds_after(0s, sum, 1));
     CHECK(s.size() == 0);
     s.spawn(adds_after(2s, sum, 10));
@@ -130,7 +130,7 @@ TEST_CASE("a stop from another thread ends a scope in real time") {
   CHECK(sum == 0);
 }
 
-TEST_CASE("a scope that goes away ends what was not joined") {
+TEST_CASE("a destroyed scope ends what was not joined") {
   world w;
   int ended = 0;
   const auto holds = [](std::shared_ptr<int>) -> task<> { (void)co_await again::sleep_for(1h); };
@@ -167,7 +167,7 @@ TEST_CASE("destroying the coroutine that joins ends all of it") {
   CHECK(sum == 0);
 }
 
-TEST_CASE("without a context a scope takes the running loop, and where there is none it says so") {
+TEST_CASE("without a context a scope uses the running loop, and throws if there is none") {
   CHECK_THROWS_AS(again::scope{}, std::logic_error);
   world w;
   int sum = 0;
@@ -186,7 +186,7 @@ TEST_CASE("without a context a scope takes the running loop, and where there is 
   CHECK(coroutine.result() == 5);
 }
 
-TEST_CASE("what throws while it is spawned is not spawned") {
+TEST_CASE("an awaitable that throws while it is spawned is not kept") {
   struct throws_when_moved {
     throws_when_moved() = default;
     throws_when_moved(throws_when_moved&&) { throw std::runtime_error{"moved"}; }
@@ -207,7 +207,7 @@ TEST_CASE("what throws while it is spawned is not spawned") {
   w.run(body());
 }
 
-TEST_CASE("many of several types finish in any order, and make room for others") {
+TEST_CASE("tasks of several types finish in any order, and their slots are used again") {
   world w;
   again::random_stream random{7};
   int sum = 0;
@@ -232,7 +232,7 @@ TEST_CASE("many of several types finish in any order, and make room for others")
   };
   CHECK(w.run(body(true)) < 2'000);
   CHECK(sum == 2'000);
-  (void)w.run(body(false));  // the scope's destructor finds them in blocks full and not
+  (void)w.run(body(false));  // the scope's destructor finds full blocks and others
   CHECK(sum < 4'000);
   CHECK(w.loop.timers() == 0);
 }

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 using again::task;
 using again_test::world;
 
-TEST_CASE("a sleep lasts as long as it says, to the nanosecond of pretend time") {
+TEST_CASE("a sleep lasts exactly as long as it says, in nanoseconds of pretend time") {
   world w;
   CHECK(w.run(again::sleep_for(1500us)));
   CHECK(w.elapsed() == 1500us);
@@ -35,7 +35,7 @@ TEST_CASE("a sleep that is over before it begins does not suspend") {
   CHECK(w.elapsed() == 0s);
 }
 
-TEST_CASE("a stop request wakes a sleeper at once, and one that came before lets nobody sleep") {
+TEST_CASE("a stop request wakes a sleeper at once, and an earlier one prevents the sleep") {
   world w;
   again::inplace_stop_source stop;
   const auto stops = [&]() -> task<> {
@@ -54,7 +54,7 @@ TEST_CASE("a stop request wakes a sleeper at once, and one that came before lets
   CHECK(w.loop.timers() == 0);
 }
 
-TEST_CASE("an endless sleep ends by a stop request only") {
+TEST_CASE("only a stop request ends an endless sleep") {
   world w;
   again::inplace_stop_source stop;
   const auto stops = [&]() -> task<> {
@@ -69,7 +69,7 @@ TEST_CASE("an endless sleep ends by a stop request only") {
   CHECK_FALSE(w.run(both(), stop.get_token()));
 }
 
-TEST_CASE("destroying a sleeper takes its timer along") {
+TEST_CASE("destroying a sleeper disarms its timer") {
   world w;
   const auto drowsy = []() -> again_test::bare<int> {
     (void)co_await again::sleep_for(1h);

@@ -64,14 +64,14 @@ TEST_CASE("sync_wait takes any awaitable: by value, by name, foreign, a retry, a
   CHECK(*w.run(std::move(retried)) == 6);
 }
 
-TEST_CASE("what finishes on another thread comes back to the thread that waits") {
-  const auto hop = []() -> task<bool> {
+TEST_CASE("what finishes on another thread is resumed on the waiting thread") {
+  const auto on_own_thread = []() -> task<bool> {
     const std::thread::id home = std::this_thread::get_id();
     on_new_thread away;
     (void)co_await away;
     co_return std::this_thread::get_id() == home;
   };
-  for (int i = 0; i < 50; ++i) REQUIRE(again::sync_wait(hop()));
+  for (int i = 0; i < 50; ++i) REQUIRE(again::sync_wait(on_own_thread()));
 }
 
 TEST_CASE("a stop token given to sync_wait reaches whatever runs, also from another thread") {
@@ -89,7 +89,7 @@ TEST_CASE("a stop token given to sync_wait reaches whatever runs, also from anot
   stopper.join();
 }
 
-TEST_CASE("a wait that nothing can end is a logic_error, which pretend time can see") {
+TEST_CASE("a wait that nothing can end throws logic_error under pretend time") {
   world w;
   int ended = 0;
   const auto stuck = [&]() -> task<> {
@@ -109,7 +109,7 @@ TEST_CASE("a wait that nothing can end is a logic_error, which pretend time can 
   CHECK(w.run(fine()) == 1);  // the loop can still be used
 }
 
-TEST_CASE("sync_waits nest: a coroutine may block its own loop's thread on another one, or on the same") {
+TEST_CASE("sync_waits nest: a coroutine may block its loop's thread on another loop, or on the same") {
   world outer;
   const auto inner = []() -> task<int> {
     (void)co_await again::sleep_for(1s);

@@ -65,7 +65,7 @@ task<int> recursive_late(int depth, again_test::stack_depth& stack) {
 
 }  // namespace
 
-TEST_CASE("a task gives values, references, nothing, and what can only be moved") {
+TEST_CASE("a task gives values, references, nothing, and move-only types") {
   CHECK(again::sync_wait(number(7)) == 7);
   CHECK(*again::sync_wait(moved(8)) == 8);
   int n = 9;
@@ -73,7 +73,7 @@ TEST_CASE("a task gives values, references, nothing, and what can only be moved"
   again::sync_wait(nothing());
 }
 
-TEST_CASE("a task is lazy: one that is never awaited never runs, and its parameters die with it") {
+TEST_CASE("a task is lazy: if it is never awaited it never runs, and its parameters are destroyed with it") {
   int mark = 0;
   {
     auto never = [](std::unique_ptr<leaves_mark>) -> task<> {
@@ -86,7 +86,7 @@ TEST_CASE("a task is lazy: one that is never awaited never runs, and its paramet
   CHECK(mark == 1);
 }
 
-TEST_CASE("an exception that leaves a task is thrown where it is awaited") {
+TEST_CASE("an exception that leaves a task is rethrown where it is awaited") {
   CHECK_THROWS_WITH_AS((void)again::sync_wait(thrower()), "thrown", std::runtime_error);
   const auto outer = []() -> task<std::string> {
     try {
@@ -107,7 +107,7 @@ TEST_CASE("an exception from a destructor after co_return is what the task throw
   CHECK_THROWS_WITH_AS((void)again::sync_wait(t()), "late", std::runtime_error);
 }
 
-TEST_CASE("a task moves while it has not started, and destroys what it is assigned over") {
+TEST_CASE("a task can be moved before it has started, and assignment destroys the old one") {
   int mark = 0;
   auto make = [](std::unique_ptr<leaves_mark>, int n) -> task<int> { co_return n; };
   auto a = make(std::make_unique<leaves_mark>(mark), 1);
@@ -132,7 +132,7 @@ TEST_CASE("destroying a suspended task ends what it awaits and leaves nothing on
   CHECK_FALSE(w.loop.run());
 }
 
-TEST_CASE("destroying a task that has finished and has posted so takes the post back") {
+TEST_CASE("destroying a task that has finished and posted its continuation forgets the post") {
   world w;
   bool told = false;
   {
@@ -165,7 +165,7 @@ TEST_CASE("a million awaits in a loop need constant stack and constant memory") 
   CHECK(again_test::most_live_blocks() - before < 20);
 }
 
-TEST_CASE("a chain of a million tasks needs constant stack, whether its end comes at once or later") {
+TEST_CASE("a chain of a million tasks needs constant stack, whether the last finishes at once or later") {
   world w;
   again_test::stack_depth stack;
   CHECK(w.run(recursive(1'000'000, stack)) == 1'000'000);

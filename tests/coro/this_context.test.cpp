@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 using again::task;
 using again_test::world;
 
-TEST_CASE("a task sees the scheduler, stop token and deadline of whoever awaits it") {
+TEST_CASE("a task sees the scheduler, stop token and deadline of the coroutine that awaits it") {
   world w;
   again::inplace_stop_source stop;
   const auto inner = [&]() -> task<> {
@@ -56,7 +56,7 @@ TEST_CASE("an attempt sees its own timeout, the nearest deadline, and whether it
   CHECK(seen[2].kind == again::deadline_kind::overall);
 }
 
-TEST_CASE("a coroutine that knows no context gets that of the loop on its thread") {
+TEST_CASE("a coroutine without a context gets that of the loop on its thread") {
   world w;
   const auto knows_nothing = [&]() -> again_test::bare<int> {
     CHECK(&co_await again::get_scheduler() == &w.loop);

@@ -11,7 +11,7 @@
 using namespace std::chrono_literals;
 using again::virtual_clock;
 
-TEST_CASE("pretend time stands still until it is moved, forwards only, and the wall clock goes with it") {
+TEST_CASE("pretend time stands still until it is advanced, never goes back, and takes the wall clock along") {
   virtual_clock time;
   CHECK(time.now() == virtual_clock::start);
   CHECK(time.wall_now() == virtual_clock::default_wall);
@@ -26,7 +26,7 @@ TEST_CASE("pretend time stands still until it is moved, forwards only, and the w
   CHECK(time.now() == virtual_clock::start + 1h + 1ms);
 }
 
-TEST_CASE("there is no jump to never, and no way past the end of time") {
+TEST_CASE("pretend time does not jump to never, and stops at the end of time") {
   virtual_clock time;
   CHECK(time.jump(again::never));
   CHECK(time.now() == virtual_clock::start);
@@ -34,7 +34,7 @@ TEST_CASE("there is no jump to never, and no way past the end of time") {
   CHECK(time.now() == again::never);
 }
 
-TEST_CASE("the wall clock starts where it is told to") {
+TEST_CASE("the wall clock starts at the given time") {
   const virtual_clock time{again::wall_time{10s}};
   CHECK(time.wall_now() == again::wall_time{10s});
 }

@@ -50,7 +50,7 @@ TEST_CASE("when_all without arguments completes immediately") {
   CHECK(w.run(again::when_all(std::vector<task<int>>{})).empty());
 }
 
-TEST_CASE("all results come in the order given, whatever the order of finishing, after the time of the slowest") {
+TEST_CASE("results are in the order given, whatever finishes first, and take the time of the slowest") {
   world w;
   const auto [a, b, c, d] = w.run(again::when_all(after(3s, 1), text(), nothing(), after(1s, 2)));
   CHECK(a == 1);
@@ -70,7 +70,7 @@ TEST_CASE("a range gives a vector in the order given") {
   CHECK(w.elapsed() == 100s);
 }
 
-TEST_CASE("an expected with an error is a result like any other and stops nobody") {
+TEST_CASE("an expected with an error is a result like any other and does not stop the others") {
   world w;
   const auto fails = []() -> task<again_test::outcome> { co_return again_test::fail(4); };
   const auto [failed, slow] = w.run(again::when_all(fails(), after(1s, 5)));
@@ -128,7 +128,7 @@ TEST_CASE("a retry among them is started once, as it is an operation") {
   CHECK(sends == 3);
 }
 
-TEST_CASE("results that can only be moved are moved") {
+TEST_CASE("move-only results are moved") {
   world w;
   const auto make = [](int n) -> task<std::unique_ptr<int>> { co_return std::make_unique<int>(n); };
   const auto [a, b] = w.run(again::when_all(make(1), make(2)));

@@ -4,6 +4,7 @@
 #include <again/coro/sleep.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
+#include <again/coro/when_all.hpp>
 
 #include "support/trouble.hpp"
 
@@ -38,7 +39,7 @@ TEST_CASE("the first to finish gives the result; the others are stopped and awai
   bool stopped = false;
   const auto stubborn = [&]() -> task<std::string> {
     stopped = !co_await again::sleep_for(1h);
-    (void)co_await again::sleep_until(again::virtual_clock::start + 90min);  // stopped as well: over at once
+    (void)co_await again::sleep_until(again::virtual_clock::start + 90min);  // stopped as well: ends at once
     co_return "late";
   };
   const auto first = w.run(again::when_any(stubborn(), after(2s, 2), after(3s, 3)));
@@ -48,7 +49,7 @@ TEST_CASE("the first to finish gives the result; the others are stopped and awai
   CHECK(w.elapsed() == 2s);
 }
 
-TEST_CASE("two of one type are told apart by their index, and of two at once the first one given wins") {
+TEST_CASE("two of the same type are distinguished by their index; if both finish at once, the first given wins") {
   world w;
   const auto first = w.run(again::when_any(after(2s, 1), after(1s, 2)));
   CHECK(first.index() == 1);
@@ -83,7 +84,7 @@ TEST_CASE("if the first to finish threw, that is rethrown; what a loser throws i
   CHECK_THROWS_AS(w.run(again::when_any(std::move(tasks))), std::runtime_error);
 }
 
-TEST_CASE("a sleep races as it is written") {
+TEST_CASE("a sleep can be given directly") {
   world w;
   const auto body = [&]() -> task<std::size_t> {
     auto late = co_await again::when_any(after(5s, 1), again::sleep_for(2s));
@@ -96,7 +97,7 @@ TEST_CASE("a sleep races as it is written") {
   CHECK(w.elapsed() == 2s + 2s + 1s);
 }
 
-TEST_CASE("a stop request from outside ends the race") {
+TEST_CASE("a stop request from outside reaches all of them") {
   world w;
   again::inplace_stop_source stop;
   const auto race = [&]() -> task<bool> {

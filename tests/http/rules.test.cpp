@@ -133,11 +133,30 @@ TEST_CASE("our own stop is aborted, whatever the rules list") {
   CHECK(of(r, get, {.kind = error_kind::tls_verify, .reach = reach::not_sent}) == disposition::transient);
 }
 
+TEST_CASE("the verdict of every outcome says whether the request is safe to send again") {
+  for (const error_kind kind : {error_kind::deadline, error_kind::cancelled, error_kind::timeout, error_kind::status}) {
+    CAPTURE(name(kind));
+    const outcome sent{.kind = kind, .reach = reach::maybe_sent, .status = 404};
+    for (const request_facts& f : {get, put, keyed_post, harmless_post}) CHECK(judge(rules{}, f, sent).repeatable);
+    for (const request_facts& f : {post, harmful_get}) CHECK_FALSE(judge(rules{}, f, sent).repeatable);
+    CHECK(judge(rules{}, post, {.kind = kind, .reach = reach::not_sent}).repeatable);
+    CHECK(judge(rules::curl, post, sent).repeatable);
+    CHECK_FALSE(judge(rules{}, {.method = method::put, .replayable = false}, sent).repeatable);
+  }
+}
+
 TEST_CASE("the verdict carries reach, status and the kind's name") {
-  CHECK(judge(rules{}, get, response(404)) ==
-        verdict{.kind = disposition::permanent, .reach = reach::answered, .code = 404, .name = "status"});
+  CHECK(judge(rules{}, get, response(404)) == verdict{.kind = disposition::permanent,
+                                                      .reach = reach::answered,
+                                                      .judges_timeouts = true,
+                                                      .code = 404,
+                                                      .name = "status"});
   CHECK(judge(rules{}, get, {.kind = error_kind::truncated, .reach = reach::answered, .status = 200}) ==
-        verdict{.kind = disposition::transient, .reach = reach::answered, .code = 200, .name = "truncated"});
+        verdict{.kind = disposition::transient,
+                .reach = reach::answered,
+                .judges_timeouts = true,
+                .code = 200,
+                .name = "truncated"});
 }
 
 TEST_CASE("Retry-After is obeyed on the statuses that the rules name, up to a bound") {

@@ -200,7 +200,7 @@ TEST_CASE("redirects are followed as RFC 9110 15.4 has it: 303 by GET, 301 and 3
   }
 }
 
-TEST_CASE("credentials do not go to another origin") {
+TEST_CASE("header fields that may hold credentials do not go to another origin") {
   misbehaving_server other{{respond(200)}};
   misbehaving_server server{{respond(307, {{"Location", other.url("/x")}})}};
   client api = following(server);
@@ -209,7 +209,7 @@ TEST_CASE("credentials do not go to another origin") {
   const auto seen = other.request(0);
   CHECK(seen.header("Authorization") == nullptr);
   CHECK(seen.header("Cookie") == nullptr);
-  CHECK(seen.header("X-Mine") != nullptr);
+  CHECK(seen.header("X-Mine") == nullptr);  // it may hold one too
 }
 
 TEST_CASE("too many redirects, and one that leads nowhere, are errors that hold the response") {

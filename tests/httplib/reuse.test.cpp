@@ -2,14 +2,22 @@
 // Which connection an attempt gets, and what it must not find on it.
 #include <again/httplib/transport.hpp>
 
+#include <again/core/stop_token.hpp>
+#include <again/coro/run_loop.hpp>
+#include <again/coro/sync_wait.hpp>
+
 #include "support/misbehaving_server.hpp"
 #include "support/sends.hpp"
 
 #include <doctest/doctest.h>
 
+#include <condition_variable>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 using namespace again;
 using namespace again::http;
@@ -110,4 +118,141 @@ TEST_CASE("bytes on an idle connection are not taken for the response to the nex
       CHECK(server.requests_seen() == 2);
     }
   }
+}
+
+namespace {
+
+/// Opens `n` connections of one transport at once, by requests that are all there before the first gets its response.
+class crowd {
+ public:
+  explicit crowd(std::size_t n) : missing_{n} {}
+  step arrive() {
+    std::unique_lock lock{mutex_};
+    if (missing_ > 0) --missing_;
+    all_here_.notify_all();
+    all_here_.wait(lock, [this] { return missing_ == 0; });
+    return respond(200);
+  }
+  static void open(httplib_transport& through, const misbehaving_server& server, std::size_t n) {
+    std::vector<std::unique_ptr<stoppable_send>> sends;
+    for (std::size_t i = 0; i < n; ++i)
+      sends.push_back(std::make_unique<stoppable_send>(through, to(server, request::get("/crowd"))));
+    for (auto& s : sends) REQUIRE(kind_of(s->result()) == "response 200");
+    REQUIRE(server.connections_seen() == n);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable all_here_;
+  std::size_t missing_;
+};
+
+/// Connections that stay open for longer than any wait of a test.
+httplib_options keeping(httplib_options o = {}) {
+  o.keep_idle = 1h;
+  return o;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "after a failure on a used connection the next attempt opens a fresh one, and the other idle ones are closed") {
+  for (const bool tls : {false, true}) {
+    for (const step& how : {reset(), close(), truncated("half", 8)}) {
+      CAPTURE(tls);
+      CAPTURE(name(how.what));
+      crowd old{5};
+      misbehaving_server server{[&](const seen_request& r, int) {
+                                  if (r.target == "/crowd") return old.arrive();
+                                  return r.connection < 5 ? how : respond(200).body("fresh");
+                                },
+                                tls ? with_tls() : server_options{}};
+      httplib_transport transport{keeping(trusting())};
+      crowd::open(transport, server, 5);
+      const auto what = to(server, request::get("/"));
+      CHECK(!sync_wait(transport.send(what, 1)));
+      CHECK(server.wait_until_no_connection());
+      CHECK(kind_of(sync_wait(transport.send(what, 2))) == "response 200");
+      CHECK(server.requests_seen("/") == 2);
+      CHECK(server.connections_seen() == 6);
+    }
+  }
+}
+
+TEST_CASE("a used connection that swallows the request in silence makes the others suspect as well") {
+  for (const bool tls : {false, true}) {
+    for (const bool by_bound : {false, true}) {
+      CAPTURE(tls);
+      CAPTURE(by_bound);
+      crowd old{4};
+      misbehaving_server server{[&](const seen_request& r, int) {
+                                  if (r.target == "/crowd") return old.arrive();
+                                  return r.connection < 4 ? hang() : respond(200);
+                                },
+                                tls ? with_tls() : server_options{}};
+      httplib_transport transport{keeping(trusting())};
+      crowd::open(transport, server, 4);
+      const auto what = to(server, request::get("/"));
+      const auto asked = [&] { return server.wait_until([](const tally& t) { return t.requests == 5; }); };
+      const auto first = by_bound ? cut_off(transport, what, asked)
+                                  : sync_wait(transport.send(to(server, request::get("/"), hasty), 1));
+      CHECK(kind_of(first) == "timeout");
+      CHECK(kind_of(sync_wait(transport.send(what, 2))) == "response 200");
+      CHECK(server.connections_seen() == 5);
+      CHECK(server.wait_until([](const tally& t) { return t.open_connections == 1; }));
+    }
+  }
+}
+
+TEST_CASE("the attempt after a failure on a used connection takes none that another request has left idle since") {
+  misbehaving_server server{{respond(200), reset(), respond(200), respond(200), respond(200)}};
+  httplib_transport transport{keeping()};
+  const auto what = to(server, request::get("/")), other = to(server, request::get("/other"));
+  CHECK(sync_wait(transport.send(other, 1)));
+  CHECK(kind_of(sync_wait(transport.send(what, 1))) == "reset");
+  CHECK(sync_wait(transport.send(other, 1)));
+  CHECK(server.connections_seen() == 2);
+  CHECK(sync_wait(transport.send(what, 2)));
+  CHECK(server.connections_seen() == 3);
+  CHECK(sync_wait(transport.send(what, 3)));  // once fresh is enough
+  CHECK(server.connections_seen() == 3);
+}
+
+TEST_CASE("a slow response, a refusal and a stop say nothing of other connections") {
+  crowd old{3};
+  misbehaving_server server{[&](const seen_request& r, int) {
+    if (r.target == "/crowd") return old.arrive();
+    if (r.target == "/503") return respond(503);
+    return r.target == "/slow" ? stall_body("half", 8) : hang();
+  }};
+  httplib_transport transport{keeping()};
+  crowd::open(transport, server, 3);
+  CHECK(kind_of(sync_wait(transport.send(to(server, request::get("/503")), 1))) == "response 503");
+  CHECK(kind_of(sync_wait(transport.send(to(server, request::get("/slow"), hasty), 1))) == "timeout");
+  {
+    stoppable_send stopped{transport, to(server, request::get("/hang"))};
+    REQUIRE(server.wait_until([](const tally& t) { return t.requests == 6; }));
+    CHECK(kind_of(stopped.stop()) == "cancelled");
+  }
+  CHECK(server.wait_until([](const tally& t) { return t.open_connections == 1; }));
+  CHECK(kind_of(sync_wait(transport.send(to(server, request::get("/503")), 1))) == "response 503");
+  CHECK(server.connections_seen() == 3);
+}
+
+TEST_CASE("a proxy that was replaced makes the idle connections of all origins suspect") {
+  misbehaving_server proxy{
+      [](const seen_request& r, int nth) { return r.connection < 2 && nth > 1 ? reset() : respond(200); }};
+  httplib_options options = keeping();
+  options.proxy = proxy.url();
+  httplib_transport transport{options};
+  const auto by_proxy = [&](const char* host) {
+    return std::make_shared<const outgoing>(origin{scheme::http, host, 80}, request::get("/"), patient);
+  };
+  const auto a = by_proxy("a.example"), b = by_proxy("b.example");
+  CHECK(sync_wait(transport.send(a, 1)));
+  CHECK(sync_wait(transport.send(b, 1)));
+  CHECK(kind_of(sync_wait(transport.send(a, 1))) == "reset");
+  CHECK(proxy.wait_until_no_connection());
+  CHECK(sync_wait(transport.send(b, 1)));
+  CHECK(proxy.connections_seen() == 3);
 }

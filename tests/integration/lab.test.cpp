@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The laboratory's simulations give what others have published (tests/data/aws_backoff_simulation.csv: a re-run of the model of
-// "Exponential Backoff And Jitter"), and what docs/laboratory.md says of them.
+// The laboratory's simulations give what others have published (tests/data/aws_backoff_simulation.csv: a re-run of the
+// model of "Exponential Backoff And Jitter"), and what docs/laboratory.md says of them.
 #include "../bench/lab/amplification.hpp"
 #include "../bench/lab/metastable.hpp"
 #include "../bench/lab/optimistic_concurrency.hpp"
@@ -43,7 +43,7 @@ const lab::named_backoff& algorithm(const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("backoff and jitter: time and calls are the published ones within 15 %") {
+TEST_CASE("backoff and jitter: time and calls agree with the published ones within 15 %") {
   const auto rows = published();
   CHECK(rows.size() == 50);
   for (const auto& [key, expected] : rows) {
@@ -70,13 +70,13 @@ TEST_CASE("backoff and jitter: full jitter makes less than half of the calls in 
   }
 }
 
-TEST_CASE("amplification: total outage exactly, for every budget") {
+TEST_CASE("amplification under total outage is exact for every budget") {
   const long expected[] = {30'000, 11'000, 12'100, 10'100, 10'035, 10'003, 10'033};
   for (std::size_t i = 0; i < lab::budgets.size(); ++i)
     CHECK(lab::amplify(lab::budgets[i], 10'000, 1.0, 1).sends == expected[i]);
 }
 
-TEST_CASE("a metastable outage: what bounds its load recovers, what does not never does") {
+TEST_CASE("a metastable outage: clients that bound their load recover, others never do") {
   std::map<lab::strategy, lab::course> courses;
   for (const lab::named_strategy& s : lab::strategies) courses.emplace(s.which, lab::outage(s.which, 42));
   using lab::strategy;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// nginx, which nobody wrote to suit us, as a real peer: what it refuses, what it hangs up on, what it forgets, and its restart.
+// nginx as a real peer, which was not written for these tests: refusals, closed connections, and a restart.
 #include <again/httplib/client.hpp>
 
 #include <again/coro/run_loop.hpp>
@@ -41,7 +41,7 @@ std::string program() {
 
 using result = expected<response, failure<error>>;
 
-/// What the attempts of one call were.
+/// The attempts of one call.
 struct watched {
   std::vector<attempt_record> records;
   void operator()(const attempt_record& r) { records.push_back(r); }
@@ -54,7 +54,7 @@ struct watched {
 
 constexpr policy three{.attempts = 3, .backoff = exponential(10ms, 100ms), .jitter = jitter::none};
 
-/// Waits cost nothing: nginx responses at once, and does not know what time it is here.
+/// Waits run in pretend time and cost nothing: nginx responds at once.
 result quickly(client& api, request r, watched& seen) {
   virtual_clock time{system_clocks().wall_now()};
   run_loop loop{time, 1};
@@ -64,7 +64,7 @@ result quickly(client& api, request r, watched& seen) {
 
 }  // namespace
 
-TEST_CASE("limit_req: a 429 with Retry-After is waited for and then answered; a POST is not sent again") {
+TEST_CASE("limit_req: after a 429 with Retry-After a GET waits and succeeds; a POST is not sent again") {
   misbehaving_server application{[](const seen_request& r, int) { return respond(200).body(r.target); }};
   nginx peer{program(), "limit_req_zone $uri zone=one:1m rate=30r/m;\n",
              "location / { limit_req zone=one; limit_req_status 429; add_header Retry-After 1 always; proxy_pass " +
@@ -98,8 +98,8 @@ TEST_CASE("limit_req: a 429 with Retry-After is waited for and then answered; a 
   CHECK(application.requests_seen("/post") == 1);
 }
 
-TEST_CASE("502 from a dead upstream, 503, and a connection closed without a response: as many sends as nginx has in "
-          "its log") {
+TEST_CASE("502 from a dead upstream, 503, and a connection closed without a response: as many sends as "
+          "nginx has logged") {
   nginx peer{program(), "",
              "location /dead { proxy_pass http://127.0.0.1:1; }\nlocation /busy { return 503; }\nlocation /rude { "
              "return 444; }\n"};
@@ -126,7 +126,7 @@ TEST_CASE("502 from a dead upstream, 503, and a connection closed without a resp
   }
 }
 
-TEST_CASE("TLS 1.2 and TLS 1.3: verified, spoken, and kept open") {
+TEST_CASE("TLS 1.2 and TLS 1.3: verified, used, and kept open") {
   nginx peer{program(), "", "location / { return 200 $ssl_protocol:$connection_requests; }\n"};
   const std::array<std::pair<std::string, std::string>, 2> both{
       {{peer.tls_1_2_url(), "TLSv1.2"}, {peer.tls_1_3_url(), "TLSv1.3"}}};
@@ -138,7 +138,7 @@ TEST_CASE("TLS 1.2 and TLS 1.3: verified, spoken, and kept open") {
       REQUIRE(r);
       CHECK(r->body == protocol + nth);
     }
-    client stranger{url};  // the system's authorities, of which ours is none
+    client stranger{url};  // trusts the system's authorities only, and not ours
     const auto refused = sync_wait(retry(three, stranger.get("/")));
     REQUIRE(!refused);
     CHECK(refused.error().error()->kind() == error_kind::tls_verify);
@@ -148,7 +148,7 @@ TEST_CASE("TLS 1.2 and TLS 1.3: verified, spoken, and kept open") {
   CHECK(peer.log().size() == 6);
 }
 
-TEST_CASE("kept connections that nginx has closed meanwhile cost nobody anything: plain, TLS 1.2, TLS 1.3") {
+TEST_CASE("idle connections that nginx has closed meanwhile fail no request: plain, TLS 1.2, TLS 1.3") {
   nginx peer{program(), "keepalive_timeout 30ms;", "location / { return 200 $connection; }\n"};
   for (const std::string& url : {peer.url(), peer.tls_1_2_url(), peer.tls_1_3_url()}) {
     CAPTURE(url);
@@ -167,7 +167,7 @@ TEST_CASE("kept connections that nginx has closed meanwhile cost nobody anything
 }
 
 TEST_CASE(
-    "requests that cross the end of a kept connection: each has one result, no POST arrives twice, every GET arrives") {
+    "requests while nginx closes idle connections: each has one result, no POST arrives twice, every GET arrives") {
   nginx peer{program(), "keepalive_timeout 15ms; keepalive_requests 7;", "location / { return 200 ok; }\n"};
   client api{peer.url(), {}, {.workers = 16}};
   run_loop loop;
@@ -206,7 +206,7 @@ TEST_CASE(
 
 TEST_CASE("a restart in the middle of 2000 requests: one result each, nothing applied twice without its key, nothing "
           "lost silently") {
-  // nginx before an application that applies what it is told, by the key where there is one.
+  // nginx in front of an application that applies each request, or once for each Idempotency-Key if there is one.
   misbehaving_server application{[](const seen_request& r, int) {
     return r.arrival % 8 == 0 ? delay(4ms, respond(200).body(r.target)) : respond(200).body(r.target);
   }};
@@ -279,14 +279,14 @@ TEST_CASE("a restart in the middle of 2000 requests: one result each, nothing ap
     CHECK(mine.results == 1);
     felt += mine.attempts - 1;
     const std::size_t seen = application.requests_seen(mine.target);
-    CHECK(seen <= mine.sent);  // nginx may have taken it and not passed it on; never the other way round
+    CHECK(seen <= mine.sent);  // nginx may have received it without passing it on; never the other way round
     if (mine.ok) CHECK(seen >= 1);
     if (mine.post && mine.key.empty()) {
       CHECK(seen <= 1);
       if (!mine.ok) CHECK(mine.reason == stop_reason::not_replayable);
       given_up += mine.ok ? 0U : 1U;
     } else {
-      CHECK(mine.ok);  // idempotent, or with its key: sent until it was answered
+      CHECK(mine.ok);  // idempotent, or with a key: sent until there was a response
       CHECK(keys[mine.target].size() == 1);
       CHECK(*keys[mine.target].begin() == (mine.key.empty() ? "" : "\"" + mine.key + "\""));
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Promise 10: the same code in pretend time; and promise 3: what explain and worst_case say is what happens.
+// Promise 10: the same code in pretend time. Promise 3: what explain and worst_case predict is what happens.
 #include <again/core/random.hpp>
 #include <again/coro/scope.hpp>
 #include <again/coro/sleep.hpp>

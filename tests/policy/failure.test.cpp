@@ -107,6 +107,10 @@ TEST_CASE("to a retry around it, a failure that a caller, a server, a budget or 
   CHECK(stopped(stop_reason::cancelled_before_start).verdict().kind == disposition::aborted);
 }
 
+TEST_CASE("to a retry around it, a permanent error that a deadline cut off is worth another attempt") {
+  CHECK(stopped(stop_reason::deadline_reached, disposition::permanent).verdict().kind == disposition::transient);
+}
+
 TEST_CASE("an aborted attempt that is not repeatable stays so when a deadline ended it") {
   failure<trouble>::report r;
   r.reason = stop_reason::deadline_reached;

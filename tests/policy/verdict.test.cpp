@@ -43,6 +43,19 @@ TEST_CASE("the code of a value is what its namespace says, else 0") {
   CHECK(again::code_of(std::string{"text"}) == 0);
 }
 
+TEST_CASE("an error that our own timeout made is transient where the operation is safe to start again") {
+  using again::disposition;
+  const auto cut = [](again::verdict v) { return again::cut_off(v).kind; };
+  for (const disposition made : {disposition::aborted, disposition::permanent}) {
+    CHECK(cut({.kind = made}) == disposition::transient);
+    CHECK(cut({.kind = made, .repeatable = false}) == disposition::not_replayable);
+  }
+  CHECK(cut({.kind = disposition::permanent, .judges_timeouts = true}) == disposition::permanent);
+  CHECK(cut({.kind = disposition::aborted, .judges_timeouts = true}) == disposition::transient);
+  for (const disposition said : {disposition::transient, disposition::not_replayable, disposition::forbidden})
+    CHECK(cut({.kind = said}) == said);
+}
+
 TEST_CASE("reach is ordered from proven unsent to answered, and names are the enumerators'") {
   CHECK(again::reach::not_sent < again::reach::maybe_sent);
   CHECK(again::reach::maybe_sent < again::reach::answered);

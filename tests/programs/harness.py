@@ -116,11 +116,28 @@ class Run:
         return only
 
 
+class Pipe:
+    """A pipe whose two ends stay open here, so that what nobody has read can be seen."""
+
+    def __enter__(self):
+        self.reader, self.writer = os.pipe()
+        return self
+
+    def write(self, text):
+        os.write(self.writer, text)
+
+    def rest(self):
+        return os.read(self.reader, unread(self.reader)) if unread(self.reader) else b""
+
+    def __exit__(self, *_):
+        os.close(self.reader), os.close(self.writer)
+
+
 class Service:
     """A running `deliver` that reads from a pipe; `ports` from what it says on stderr."""
 
-    def __init__(self, *arguments):
-        self.child = subprocess.Popen([program("deliver"), *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def __init__(self, *arguments, stdin=subprocess.PIPE):
+        self.child = subprocess.Popen([program("deliver"), *map(str, arguments)], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.ports, self.complaints, self.results = {}, [], []
         self.threads = [threading.Thread(target=self.hear), threading.Thread(target=self.listen)]
         for t in self.threads:
@@ -146,15 +163,16 @@ class Service:
         self.child.stdin.flush()
 
     def end(self, by=None):
-        if by is None:
-            self.child.stdin.close()
-        else:
+        if by is not None:
             self.child.send_signal(by)
+        elif self.child.stdin:
+            self.child.stdin.close()
         self.code = self.child.wait(timeout=60)
         for t in self.threads:
             t.join()
         with contextlib.suppress(BrokenPipeError):
-            self.child.stdin.close()
+            if self.child.stdin:
+                self.child.stdin.close()
         self.child.stdout.close(), self.child.stderr.close()
         return self.code
 

@@ -14,7 +14,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Run, Server, Service, curl, event, lines, main, samples, unread, wait_for  # noqa: E402
+from harness import Pipe, Run, Server, Service, curl, event, lines, main, samples, taken_in, unread, wait_for  # noqa: E402
 
 OK = {"do": "respond", "status": 202}
 NO = {"do": "respond", "status": 422}
@@ -27,7 +27,7 @@ FAULTS = [{"do": "close"}, {"do": "reset"}, BUSY, {"do": "truncated", "content_l
 
 
 class Endpoints(unittest.TestCase):
-    def test_a_retry_leaves_a_dead_endpoint_and_stays_with_one_that_responds(self):
+    def test_a_retry_leaves_a_dead_or_busy_endpoint_and_stays_with_it_on_request(self):
         with Server({"*": [OK]}) as good, Server({"*": [OK]}) as other:
             run = Run("deliver", "http://127.0.0.1:9/", good.url(), other.url(), "--base", "1ms", stdin=lines(*map(event, range(30))))
         self.assertEqual(run.code, 0, run.err)
@@ -35,6 +35,9 @@ class Endpoints(unittest.TestCase):
         self.assertEqual(sum(r["attempts"] for r in run.lines), 40, "ten went to the dead one first")
         with Server({"*": [BUSY]}) as busy, Server({"*": [OK]}) as good:
             run = Run("deliver", busy.url(), good.url(), "--no-wait", "--parallel", 1, "--queue", 0, stdin=lines(event(0)))
+        self.assertEqual((run.code, run.json["attempts"], busy.final["requests"], good.final["requests"]), (0, 2, 1, 1))
+        with Server({"*": [BUSY]}) as busy, Server({"*": [OK]}) as good:
+            run = Run("deliver", busy.url(), good.url(), "--move-on", "unanswered", "--no-wait", "--parallel", 1, "--queue", 0, stdin=lines(event(0)))
         self.assertEqual((run.code, run.json["attempts"], busy.final["requests"], good.final["requests"]), (1, 4, 4, 0))
 
     def test_to_all_has_one_result_with_the_outcome_of_each(self):
@@ -235,15 +238,38 @@ class Signals(unittest.TestCase):
             self.assertEqual(sorted(written), sorted(r["id"] for r in service.results if not r["ok"]))
 
 
-    def test_after_a_signal_all_lines_read_from_the_pipe_have_results(self):
-        with Server({"*": [{"do": "hang"}]}) as server:
-            service = Service(server.url(), "--parallel", 2, "--queue", 3, "--grace", "100ms")
-            service.child.stdin.write(b"".join(b'{"id":"%d"}\n' % i for i in range(1000)) + b'{"id":"half')
-            service.child.stdin.flush()
-            wait_for(lambda: unread(service.child.stdin) == 0 and server.counts()["requests"] >= 2)
+    def test_after_a_signal_every_line_has_a_result_or_is_left_in_the_pipe(self):
+        with Server({"*": [{"do": "hang"}]}) as server, Pipe() as pipe:
+            given = b"".join(b'{"id":"%d"}\n' % i for i in range(3000)) + b'{"id":"half'
+            pipe.write(given)
+            service = Service(server.url(), "--parallel", 2, "--queue", 3, "--grace", "100ms", stdin=pipe.reader)
+            wait_for(lambda: server.counts()["requests"] >= 2)
             self.assertEqual(service.end(signal.SIGTERM), 1)
-        self.assertEqual(sorted(int(r["id"]) for r in service.results), list(range(1000)))
-        self.assertEqual(service.complaints, ["deliver: line 1001: not delivered: cut off: reading ended inside of it"])
+            left = pipe.rest()
+        done = sorted(int(r["id"]) for r in service.results)
+        self.assertEqual(done, list(range(len(done))))
+        self.assertEqual(b"".join(b'{"id":"%d"}\n' % i for i in done) + left, given, "no line is lost, and none is torn")
+        self.assertEqual(service.complaints, [])
+
+    def test_a_signal_within_a_line_lets_it_end_and_leaves_the_next_one(self):
+        with Server({"*": [OK]}) as server, Pipe() as pipe:
+            service = Service(server.url(), "--grace", "1m", stdin=pipe.reader)
+            pipe.write(b'{"id":"to')
+            wait_for(lambda: unread(pipe.reader) == 0)
+            service.child.send_signal(signal.SIGTERM)
+            wait_for(lambda: taken_in(service.child, signal.SIGTERM))
+            pipe.write(b'rn"}\n{"id":"next"}\n{"id":"last')
+            self.assertEqual(service.end(), 1)
+            left = pipe.rest()
+        self.assertEqual(([r["id"] for r in service.results], service.complaints, left), (["torn"], [], b'{"id":"next"}\n{"id":"last'))
+
+    def test_a_line_that_does_not_end_within_the_grace_period_is_reported(self):
+        with Server({"*": [OK]}) as server, Pipe() as pipe:
+            service = Service(server.url(), "--grace", "100ms", stdin=pipe.reader)
+            pipe.write(b'{"id":"1"}\n{"id":"half')
+            wait_for(lambda: unread(pipe.reader) == 0 and len(service.results) == 1)
+            self.assertEqual(service.end(signal.SIGTERM), 1)
+        self.assertEqual(service.complaints, ["deliver: line 2: not delivered: cut off: reading ended inside of it"])
 
     def test_at_most_a_few_megabytes_are_read_ahead(self):
         with Server({"*": [{"do": "hang"}]}) as server:
@@ -288,7 +314,8 @@ class Watched(unittest.TestCase):
         attempts = sum(v for k, v in numbers.items() if k.startswith("again_sink_attempts_total"))
         self.assertEqual(attempts, server.final["requests"])
         self.assertEqual(attempts, sum(r["attempts"] for r in service.results))
-        self.assertEqual(sum(v for k, v in numbers.items() if k.startswith("again_sink_retries_total")), 20)
+        self.assertEqual(sum(v for k, v in numbers.items() if k.startswith("again_sink_retries_total")), 16,
+                         "a 2xx that is cut short is a delivery")
         self.assertEqual(numbers["again_sink_events_in_flight"], 0)
         self.assertNotIn("hidden", text)
 
@@ -305,11 +332,12 @@ class Watched(unittest.TestCase):
                 self.assertEqual([i["id"] for i in page["items"]], [f"e{n}" for n in range(25, 30)], "the oldest five are forgotten")
                 self.assertEqual((page["items"][0]["body"], page["items"][0]["status"], page["items"][0]["ok"]), ("thanks", 200, True))
                 self.assertEqual(curl(at + "?pageNum=4")[0], 204)
-                taken = [i["id"] for _ in range(3) for i in json.loads(curl(at + "?type=poll&pageSize=10")[2])["items"]]
+                taken = [i["id"] for how in (["-X", "POST"], ["-X", "DELETE"], ["-d", ""])
+                         for i in json.loads(curl(at + "?pageSize=10", *how)[2])["items"]]
                 self.assertEqual(taken, [f"e{n}" for n in range(5, 30)])
-                self.assertEqual(curl(at + "?type=poll")[0], 204)
+                self.assertEqual(curl(at + "?type=poll", "-X", "POST")[0], 204)
                 for query, said in (("type=steal", "type: neither peek nor poll"), ("pageNum=0", "pageNum: not a whole number of at least 1"),
-                                    ("pageNum=x", "pageNum: "), ("pageNum=", "pageNum: "), ("pageSize=", "pageSize: "), ("type=", "type: "), ("type=%70oll%21", "type: "),
+                                    ("pageNum=x", "pageNum: "), ("pageNum=", "pageNum: "), ("pageSize=", "pageSize: "), ("type=", "type: "), ("type=%70eek%21", "type: "),
                                     ("pageSize=0", "pageSize: "), ("pageSize=1001", "pageSize: not a whole number from 1 to 1000"),
                                     ("pageSize=-1", "pageSize: "), ("pageNum=18446744073709551616", "pageNum: ")):
                     status, _, body = curl(at + "?" + query)
@@ -318,12 +346,105 @@ class Watched(unittest.TestCase):
                 self.assertEqual(curl(at + "?pageNum=18446744073709551615&pageSize=1000")[0], 204)
                 self.assertEqual(service.end(), 0)
 
+    def test_only_a_request_that_may_change_something_takes_responses(self):
+        with Server({"*": [OK]}) as server, Service(server.url(), "--export", 0) as service:
+            at = service.ports["export"]
+            service.give(*map(event, range(20)))
+            wait_for(lambda: len(service.results) == 20)
+
+            def total():
+                return json.loads(curl(at)[2])["total"]
+
+            for how in ([], ["--head"]):
+                status, _, _ = curl(at + "?type=poll", *how)
+                self.assertEqual((status, total()), (405, 20), how)
+            self.assertEqual(curl(at, "--head")[0], 200)
+            self.assertEqual((curl(at + "?type=peek", "-X", "POST")[0], total()), (400, 20))
+            self.assertEqual((curl(at + "?type=poll&pageSize=5", "-X", "POST")[0], total()), (200, 15))
+            self.assertEqual(service.end(), 0)
+        with Server({"*": [OK]}) as server, Service(server.url(), "--export", 0, "--export-poll-by-get") as service:
+            at = service.ports["export"]
+            service.give(*map(event, range(20)))
+            wait_for(lambda: len(service.results) == 20)
+            self.assertEqual(curl(at + "?type=poll&pageSize=5", "--head")[0], 200)
+            self.assertEqual(json.loads(curl(at + "?type=poll&pageSize=5")[2])["total"], 20, "HEAD took nothing")
+            self.assertEqual(json.loads(curl(at)[2])["total"], 15)
+            self.assertEqual(service.end(), 0)
+
+    def test_another_site_cannot_ask_neither_by_its_host_nor_from_its_page(self):
+        with Server({"*": [OK]}) as server, Service(server.url(), "--export", 0, "--metrics", 0, "--allow-host", "status.example") as service:
+            service.give(*map(event, range(5)))
+            wait_for(lambda: len(service.results) == 5)
+            for page in ("export", "metrics"):
+                at = service.ports[page]
+                host = at.split("/")[2]
+                port = host.partition(":")[2]
+                for name, status in ((f"evil.example:{port}", 421), ("127.0.0.1.evil.example", 421), ("localhost.evil.example", 421), ("", 400), ("a b", 400), ("a/b", 400),
+                                     ("user@localhost", 400), (f"localhost:{port}", 200), ("LOCALHOST", 200), ("127.0.0.1", 200), (f"[::1]:{port}", 200), ("10.1.2.3", 200),
+                                     (socket.gethostname(), 200), ("status.example", 200)):
+                    self.assertEqual(curl(at, "-H", f"Host: {name}")[0], status, name)
+                for origin, status in (("http://evil.example", 403), ("null", 403), ("http://127.0.0.1", 403), ("http://127.0.0.1:1", 403), ("https://" + host, 403),
+                                       (f"http://localhost:{port}", 403), ("http://" + host, 200)):
+                    self.assertEqual(curl(at, "-H", f"Origin: {origin}")[0], status, origin)
+                for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
+                    self.assertEqual(curl(at, "-H", f"Sec-Fetch-Site: {site}")[0], status, site)
+            at = service.ports["export"]
+            self.assertEqual(curl(at, "-X", "POST", "-H", "Origin: http://evil.example")[0], 403)
+            self.assertEqual(json.loads(curl(at)[2])["total"], 5, "and nothing was taken")
+            self.assertEqual(service.end(), 0)
+
+    def test_requests_are_read_as_rfc_9112_has_them(self):
+        with Server({"*": [OK]}) as server, Service(server.url(), "--metrics", 0) as service:
+            where = ("127.0.0.1", int(service.ports["metrics"].split(":")[2].split("/")[0]))
+
+            def asked(text):
+                with socket.create_connection(where) as s:
+                    s.sendall(text)
+                    received = b""
+                    while part := s.recv(65536):
+                        received += part
+                return received
+
+            host = b"Host: localhost\r\n"
+            for text, status in (
+                    (b"GET /metrics HTTP/1.1\r\n" + host + b"\r\n", 200),
+                    (b"\r\n\r\nGET /metrics HTTP/1.1\r\n" + host + b"\r\n", 200),
+                    (b"GET /metrics HTTP/1.1\nHost: localhost\n\n", 200),
+                    (b"GET /metrics HTTP/1.0\r\n\r\n", 200),
+                    (b"GET http://localhost/metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n", 200),
+                    (b"GET http://evil.example/metrics HTTP/1.1\r\n" + host + b"\r\n", 421),
+                    (b"GET http://localhost?x HTTP/1.1\r\n" + host + b"\r\n", 404),
+                    (b"GET /metrics?collect[]=x HTTP/1.1\r\n" + host + b"\r\n", 200),
+                    (b"GET /metrics HTTP/1.1\r\n\r\n", 400),
+                    (b"GET /metrics HTTP/1.1\r\n" + host * 2 + b"\r\n", 400),
+                    (b"GET /metrics HTTP/1.1\r\nHost : localhost\r\n\r\n", 400),
+                    (b"GET /metrics HTTP/1.1\r\n" + host + b" folded: x\r\n\r\n", 400),
+                    (b"GET /metrics HTTP/1.1\r\n" + host + b"X: a\rb\r\n\r\n", 400),
+                    (b"GET /metrics HTTP/1.1\r\n" + host + b"X: a\0b\r\n\r\n", 400),
+                    (b"GET /metrics HTTP/1.1\r\n" + host + b"no colon\r\n\r\n", 400),
+                    (b"GET /metrics#x HTTP/1.1\r\n" + host + b"\r\n", 400),
+                    (b"GET /met rics HTTP/1.1\r\n" + host + b"\r\n", 400),
+                    (b"GET  /metrics HTTP/1.1\r\n" + host + b"\r\n", 400),
+                    (b"GET metrics HTTP/1.1\r\n" + host + b"\r\n", 400),
+                    (b"GET /metrics\r\n\r\n", 400),
+                    (b"G@T /metrics HTTP/1.1\r\n" + host + b"\r\n", 400),
+                    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+                    (b"CONNECT localhost:80 HTTP/1.1\r\n" + host + b"\r\n", 400),
+                    (b"OPTIONS /metrics HTTP/1.1\r\n" + host + b"\r\n", 405),
+                    (b"GET /metrics/ HTTP/1.1\r\n" + host + b"\r\n", 404),
+                    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400)):
+                received = asked(text)
+                self.assertTrue(received.startswith(b"HTTP/1.1 %d " % status), (text, received[:100]))
+                self.assertIn(b"\r\nDate: ", received)
+            self.assertIn(b"\r\nAllow: GET, HEAD\r\n", asked(b"OPTIONS /metrics HTTP/1.1\r\n" + host + b"\r\n"))
+            self.assertEqual(service.end(), 0)
+
     def test_the_kept_responses_are_bounded_in_bytes(self):
         with Server({"*": [{"do": "respond", "status": 200, "body": "x" * 16384}]}, "--keep", "0") as server:
             with Service(server.url(), "--export", 0, "--export-keep", 100000) as service:
                 service.give(*map(event, range(1200)))
                 wait_for(lambda: len(service.results) == 1200)
-                page = json.loads(curl(service.ports["export"] + "?type=poll&pageSize=1000")[2])
+                page = json.loads(curl(service.ports["export"] + "?pageSize=1000", "-X", "POST")[2])
                 self.assertLess(page["total"], 1024)
                 self.assertGreater(page["total"], 950)
                 self.assertEqual(service.end(), 0)
@@ -352,7 +473,7 @@ class Watched(unittest.TestCase):
             long = connected()
             long.sendall(b"GET /metrics?" + b"x" * (1 << 20) + b" HTTP/1.1\r\n\r\n")
             self.assertTrue(long.recv(100).startswith(b"HTTP/1.1 431 "))
-            for text, status in ((b"nonsense\r\n\r\n", 400), (b"GET  HTTP/1.1\r\n\r\n", 404), (b"DELETE /metrics HTTP/1.1\r\n\r\n", 405), (b"GET /metrics HTTP/1.0\n\n", 200)):
+            for text, status in ((b"nonsense\r\n\r\n", 400), (b"GET  HTTP/1.1\r\n\r\n", 400), (b"DELETE /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 405), (b"GET /metrics HTTP/1.0\n\n", 200)):
                 s = connected()
                 s.sendall(text)
                 self.assertTrue(s.recv(100).startswith(b"HTTP/1.1 %d " % status), text)

@@ -5,8 +5,8 @@
 #include <again/protection/pipe.hpp>
 #include <again/retry.hpp>
 #include <again/retry/timeout.hpp>
-#include <again/testing.hpp>
 
+#include "support/scripted_peer.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
@@ -18,10 +18,8 @@
 using namespace again_test;
 using namespace std::chrono_literals;
 using again::stop_reason;
-using peer = again::testing::script<int, trouble>;
 
 namespace {
-const trouble stopped{0, again::disposition::aborted};
 constexpr again::policy twice{.attempts = 2, .backoff = again::constant(100ms), .jitter = again::jitter::none};
 }  // namespace
 

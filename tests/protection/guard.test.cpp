@@ -7,9 +7,9 @@
 #include <again/coro/this_context.hpp>
 #include <again/retry.hpp>
 #include <again/retry/timeout.hpp>
-#include <again/testing.hpp>
 
 #include "support/counting_clock.hpp"
+#include "support/scripted_peer.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
@@ -20,11 +20,6 @@
 using namespace again_test;
 using namespace std::chrono_literals;
 using again::stop_reason;
-using peer = again::testing::script<int, trouble>;
-
-namespace {
-const trouble stopped{0, again::disposition::aborted};
-}
 
 TEST_CASE("a guard lets through while closed, and fails at once with nothing sent while open") {
   world w;
@@ -165,6 +160,16 @@ TEST_CASE("a peer that hangs opens the breaker, whether the attempt's bound is t
     CHECK(r.error().attempts() == 2);
     CHECK(b.state() == again::breaker_state::open);
     CHECK(w.elapsed() == 2s);
+  }
+  SUBCASE("the same with an error type that is permanent by default") {
+    world w;
+    again::breaker b{{.consecutive = 2}};
+    peer p{trouble{0, again::disposition::permanent}};
+    p.hangs().hangs();
+    const auto r = w.run(again::retry(impatient, again::guard(b, std::ref(p))));
+    CHECK(r.error().reason() == stop_reason::breaker_open);
+    CHECK(r.error().attempts() == 2);
+    CHECK(b.state() == again::breaker_state::open);
   }
   SUBCASE("guard(breaker, timeout(1s, op))") {
     world w;

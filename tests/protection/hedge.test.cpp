@@ -8,8 +8,8 @@
 #include <again/coro/when_all.hpp>
 #include <again/retry.hpp>
 #include <again/retry/timeout.hpp>
-#include <again/testing.hpp>
 
+#include "support/scripted_peer.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
@@ -25,10 +25,8 @@
 using namespace again_test;
 using namespace std::chrono_literals;
 using again::stop_reason;
-using peer = again::testing::script<int, trouble>;
 
 namespace {
-const trouble stopped{0, again::disposition::aborted};
 constexpr again::hedging soon{.delay = 100ms};
 }  // namespace
 

@@ -246,6 +246,52 @@ TEST_CASE("threads that come and go through one slot: every waiter gets it, and 
   CHECK(slot.queued() == 0);
 }
 
+TEST_CASE("a thousand tasks that await a limiter all run: by default, and with a number of slots alone") {
+  for (const again::concurrency_limits& limits : {again::concurrency_limits{}, {.in_flight = 16}, {.in_flight = 1}}) {
+    world w;
+    again::limiter slots{limits};
+    noted n;
+    std::vector<std::string> results;
+    auto all = [&]() -> again::task<> {
+      again::scope calls{co_await again::get_context()};
+      for (int id = 0; id < 1000; ++id) calls.spawn(note_result(again::limit(slots, n.op(id, 1s)), results, id));
+      co_await calls.join();
+    };
+    w.run(all());
+    CHECK(results.size() == 1000);
+    CHECK(slots.refused() == 0);
+    CHECK(n.most == limits.in_flight);
+    CHECK(w.elapsed() == 1s * ((1000 + limits.in_flight - 1) / limits.in_flight));
+  }
+}
+
+TEST_CASE("the default queue has an end: the call after 64 slots and 10 000 waiters is refused at once") {
+  world w;
+  again::limiter slots;
+  int running = 0;
+  auto all = [&]() -> again::task<> {
+    again::scope calls{co_await again::get_context()};
+    const auto call = [](again::limiter& s, int& n) -> again::task<> {
+      auto op = again::limit(s, [&n]() -> again::task<outcome> {
+        ++n;
+        (void)co_await again::sleep_for(1h);
+        co_return aborted(0);
+      });
+      (void)co_await op;
+    };
+    for (int id = 0; id < 64 + 10'000; ++id) calls.spawn(call(slots, running));
+    CHECK(slots.queued() == 10'000);
+    CHECK(slots.refused() == 0);
+    calls.spawn(call(slots, running));
+    CHECK(slots.refused() == 1);
+    calls.request_stop();
+    co_await calls.join();
+  };
+  w.run(all());
+  CHECK(running == 64);
+  CHECK(slots.queued() == 0);
+}
+
 TEST_CASE("where a slot is free a success costs no reading of the clock, and with a deadline one") {
   counting_clock time;
   again::run_loop loop{time, 1};

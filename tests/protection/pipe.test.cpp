@@ -2,8 +2,8 @@
 #include <again/protection/pipe.hpp>
 
 #include <again/coro/task.hpp>
-#include <again/testing.hpp>
 
+#include "support/scripted_peer.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
@@ -15,10 +15,8 @@
 using namespace again_test;
 using namespace std::chrono_literals;
 using again::stop_reason;
-using peer = again::testing::script<int, trouble>;
 
 namespace {
-const trouble stopped{0, again::disposition::aborted};
 constexpr again::policy thrice{.attempts = 3, .backoff = again::constant(100ms), .jitter = again::jitter::none};
 }  // namespace
 

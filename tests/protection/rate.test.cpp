@@ -7,9 +7,9 @@
 #include <again/coro/this_context.hpp>
 #include <again/retry.hpp>
 #include <again/retry/timeout.hpp>
-#include <again/testing.hpp>
 
 #include "support/counting_clock.hpp"
+#include "support/scripted_peer.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
@@ -26,7 +26,6 @@
 using namespace again_test;
 using namespace std::chrono_literals;
 using again::stop_reason;
-using peer = again::testing::script<int, trouble>;
 
 namespace {
 constexpr again::time_point zero{1h};
@@ -37,6 +36,16 @@ TEST_CASE("after a quiet time a burst goes at once, then one at a time") {
   for (const auto wait : {0ms, 0ms, 0ms, 100ms, 200ms, 300ms}) CHECK(r.turn(zero) - zero == wait);
   CHECK(r.turn(zero + 350ms) - zero == 400ms);
   for (const auto wait : {0ms, 0ms, 0ms, 100ms}) CHECK(r.turn(zero + 1h) - (zero + 1h) == wait);
+}
+
+TEST_CASE("a thousand calls at 50 a second all get a turn by default, and not one that is 30 s away") {
+  again::rate_limiter sample{{.per_second = 50, .burst = 10}};
+  again::time_point last{};
+  for (int i = 0; i < 1000; ++i) last = sample.turn(zero);
+  CHECK(last - zero == 19'800ms);
+  again::rate_limiter slow{{.per_second = 1}};
+  for (int i = 0; i <= 30; ++i) CHECK(slow.turn(zero) - zero == 1s * i);
+  CHECK(slow.turn(zero) == again::never);
 }
 
 TEST_CASE("over any time t no more than burst + t × rate go") {

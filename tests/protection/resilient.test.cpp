@@ -5,8 +5,8 @@
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
-#include <again/testing.hpp>
 
+#include "support/scripted_peer.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
@@ -19,10 +19,8 @@
 using namespace again_test;
 using namespace std::chrono_literals;
 using again::stop_reason;
-using peer = again::testing::script<int, trouble>;
 
 namespace {
-const trouble stopped{0, again::disposition::aborted};
 constexpr again::policy steady{.attempts = 3,
                                .backoff = again::constant(100ms),
                                .jitter = again::jitter::none,
@@ -37,6 +35,30 @@ TEST_CASE("a success passes through all of it") {
   p.gives(1);
   CHECK(w.run(again::resilient(shared, std::ref(p))).value() == 1);
   CHECK(shared.limiter().in_flight() == 0);
+}
+
+TEST_CASE("a burst of a thousand calls is served") {
+  world w;
+  again::resilience shared{};
+  int served = 0;
+  auto all = [&]() -> again::task<> {
+    again::scope calls{co_await again::get_context()};
+    for (int i = 0; i < 1000; ++i) {
+      calls.spawn([](again::resilience& all_of_it, int& count) -> again::task<> {
+        auto op = again::resilient(all_of_it, []() -> again::task<outcome> {
+          if (!co_await again::sleep_for(100ms)) co_return aborted(0);
+          co_return 1;
+        });
+        const auto r = co_await op;
+        count += r.has_value();
+      }(shared, served));
+    }
+    co_await calls.join();
+  };
+  w.run(all());
+  CHECK(served == 1000);
+  CHECK(shared.limiter().refused() == 0);
+  CHECK(w.elapsed() == 1600ms);
 }
 
 TEST_CASE("it retries, with the attempt's timeout inside") {

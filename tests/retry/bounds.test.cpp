@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What ends a retry where only one bound does: its deadline, or an exception.
+// Retries with a single bound: a deadline, or an exception.
 #include <again/retry.hpp>
 
 #include <again/coro/sleep.hpp>
@@ -28,7 +28,7 @@ namespace {
 
 const trouble stopped{0, again::disposition::aborted};
 
-// No wait, no bound but those that a test sets.
+// No backoff, and no bounds except those that a test sets.
 constexpr again::policy at_once{.attempts = 9,
                                 .backoff = again::constant(0s),
                                 .jitter = again::jitter::none,
@@ -86,7 +86,7 @@ TEST_CASE("a deadline alone ends a retry without a backoff: attempts that outlas
   }
 }
 
-TEST_CASE("a run that is built in memory full of something else begins anew, however its first attempt ends") {
+TEST_CASE("a run made in dirty memory starts clean, however its first attempt ends") {
   world w;
   enum class act { gives, fails, throws, throws_later } how = act::gives;
   int sends = 0;
@@ -120,7 +120,7 @@ TEST_CASE("a run that is built in memory full of something else begins anew, how
   CHECK(sends == 12);
 }
 
-TEST_CASE("with a budget or a breaker alone the trace says when each attempt began, and how long it took") {
+TEST_CASE("with only a budget or a breaker, the trace has the begin and the duration of each attempt") {
   world w;
   again::budget budget{again::budgets::ratio{}};
   again::breaker breaker;

@@ -76,7 +76,7 @@ bool frames_are_recycled() {
   const auto before = again_test::allocations();
   ::operator delete(::operator new(8));
   const bool counted = again_test::allocations() != before;
-  if (!counted) MESSAGE("not measured: the sanitizer's operator new is in place of the counting one");
+  if (!counted) MESSAGE("not measured: the sanitizer's operator new replaces the counting one");
   return again::detail::recycle_frames && counted;
 }
 
@@ -91,7 +91,7 @@ TEST_CASE("a million immediate failures need constant stack and constant memory"
   }
 }
 
-TEST_CASE("a million failures that each suspend once need no more") {
+TEST_CASE("a million failures that each suspend once need constant stack and memory, too") {
   const measured m = million_failures(bounded, true);
   CHECK(m.sends == million);
   CHECK(m.stack < again_test::constant_stack);
@@ -141,7 +141,7 @@ TEST_CASE("a further attempt allocates nothing, with its wait and its jitter; th
   CHECK(allocations_of(w, calls(20, false)) == 100);
 }
 
-TEST_CASE("a million calls in a row through one loop leave nothing behind") {
+TEST_CASE("a million calls in a row through one loop leave no memory behind") {
   world w;
   const auto op = []() -> task<outcome> { co_return 1; };
   again_test::stack_depth stack;

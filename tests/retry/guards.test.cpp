@@ -40,7 +40,7 @@ constexpr again::policy steady(int attempts, again::backoff b = again::constant(
 
 }  // namespace
 
-TEST_CASE("a retry without guards does not grow by the possibility of having them") {
+TEST_CASE("a retry without guards is not larger because it could have them") {
   using hooks = again::detail::retry_hooks<>;
   static_assert(!hooks::guarded);
   static_assert(std::is_empty_v<hooks> && std::is_empty_v<hooks::guards::call>);
@@ -62,7 +62,7 @@ TEST_CASE("the first attempt deposits, each retry withdraws before its wait") {
   CHECK(p.complaint({100ms, 100ms}) == "");
 }
 
-TEST_CASE("an exhausted budget ends the retry beside the last real error") {
+TEST_CASE("an exhausted budget ends the retry with the last real error") {
   world w;
   again::budget shared{again::budgets::tokens{.capacity = 1, .cost = 1}};
   peer p{stopped};
@@ -78,7 +78,7 @@ TEST_CASE("an exhausted budget ends the retry beside the last real error") {
   CHECK(shared.granted() == 1);
 }
 
-TEST_CASE("a budget is not asked where there would be no retry anyway") {
+TEST_CASE("a budget is not asked if the policy allows no further attempt") {
   world w;
   again::budget shared{again::budgets::tokens{.capacity = 100, .cost = 10, .first_try = 0}};
   peer p{stopped};
@@ -114,7 +114,7 @@ TEST_CASE("a reservation is given back when the wait is cancelled") {
     if (!run.start({[](void* d) noexcept { *static_cast<bool*>(d) = true; }, &done}, ctx)) {
       while (!done) (void)co_await again::sleep_for(100ms);
     }
-    CHECK(shared.balance(w.time.now()) == 100);  // before the run goes away
+    CHECK(shared.balance(w.time.now()) == 100);  // before the run is destroyed
     CHECK(shared.returned() == 1);
     auto r = run.take();
     co_await side.join();
@@ -123,7 +123,7 @@ TEST_CASE("a reservation is given back when the wait is cancelled") {
   CHECK(w.run(both()) == stop_reason::cancelled_in_delay);
 }
 
-TEST_CASE("stopped while it waits for the breaker, before anything was sent, it is cancelled before the start") {
+TEST_CASE("a stop while it waits for the breaker, before the first send, is cancelled_before_start") {
   world w;
   again::inplace_stop_source stop;
   again::breaker shared{{.consecutive = 1}};
@@ -187,7 +187,7 @@ struct aws_case {
   stop_reason ends = stop_reason::attempts_exhausted;  // unless the last response is 200
 };
 
-// A status as an error type would have it.
+// An HTTP status as an error type.
 struct status_error {
   int status = 0;
   again::verdict verdict() const { return {.reach = again::reach::answered, .code = status}; }
@@ -309,7 +309,7 @@ TEST_CASE("under total outage the retries of many calls are exactly what the bud
 
 // ── breaker ──
 
-TEST_CASE("an open breaker is waited for if that fits") {
+TEST_CASE("a retry waits for an open breaker if the wait ends before the deadline") {
   world w;
   again::breaker shared{{.consecutive = 2, .open_for = 5s}};
   peer p{stopped};
@@ -319,7 +319,7 @@ TEST_CASE("an open breaker is waited for if that fits") {
   CHECK(shared.state() == again::breaker_state::closed);
 }
 
-TEST_CASE("a breaker that is open longer than the deadline ends the retry beside the last error") {
+TEST_CASE("a breaker that is open beyond the deadline ends the retry with the last error") {
   world w;
   again::breaker shared{{.consecutive = 2, .open_for = 5s}};
   peer p{stopped};
@@ -334,7 +334,7 @@ TEST_CASE("a breaker that is open longer than the deadline ends the retry beside
   CHECK(p.complaint({100ms}) == "");
 }
 
-TEST_CASE("a breaker that is open from the start: nothing is sent, and no error is invented") {
+TEST_CASE("if the breaker is open from the start, nothing is sent and the failure holds no error") {
   world w;
   again::breaker shared{};
   shared.isolate(w.time.now());
@@ -355,11 +355,11 @@ TEST_CASE("a single attempt does not wait for an open breaker") {
   CHECK(w.elapsed() == 0s);
 }
 
-TEST_CASE("a breaker that never lets anyone through is asked as often as the policy has attempts") {
+TEST_CASE("a breaker that never admits is asked as often as the policy has attempts") {
   world w;
   again::breaker shared{{.consecutive = 1, .open_for = 1s}};
   shared.trip(w.time.now());
-  const auto probe = shared.admit(w.time.now() + 1s);  // out, and never told
+  const auto probe = shared.admit(w.time.now() + 1s);  // admitted, and never reported back
   REQUIRE(probe);
   peer p{stopped};
   const auto r = w.run(again::retry(steady(4), std::ref(p)).breaker(shared));
@@ -383,7 +383,7 @@ TEST_CASE("a retry that the breaker refuses gives its reservation back to the bu
   CHECK(budget.returned() == 1);
 }
 
-TEST_CASE("an attempt cut short by the caller says nothing of the peer; one cut short by its timeout does") {
+TEST_CASE("an attempt cut short by the caller does not count against the peer; one cut short by its timeout does") {
   world w;
   again::breaker shared{{.consecutive = 1}};
   peer p{stopped};
@@ -421,7 +421,7 @@ TEST_CASE("hooks may come in any order") {
   CHECK(budget.granted() == 2);
 }
 
-TEST_CASE("callers that were refused at the same time do not come back at the same time, nor too early") {
+TEST_CASE("callers refused at the same time ask again at different times, and not too early") {
   world w;
   again::breaker shared{{.consecutive = 1, .open_for = 5s}};
   std::vector<again::duration> waits;

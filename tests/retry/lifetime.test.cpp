@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Whoever awaits may go away, and stop may be requested, at any moment and on any thread. Meant for AddressSanitizer and
-// ThreadSanitizer.
+// The awaiting coroutine may be destroyed, and stop may be requested, at any moment and on any thread. Run these under
+// AddressSanitizer and ThreadSanitizer.
 #include <again/retry.hpp>
 
 #include <again/coro/run_loop.hpp>
@@ -54,7 +54,7 @@ task<outcome> slow_failure() {
   co_return slept ? fail(1) : again_test::aborted(2);
 }
 
-// A loop on a thread of its own.
+// A loop on its own thread.
 class far_loop {
  public:
   far_loop() : thread_{[this] { loop.run(); }} {}
@@ -70,7 +70,7 @@ class far_loop {
   std::thread thread_;
 };
 
-// Every kind of await, one after the other number.
+// Every kind of await, by number.
 constexpr int kinds = 8;
 task<> awaits(int kind) {
   switch (kind) {
@@ -126,7 +126,7 @@ TEST_CASE("stop may be requested before, during and after every kind of await") 
   }
 }
 
-TEST_CASE("a stop from another thread at any moment ends it with a result, and only one") {
+TEST_CASE("a stop from another thread at any moment gives exactly one result") {
   for (int round = 0; round < 300; ++round) {
     again::inplace_stop_source stop;
     std::atomic<bool> started{false};
@@ -176,7 +176,7 @@ TEST_CASE("on another loop's thread: attempts run there, the result comes back h
   for (int i = 0; i < 200; ++i) REQUIRE(again::sync_wait(body()) == 7);
 }
 
-TEST_CASE("on another loop: failures and exceptions come back, on the same loop nothing travels") {
+TEST_CASE("on another loop: failures and exceptions come back; on the same loop there is no transfer") {
   far_loop far;
   const policy fast{.attempts = 3, .backoff = again::constant(1us)};
   const auto body = [&]() -> task<> {
@@ -256,11 +256,11 @@ TEST_CASE("on another loop: the awaiting coroutine may be destroyed at any momen
     }
     awaiting.reset();
   }
-  // What has begun over there ends there; nothing is awaited that has not begun.
+  // Attempts that have begun on the other loop end there. Those that have not begun are not awaited.
   again_test::call last{[&] { CHECK(ended == started); }};
   std::atomic<bool> checked{false};
   again_test::call tell{[&] { checked = true; }};
-  for (int turn = 0; turn < 5; ++turn) {  // works posted by the ends themselves come first
+  for (int turn = 0; turn < 5; ++turn) {  // work posted by the last attempts runs first
     checked = false;
     far.loop.post(tell);
     while (!checked) std::this_thread::yield();

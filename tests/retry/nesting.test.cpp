@@ -58,7 +58,7 @@ TEST_CASE("three layers of four attempts make 10 sends, each counted, instead of
   }
 }
 
-TEST_CASE("the same through coroutines: the attempt number travels with the context") {
+TEST_CASE("the same through coroutines: the context carries that an attempt is repeated") {
   world w;
   int sends = 0;
   std::vector<stop_reason> inner_reasons;
@@ -78,7 +78,7 @@ TEST_CASE("the same through coroutines: the attempt number travels with the cont
                                                   stop_reason::nested_limit, stop_reason::nested_limit});
 }
 
-TEST_CASE("allowed to, an inner retry multiplies: 64 sends") {
+TEST_CASE("with nested(allow) an inner retry multiplies: 64 sends") {
   world w;
   int sends = 0;
   const auto send = [&]() -> task<outcome> { co_return fail(++sends); };
@@ -92,7 +92,7 @@ TEST_CASE("allowed to, an inner retry multiplies: 64 sends") {
   CHECK(restored.error().attempts() == 7);
 }
 
-TEST_CASE("inside the first attempt of an outer retry an inner one makes all of its own") {
+TEST_CASE("inside the first attempt of an outer retry, an inner one makes all its attempts") {
   world w;
   int sends = 0;
   const auto third = [&]() -> task<outcome> {
@@ -103,7 +103,7 @@ TEST_CASE("inside the first attempt of an outer retry an inner one makes all of 
   CHECK(w.elapsed() == 2s);
 }
 
-TEST_CASE("siblings inside a repeated attempt are limited too, and a timeout is no retry") {
+TEST_CASE("siblings inside a repeated attempt are limited, too, and a timeout does not count as a retry") {
   world w;
   int sends = 0;
   const auto send = [&]() -> task<outcome> { co_return fail(++sends); };
@@ -119,7 +119,7 @@ TEST_CASE("siblings inside a repeated attempt are limited too, and a timeout is 
   CHECK(result.error().error()->number == 2);  // nested_limit twice, one send each
 }
 
-TEST_CASE("what ends an inner retry for good ends the outer one, with the inner reason") {
+TEST_CASE("a permanent end of an inner retry ends the outer one, with the inner reason") {
   world w;
   int sends = 0;
   const auto permanent = [&]() -> task<outcome> { co_return fail(++sends, again::disposition::permanent); };
@@ -136,7 +136,7 @@ TEST_CASE("what ends an inner retry for good ends the outer one, with the inner 
   CHECK(result.error().trace()[0].stop == stop_reason::server_delay_too_long);
 }
 
-TEST_CASE("cancelled while an inner retry waits: the last real error of all layers, and where it was") {
+TEST_CASE("cancelled while an inner retry waits: the failure has the last real error of all layers, and the reason") {
   world w;
   again::inplace_stop_source stop;
   int sends = 0;
@@ -192,7 +192,7 @@ TEST_CASE("an inner retry that runs out of its own deadline is a failed attempt 
   CHECK(w.elapsed() == 4 * 2s + 3 * 1s);
 }
 
-TEST_CASE("an outer observer sees its own attempts, the trace all sends") {
+TEST_CASE("an outer observer sees the outer attempts, the trace has all sends") {
   world w;
   int sends = 0;
   std::vector<int> outer;

@@ -51,10 +51,10 @@ struct fails {
   }
 };
 
-// Each attempt lasts `span`, or is cut short and says so.
+// Each attempt lasts for `span`, unless it is cut short, and reports that.
 struct lasts {
   duration span;
-  bool tells;  // an abort when it is stopped, else an ordinary error
+  bool tells;  // true: a stop is an abort; false: an ordinary error
   std::shared_ptr<int> sends = std::make_shared<int>(0);
   explicit lasts(duration d, bool t = true) : span{d}, tells{t} {}
   task<outcome> operator()() const {
@@ -65,7 +65,7 @@ struct lasts {
   }
 };
 
-// Runs `op` and a stop request at `d` side by side.
+// Runs `op` and requests stop at `d`.
 template <class Op> auto run_and_stop(world& w, Op op, duration d) {
   again::inplace_stop_source stop;
   const auto both = [&]() -> task<typename Op::run_type::result_type> {
@@ -171,8 +171,7 @@ TEST_CASE("cancellation in the first attempt gives that attempt's own error") {
   CHECK(w.elapsed() == 2s);
 }
 
-TEST_CASE(
-    "an attempt that makes an ordinary error of being stopped is cancelled all the same, also if it was the last") {
+TEST_CASE("an attempt that reports a stop as an ordinary error is cancelled nevertheless, also if it was the last") {
   for (const int attempts : {1, 4}) {
     world w;
     policy p = steady;
@@ -211,7 +210,7 @@ TEST_CASE("cancellation before the start sends nothing and holds no error") {
   }
 }
 
-TEST_CASE("a stop at the very moment at which a wait ends lets no further attempt start") {
+TEST_CASE("a stop at the moment at which a wait ends prevents a further attempt") {
   world w;
   again::inplace_stop_source stop;
   const fails op;
@@ -229,7 +228,7 @@ TEST_CASE("a stop at the very moment at which a wait ends lets no further attemp
   CHECK(*op.sends == 1);
 }
 
-TEST_CASE("the deadline in an attempt ends it all, with the last real error beside it") {
+TEST_CASE("a deadline during an attempt ends the retry, with the last real error") {
   for (const bool tells : {true, false}) {
     world w;
     int sends = 0;
@@ -262,7 +261,7 @@ TEST_CASE("a wait that would not end before the deadline is not begun") {
   CHECK(w.elapsed() == 3s);
 }
 
-TEST_CASE("where the loop was held up until the deadline no further attempt is made") {
+TEST_CASE("no further attempt is made if the loop was held up until the deadline") {
   world w;
   policy p = steady;
   p.deadline = 5s;
@@ -281,7 +280,7 @@ TEST_CASE("where the loop was held up until the deadline no further attempt is m
   CHECK(*op.sends == 1);
 }
 
-TEST_CASE("where the loop was held up until a deadline from outside no further attempt is made") {
+TEST_CASE("no further attempt is made if the loop was held up until an inherited deadline") {
   world w;
   policy p = steady;
   p.attempt_timeout = p.deadline = again::forever;
@@ -309,7 +308,7 @@ TEST_CASE("the elapsed time ends with the retry, not when its result is taken") 
     CHECK(result.error().elapsed() == 3s);
   };
   w.run(both());
-  p.attempt_timeout = p.deadline = again::forever;  // no clock of its own
+  p.attempt_timeout = p.deadline = again::forever;  // the retry reads no clock
   w.run(both());
 }
 
@@ -328,7 +327,79 @@ TEST_CASE("an attempt's timeout costs that attempt, and is retried") {
   CHECK(w.loop.timers() == 0);
 }
 
-TEST_CASE("an attempt that was cut short and is not repeatable is not repeated") {
+namespace {
+
+/// An operation of an error type that is permanent unless told otherwise. It is cut off in its first two attempts.
+struct opinionated {
+  int* calls;
+  bool repeatable = true;
+  bool judges_timeouts = false;
+
+  struct error {
+    bool repeatable, judges_timeouts;
+    again::verdict verdict() const {
+      return {.kind = disposition::permanent,
+              .reach = again::reach::answered,
+              .repeatable = repeatable,
+              .judges_timeouts = judges_timeouts};
+    }
+  };
+  task<again::expected<int, error>> operator()() const {
+    const opinionated self = *this;
+    if (++*self.calls <= 2 && !co_await again::sleep_for(1h))
+      co_return again::unexpected<error>{error{self.repeatable, self.judges_timeouts}};
+    co_return 7;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an attempt that our timeout cut off is repeated, whatever the error type says of its own errors") {
+  world w;
+  policy p = steady;
+  p.attempt_timeout = 2s;
+  int calls = 0;
+  const auto result = w.run(retry(p, opinionated{&calls}));
+  REQUIRE(result);
+  CHECK(calls == 3);
+
+  calls = 0;
+  const auto once = w.run(retry(p, opinionated{&calls, false}));
+  CHECK(once.error().reason() == stop_reason::not_replayable);
+  CHECK(calls == 1);
+
+  calls = 0;
+  const auto judged = w.run(retry(p, opinionated{&calls, true, true}));
+  CHECK(judged.error().reason() == stop_reason::permanent);
+  CHECK(calls == 1);
+
+  calls = 0;
+  const auto overruled = w.run(retry(p, opinionated{&calls}).when([](const opinionated::error&) { return false; }));
+  CHECK(overruled.error().reason() == stop_reason::permanent);
+  CHECK(calls == 1);
+}
+
+TEST_CASE("a deadline that cuts an attempt off is the reason, whatever the error type says of its own errors") {
+  world w;
+  policy p = steady;
+  p.attempt_timeout = again::forever;
+  p.deadline = 2s;
+  int calls = 0;
+  const auto result = w.run(retry(p, opinionated{&calls}));
+  CHECK(result.error().reason() == stop_reason::deadline_reached);
+  CHECK(calls == 1);
+}
+
+TEST_CASE("a permanent error in time stays permanent") {
+  world w;
+  policy p = steady;
+  p.attempt_timeout = 2s;
+  const auto result = w.run(retry(p, fails{9, disposition::permanent}));
+  CHECK(result.error().reason() == stop_reason::permanent);
+  CHECK(result.error().attempts() == 1);
+}
+
+TEST_CASE("an attempt that was cut short is not repeated if it is not repeatable") {
   world w;
   policy p = steady;
   p.attempt_timeout = 2s;
@@ -344,7 +415,7 @@ TEST_CASE("an attempt that was cut short and is not repeatable is not repeated")
   CHECK(w.elapsed() == 2s);
 }
 
-TEST_CASE("a deadline from outside ends a retry that has none: in an attempt, in a wait, and before the start") {
+TEST_CASE("an inherited deadline ends a retry that has none: in an attempt, in a wait, and before the start") {
   policy p = steady;
   p.attempt_timeout = again::forever;
   p.deadline = again::forever;
@@ -382,7 +453,7 @@ TEST_CASE("a deadline from outside ends a retry that has none: in an attempt, in
   }
 }
 
-TEST_CASE("the server's delay is waited for, jitter above it; beyond the maximum it stops or is cut") {
+TEST_CASE("a retry waits for the server's delay, plus jitter; beyond the maximum it stops or shortens the wait") {
   const auto asks = [](duration d) {
     return [d, sends = 0]() mutable -> task<outcome> {
       trouble t{429};
@@ -426,7 +497,7 @@ TEST_CASE("the server's delay is waited for, jitter above it; beyond the maximum
   }
 }
 
-TEST_CASE("a predicate decides what is worth another attempt, but never makes the unsafe safe") {
+TEST_CASE("a predicate decides what is worth another attempt, but never makes an unsafe request safe") {
   world w;
   const auto never = w.run(retry(steady, fails{}).when([](const trouble&) { return false; }));
   CHECK(never.error().reason() == stop_reason::permanent);
@@ -451,7 +522,7 @@ TEST_CASE("a predicate decides what is worth another attempt, but never makes th
   CHECK(whole.error().attempts() == 2);
 }
 
-TEST_CASE("an observer sees every attempt and what was decided; two see it in the order of attaching") {
+TEST_CASE("an observer sees every attempt and the decision; two observers are called in the order of attaching") {
   world w;
   std::vector<attempt_record> seen;
   std::string order;
@@ -594,13 +665,13 @@ TEST_CASE("a retry is an operation: each start begins anew") {
   CHECK(w.run(body()) == 5 + 6);
 }
 
-TEST_CASE("a nonsense policy of run time is refused before anything is sent") {
+TEST_CASE("an impossible policy at run time is refused before anything is sent") {
   policy p = steady;
   p.attempts = 0;
   CHECK_THROWS_WITH_AS((void)retry(p, fails{}), "again::policy: attempts_must_be_at_least_1", std::invalid_argument);
 }
 
-TEST_CASE("a seed gives the same waits again; without one no two retries have the same") {
+TEST_CASE("a seed repeats the waits; without one no two retries have the same waits") {
   policy p = steady;
   p.attempts = 8;
   p.jitter = jitter::full;
@@ -633,7 +704,7 @@ TEST_CASE("a seed gives the same waits again; without one no two retries have th
         again::sync_wait(two, retry(p, fails{})).error().elapsed());
 }
 
-TEST_CASE("the farthest that any attempt got is kept, and not_sent proves that the peer saw nothing") {
+TEST_CASE("the farthest reach of all attempts is kept, and not_sent proves that the peer saw nothing") {
   world w;
   const auto at = [](std::vector<again::reach> all) {
     return [all = std::move(all), n = std::size_t{0}]() mutable -> task<outcome> {

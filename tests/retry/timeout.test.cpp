@@ -31,7 +31,7 @@ auto lasts(again::duration d, bool tells = true) {
 
 }  // namespace
 
-TEST_CASE("what is in time passes through") {
+TEST_CASE("a result in time passes through") {
   world w;
   CHECK(*w.run(again::timeout(2s, lasts(1s))) == 7);
   CHECK(w.elapsed() == 1s);
@@ -39,7 +39,7 @@ TEST_CASE("what is in time passes through") {
   CHECK(*w.run(again::timeout(2s, lasts(0s))) == 7);
 }
 
-TEST_CASE("when the time is up it is deadline_reached, whatever the operation makes of being stopped") {
+TEST_CASE("past the deadline the reason is deadline_reached, whatever the stopped operation returns") {
   for (const bool tells : {true, false}) {
     world w;
     const auto result = w.run(again::timeout(2s, lasts(1h, tells)));
@@ -97,7 +97,7 @@ TEST_CASE("a timeout that is not positive is refused") {
   CHECK_NOTHROW((void)again::timeout(again::forever, lasts(1s)));
 }
 
-TEST_CASE("of two timeouts the shorter one counts, from outside or from inside") {
+TEST_CASE("of two timeouts the shorter one counts, whether it is the outer or the inner one") {
   world w;
   const auto outer = w.run(again::timeout(1s, again::timeout(5s, lasts(1h))));
   CHECK(outer.error().reason() == stop_reason::deadline_reached);
@@ -122,7 +122,7 @@ TEST_CASE("a retry around a timeout tries again") {
   CHECK(w.elapsed() == 2 * 2s + 2 * 1s);
 }
 
-TEST_CASE("with a predicate or an observer it is still a timeout, which may stand inside a hedge or a rate") {
+TEST_CASE("a timeout with a predicate or an observer is still a timeout, and may be inside a hedge or a rate") {
   world w;
   int seen = 0;
   const auto watched = [&] {
@@ -136,7 +136,7 @@ TEST_CASE("with a predicate or an observer it is still a timeout, which may stan
   CHECK(seen == 1);
 }
 
-TEST_CASE("what it starts in place takes over the time that it has read") {
+TEST_CASE("a retry or timeout directly inside reuses the clock reading") {
   struct counting final : again::clock {
     again::time_point now() const noexcept override {
       ++reads;
@@ -163,7 +163,7 @@ TEST_CASE("what it starts in place takes over the time that it has read") {
   CHECK(reads(again::timeout(1h, again::retry({.deadline = 1min}, at_once))) == 1);
 }
 
-TEST_CASE("in a further attempt it counts from its own start, whatever an observer took") {
+TEST_CASE("in a further attempt a timeout counts from its own start, however long an observer took") {
   world w;
   int sends = 0;
   const auto op = [&]() -> task<outcome> {

@@ -32,4 +32,18 @@ TEST_CASE("validate names a contradiction in a sentence; the defaults have none"
   e = to("http://a/");
   e.in_flight = 0;
   CHECK(validate({e}, {}) == "http://a/: in_flight must be at least 1");
+  e = to("http://a/");
+  e.breaker->probes = 0;
+  CHECK(validate({e}, {}) == "http://a/: breaker: probes must be at least 1");
+  e.breaker.reset();
+  CHECK(!validate({e}, {}));
+  for (const double share : {0.0, -0.5, 1.5})
+    CHECK(validate({e}, {.largest_share = share}) == "largest_share must be above 0 and at most 1");
+}
+
+TEST_CASE("the largest share is a part of all events in the sink, and never less than one") {
+  CHECK(events_in_sink({.in_flight = 64, .queue = 256}) == 320);
+  CHECK(largest_share({.in_flight = 64, .queue = 256}) == 80);
+  CHECK(largest_share({.in_flight = 64, .queue = 256, .largest_share = 1}) == 320);
+  CHECK(largest_share({.in_flight = 1, .queue = 0}) == 1);
 }

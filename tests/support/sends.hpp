@@ -4,6 +4,7 @@
 #pragma once
 
 #include <again/core/stop_token.hpp>
+#include <again/coro/context.hpp>
 #include <again/coro/run_loop.hpp>
 #include <again/coro/sync_wait.hpp>
 #include <again/httplib/transport.hpp>
@@ -99,6 +100,23 @@ class stoppable_send {
   std::optional<again::http::send_result> result_;
   std::thread thread_;
 };
+
+/// One attempt that the bound on an attempt cuts off as soon as `reached` has come back with true: no clock decides.
+template <class Reached>
+again::http::send_result cut_off(again::http::httplib_transport& through,
+                                 std::shared_ptr<const again::http::outgoing> what, Reached reached) {
+  again::run_loop loop;
+  again::inplace_stop_source bound;
+  const again::context ctx{
+      .scheduler = &loop, .stop = bound.get_token(), .deadline = loop.now(), .kind = again::deadline_kind::attempt};
+  auto send = through.send(std::move(what), 1);
+  const again::continuation over{[](void* l) noexcept { static_cast<again::run_loop*>(l)->finish(); }, &loop};
+  REQUIRE(!send.start(over, ctx));
+  REQUIRE(reached());
+  bound.request_stop();
+  loop.run();
+  return send.take();
+}
 
 inline ::sockaddr_in loopback(int port) {
   ::sockaddr_in where{};

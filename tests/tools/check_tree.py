@@ -31,6 +31,7 @@ SHARED_DETAIL = {
     "coro/detail/awaiters": "the operator co_await of every startable returns one of them",
     "coro/detail/attempt": "every combinator holds one start of its operation in it",
     "coro/detail/stoppable_wait": "there is one way to wait for a time, a stop or a call, whatever waits",
+    "coro/detail/unnamed_closure": "every combinator stores its operation by it, so that a task can warn for g++ 12",
     "coro/detail/run_on": "what `.on(scheduler)` of a combinator returns",
     "http/detail/chars": "a transport reads bytes by the grammar that http/ has",
 }

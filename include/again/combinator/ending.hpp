@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// How a call ends without a value: why it stopped, and the `failure` that says so.
+/// How a combinator ends without a value: the reason (`stopped_at`, `ended_by`) and the `failure` that reports it.
 #pragma once
 
 #include <again/combinator/nested_failure.hpp>
@@ -17,19 +17,19 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
 
-/// All of a failure but its error and its time, as it grows with each failed attempt.
+/// What a failure reports besides its error and its elapsed time. It grows with each failed attempt.
 struct ending {
   stop_reason reason{};
   reach farthest = reach::not_sent;
   int sends = 0;
   attempt_trace trace;
 
-  /// An attempt has failed that made so many sends (an inner retry makes several).
+  /// Adds a failed attempt that made `made` sends: one, or the sends of an inner retry.
   void count(int made, reach how_far) noexcept {
     sends += made;
     if (made > 0 && how_far > farthest) farthest = how_far;
   }
-  // Out of line: the trace is long, and the types of the reports are many.
+  // Out of line: copying the trace takes much code, and there are many types of reports.
   [[gnu::noinline]] void fill(stop_reason& why, int& attempts, reach& how_far, attempt_trace& records) const noexcept {
     why = reason;
     attempts = sends;
@@ -39,25 +39,27 @@ struct ending {
   template <class Report> void fill(Report& r) const noexcept { fill(r.reason, r.attempts, r.farthest, r.trace); }
 };
 
-/// A stop request seen at `now` is a cancellation, unless it came because the inherited deadline has passed.
+/// The reason of a stop request seen at `now`: the deadline if the inherited one has passed, else `cancelled`.
 inline stop_reason stopped_at(time_point now, const context& ctx, stop_reason cancelled) noexcept {
   return ctx.deadline <= now ? stop_reason::deadline_reached : cancelled;
 }
 
-/// The same, seen now; no clock is read where no deadline is inherited.
+/// The same for a request seen now. No clock is read if there is no inherited deadline.
 inline stop_reason stopped_now(const context& ctx, stop_reason cancelled) noexcept {
   return ctx.deadline == never ? cancelled : stopped_at(ctx.scheduler->now(), ctx, cancelled);
 }
 
-/// Why it is over when an attempt has failed like that at `now`. After a stop request a transient error is no reason: without
-/// the request there might have been another attempt.
+/// The reason if an attempt that failed with verdict `v` at `now` was the last. After a stop request, a transient error
+/// is not the reason: without the request there might have been another attempt.
+/// An error that our own timeout made is not the reason either (see `cut_off`).
 inline stop_reason ended_by(const verdict& v, time_point now, const context& ctx) noexcept {
-  const bool cut_short =
-      v.kind == disposition::aborted || (v.kind == disposition::transient && ctx.stop.stop_requested());
+  const bool stopped = ctx.stop.stop_requested();
+  const bool cut_short = v.kind == disposition::aborted || (v.kind == disposition::transient && stopped) ||
+                         (made_by_cut(v) && stopped && ctx.deadline <= now);
   return cut_short ? stopped_at(now, ctx, stop_reason::cancelled_in_attempt) : stop_reason_of(v.kind);
 }
 
-/// It is over; `last` is the last real error.
+/// The failure of a call whose last real error, if there is one, is `last`.
 template <class E> failure<E> failed_with(const ending& end, std::optional<E>& last, duration elapsed) {
   failure<E> f{std::in_place};
   end.fill(f.details());
@@ -66,7 +68,7 @@ template <class E> failure<E> failed_with(const ending& end, std::optional<E>& l
   return f;
 }
 
-/// Nothing was sent.
+/// The failure of a call that sent nothing.
 template <class E> failure<merged_error_t<E>> not_sent(stop_reason why, duration elapsed) {
   typename failure<merged_error_t<E>>::report r;
   r.reason = why;
@@ -74,7 +76,7 @@ template <class E> failure<merged_error_t<E>> not_sent(stop_reason why, duration
   return failure<merged_error_t<E>>{std::move(r)};
 }
 
-/// One attempt failed with `e`, and that was the end because of `why`. A failure from further inside is passed on as it is.
+/// The failure of a call whose only attempt failed with `e`. If `e` is itself a failure, it is passed on as it is.
 template <class E> failure<merged_error_t<E>> sent_once(E&& e, const verdict& v, stop_reason why, duration elapsed) {
   if constexpr (merged_error<E>::nested) {
     return std::forward<E>(e);

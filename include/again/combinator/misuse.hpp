@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What is said when something that is no operation is given to a combinator: one error, one sentence, with the way out.
+/// The compile error for an argument of a combinator that is not an operation: one sentence, which says how to fix it.
 #pragma once
 
 #include <again/coro/operation.hpp>
@@ -33,7 +33,7 @@ template <class Wrong, std::size_t Args> consteval void explain_misuse() {
   }
 }
 
-/// Stands in for the result, so that the sentence above is the only error.
+/// Returned in place of the result, so that the sentence above is the only error: it accepts whatever is done with it.
 struct misused {
   using native = void;
   struct anything {

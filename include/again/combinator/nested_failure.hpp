@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What a retry takes over from the error of an attempt into its own failure. Where the error is itself the failure of an
-/// inner retry, the two become one: all sends counted, one trace, the inner reason where it says more.
+/// What a retry takes from an attempt's error into its own failure. If the error is the failure of an inner retry, the
+/// two are merged: all sends are counted, there is one trace, and the inner reason is kept if it says more.
 #pragma once
 
 #include <again/policy/failure.hpp>
@@ -22,7 +22,8 @@ template <class E> int sends_of(const E& e) noexcept {
   }
 }
 
-/// Keeps the last real error: one that a stop made (`cut_short`) does not replace it.
+/// Keeps `e` as the last real error. An error that only a stop request caused (`cut_short`) does not replace an earlier
+/// one.
 template <class E> void keep_error(std::optional<merged_error_t<E>>& last, E& e, bool cut_short) {
   if constexpr (merged_error<E>::nested) {
     if (e.error() == nullptr || (last && verdict_of(*e.error()).kind == disposition::aborted)) return;
@@ -32,7 +33,8 @@ template <class E> void keep_error(std::optional<merged_error_t<E>>& last, E& e,
   }
 }
 
-/// An inner failure that ends a retry of `attempts` says why itself, where it was not just out of attempts or time.
+/// The reason of a retry of `attempts` whose last attempt was an inner retry. The inner reason counts, except if the
+/// inner retry only ran out of attempts or time.
 inline stop_reason reason_beside(stop_reason inner, stop_reason outer, int attempts) noexcept {
   switch (outer) {
     case stop_reason::attempts_exhausted: return attempts == 1 ? inner : outer;
@@ -58,7 +60,8 @@ template <class E> stop_reason reason_of(const E& e, stop_reason outer, int atte
   }
 }
 
-/// The sends of an inner failure, numbered on from those before it; the last of them ends as the outer attempt ends.
+/// Appends the records of an inner failure. Their numbers continue after `sends_before`. The last of them gets what was
+/// decided after the `outer` attempt.
 inline void take_over(attempt_trace& trace, const attempt_trace& inner, int sends_before,
                       const attempt_record& outer) noexcept {
   trace.skip(inner.dropped());

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What a combinator must know of the one inside it, to refuse at compile time an order that makes no sense.
+/// Properties of a combinator that the one around it checks, to refuse a wrong order of nesting at compile time.
 #pragma once
 
+#include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
 
 namespace again {
@@ -12,7 +13,7 @@ template <fallible_operation Op, class Hooks, bool Elsewhere> class retry_operat
 
 namespace detail {
 
-/// Its result is an `expected` that never holds an error: a fallback to a value.
+/// An operation whose result never holds an error: a fallback to a value.
 template <class Op>
 concept never_fails = requires { requires Op::never_fails; };
 
@@ -24,6 +25,7 @@ concept is_hedge = requires { requires Op::hedges; };
 template <class Op> inline constexpr bool repeats = false;
 template <class Op, class Hooks, bool Elsewhere>
 inline constexpr bool repeats<retry_operation<Op, Hooks, Elsewhere>> = !Hooks::once;
+template <class Op> inline constexpr bool repeats<copy_of_named<Op>> = repeats<Op>;
 
 }  // namespace detail
 

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// Time: the library's `duration` and `time_point`, saturating arithmetic on them, and the `clock` that is injected.
+/// Time: `duration`, `time_point`, saturating arithmetic on them, and `clock`, from which a loop takes the time.
 ///
-/// Durations are measured on the steady clock; the wall clock only reads HTTP dates. Both come from one `clock` object, so
-/// that a program runs unchanged under `virtual_clock`. Nanoseconds in 64 bits reach 292 years: sums saturate at `forever`.
+/// ```cpp
+/// again::duration d = again::saturating_cast(3h);                  // any std::chrono duration
+/// again::time_point end = again::saturating_add(loop.now(), d);    // at most again::never
+/// ```
+///
+/// - Durations are measured on the steady clock. The wall clock is used for HTTP dates only.
+/// - Both clocks come from one `clock` object, so a program runs unchanged under `virtual_clock`.
+/// - A duration is 64 bits of nanoseconds: 292 years. Sums and products saturate at `forever` instead of overflowing.
 #pragma once
 
 #include <again/core/expected.hpp>
 
-// Durations, time points and the two clocks are all that is wanted of <chrono>. libstdc++ keeps them apart from calendars, time
-// zones and formatted input and output, and gives them with <mutex>, whose timed locks are made of them, for a fifth of the time.
+// Of <chrono> only durations, time points and two clocks are needed. In libstdc++, <mutex> includes those without
+// calendars, time zones and formatting, and compiles in a fifth of the time.
 #if defined(_GLIBCXX_RELEASE) && _GLIBCXX_RELEASE >= 12 && _GLIBCXX_RELEASE <= 16
 #include <mutex>
 #else
@@ -23,7 +29,7 @@ using duration = std::chrono::nanoseconds;
 using time_point = std::chrono::time_point<std::chrono::steady_clock, duration>;
 using wall_time = std::chrono::time_point<std::chrono::system_clock, duration>;
 
-/// "No bound", as a value that every comparison understands.
+/// No bound. It compares as later or longer than every other value.
 inline constexpr duration forever = duration::max();
 inline constexpr time_point never = time_point::max();
 
@@ -52,8 +58,8 @@ template <class Rep, class Period> constexpr duration saturating_cast(std::chron
   return s >= most ? forever : s <= -most ? -forever : std::chrono::duration_cast<duration>(d);
 }
 
-/// Where a `run_loop` takes the time from. The default is the machine's clocks; `virtual_clock` pretends.
-/// Thread: `now` and `wall_now` may be called from any thread; `jump` and `elapse` are called by the loop that owns it.
+/// The clocks of a `run_loop`. This class is the machine's clocks; `virtual_clock` is pretend time. Thread: `now` and
+/// `wall_now` may be called from any thread; only the loop that uses the clock calls `jump` and `elapse`.
 class clock {
  public:
   clock() = default;
@@ -68,14 +74,15 @@ class clock {
     return std::chrono::time_point_cast<duration>(std::chrono::system_clock::now());
   }
 
-  /// The loop has nothing to run before `next`. A pretend clock moves there and returns true; a real one lets the loop sleep.
+  /// The loop has nothing to run before `next`. A pretend clock advances to `next` and returns true. A real clock
+  /// returns false, and the loop sleeps.
   virtual bool jump(time_point /*next*/) noexcept { return false; }
 
-  /// The loop has slept for a real `span` because work outside of it (a send on a socket) was still running.
+  /// The loop has slept for the real time `span`, because work outside of it (a send on a socket) was running.
   virtual void elapse(duration /*span*/) noexcept {}
 };
 
-/// The machine's clocks; one for the whole program.
+/// The machine's clocks: one object for the whole program.
 inline clock& system_clocks() noexcept {
   static clock instance;
   return instance;

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `again::expected<T, E>`: the result of everything in this library.
+/// `again::expected<T, E>`: the result type of this library.
 ///
-/// It *is* `std::expected` where the standard library has it (C++23), else `tl::expected`, else a compile error that says
-/// what to install.
+/// It is `std::expected` if the standard library has it (C++23), else `tl::expected`. If neither is there, compiling
+/// stops with an error that says what to install.
 ///
-/// Two translation units that disagree about `expected` fail to link instead of corrupting memory: `AGAIN_ABI` names the inline
-/// namespace in which the library declares everything, and its `abi_tag` also marks a function of yours that only *returns* one
-/// of our types. A function that returns `expected<int, your_type>` names nothing of ours, and links: compile one program with
-/// one `-std`.
+/// Two translation units that disagree about `expected` do not link, instead of corrupting memory. `AGAIN_ABI` names the
+/// inline namespace of all declarations of the library, and its `abi_tag` also marks a function of yours that only returns
+/// one of our types. A function that returns `expected<int, your_type>` names nothing of ours and links: compile one
+/// program with one `-std`.
 ///
-/// The headers use no monadic members (`transform`, `and_then`, …): the first standard libraries with `<expected>` lack them.
+/// The headers use no monadic members (`transform`, `and_then`, …): the first standard libraries with `<expected>` lack
+/// them.
 #pragma once
 
 #include <version>

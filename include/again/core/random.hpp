@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `random_stream`: the randomness of jitter. Small, seedable, never copied by accident.
+/// `random_stream`: the random numbers of jitter. `fresh_seed`: a seed from the operating system.
 ///
-/// SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014): one word of state, passes
-/// BigCrush; not for secrets. A stream is move-only: copying one with its owner would give two retries the same jitter.
+/// ```cpp
+/// again::random_stream numbers{42};     // the same seed gives the same numbers
+/// const double u = numbers.draw();      // uniform in [0, 1)
+/// ```
+///
+/// The generator is SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014). It
+/// has one word of state and passes BigCrush. It is not for secrets. A stream can be moved but not copied: a copy would
+/// give two retries the same jitter.
 #pragma once
 
 #include <again/core/expected.hpp>
@@ -22,7 +28,7 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
-/// SplitMix64's finalizer: a bijection of 64 bits in which near inputs have unrelated outputs.
+/// SplitMix64's finalizer: a bijection of 64 bits. Inputs that differ little have unrelated outputs.
 constexpr std::uint64_t mix(std::uint64_t z) noexcept {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
@@ -41,10 +47,10 @@ class random_stream {
   }
   ~random_stream() = default;
 
-  /// 64 fresh bits. About 1 ns.
+  /// The next 64 random bits. About 1 ns.
   constexpr std::uint64_t bits() noexcept { return mix(state_ += 0x9e3779b97f4a7c15U); }
 
-  /// A fresh draw, uniform in [0, 1): what `decide` takes.
+  /// The next number, uniform in [0, 1), as `decide` takes it.
   constexpr double draw() noexcept { return static_cast<double>(bits() >> 11) * 0x1.0p-53; }
 
  private:
@@ -60,7 +66,8 @@ inline std::uint64_t entropy() noexcept {
 #else
   seed = static_cast<std::uint64_t>(std::chrono::high_resolution_clock::now().time_since_epoch().count());
 #endif
-  return mix(seed ^ static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(&seed)));  // at least differ by thread
+  // No entropy: an address on the stack differs between threads at least.
+  return mix(seed ^ static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(&seed)));
 }
 
 inline long process() noexcept {
@@ -73,8 +80,8 @@ inline long process() noexcept {
 
 }  // namespace detail
 
-/// A seed that no other call returns, not even one in a process forked from this one: the operating system's entropy, read
-/// once per thread and process, then stepped.
+/// A seed that differs for each call, also in a process forked from this one. Each thread reads the operating system's
+/// entropy once, and once more after a fork; its random numbers are the seeds.
 /// Cost: two system calls on a thread's first use, one after that.
 inline std::uint64_t fresh_seed() noexcept {
   struct source {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `again::stop_reason`: every way in which a retry (or another combinator) can end without a value.
+/// `again::stop_reason`: all reasons for which a retry, or another combinator, ends without a value.
 ///
-/// The list is closed: a `switch` over it needs no `default`. The reason stands *beside* the last real error in a
-/// `failure<E>` and never replaces it.
+/// The list is closed: a `switch` over it needs no `default`. In a `failure<E>` the reason stands beside the last real
+/// error; it never replaces the error.
 #pragma once
 
 #include <again/core/expected.hpp>
@@ -15,23 +15,23 @@ namespace again {
 inline namespace AGAIN_ABI {
 
 enum class stop_reason : std::uint8_t {
-  attempts_exhausted,      ///< the last attempt that the policy allows has failed
-  permanent,               ///< the error says that another attempt would fail as well
-  not_replayable,          ///< the request may have been acted upon (or its body is spent): unsafe to send again
-  deadline_reached,        ///< the deadline passed, in an attempt or before the first one
-  deadline_too_near,       ///< the next wait would not end before the deadline, so it was not begun
-  server_delay_too_long,   ///< the server asked for a longer wait than the policy or the rules allow
-  server_forbade,          ///< the server asked not to be asked again
-  budget_exhausted,        ///< the shared retry budget had no token left
-  breaker_open,            ///< the circuit breaker refused the send
-  overloaded,              ///< no slot, and no room in the queue for one
-  nested_limit,            ///< inside a repeated attempt of an outer retry only one attempt is made
+  attempts_exhausted,     ///< the last attempt that the policy allows has failed
+  permanent,              ///< the error says that another attempt would fail as well
+  not_replayable,         ///< unsafe to send again: the request may have taken effect, or its body cannot be read again
+  deadline_reached,       ///< the deadline passed, in an attempt or before the first one
+  deadline_too_near,      ///< the next wait would end after the deadline, so it was not begun
+  server_delay_too_long,  ///< the server asked for a longer wait than the policy or the rules allow
+  server_forbade,         ///< the server said that the request must not be sent again
+  budget_exhausted,       ///< the shared retry budget had no token left
+  breaker_open,           ///< the circuit breaker refused the send
+  overloaded,             ///< no slot was free, and the queue for one was full
+  nested_limit,           ///< inside a repeated attempt of an outer retry, only one attempt is made
   cancelled_before_start,  ///< stop was requested before the first attempt: nothing was sent
   cancelled_in_attempt,    ///< stop was requested while an attempt was running
   cancelled_in_delay,      ///< stop was requested while waiting for the next attempt
 };
 
-/// The enumerator's name, as written above; static storage, never empty.
+/// The enumerator's name, as written above. Static storage; never empty.
 constexpr std::string_view name(stop_reason reason) noexcept {
   switch (reason) {
     case stop_reason::attempts_exhausted: return "attempts_exhausted";
@@ -52,7 +52,7 @@ constexpr std::string_view name(stop_reason reason) noexcept {
   return "unknown";
 }
 
-/// True where the caller's own stop request ended it.
+/// True if a stop request of the caller ended it.
 constexpr bool cancelled(stop_reason reason) noexcept {
   return reason == stop_reason::cancelled_before_start || reason == stop_reason::cancelled_in_attempt ||
          reason == stop_reason::cancelled_in_delay;

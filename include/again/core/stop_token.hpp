@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// Stop requests without an allocation: `inplace_stop_source`, `inplace_stop_token`, `inplace_stop_callback` (P2300 [stoptoken.inplace]).
+/// Stop requests without allocation: `inplace_stop_source`, `inplace_stop_token`, `inplace_stop_callback`
+/// (P2300 [stoptoken.inplace]).
 ///
-/// The source owns the state, tokens point to it and must not outlive it. `request_stop` may come from any thread, and from
-/// a signal-handling thread, but not from inside a signal handler. Callbacks run on the requesting thread, inside
-/// `request_stop`; one registered after the request runs at once, in its own constructor. A callback's destructor waits for
-/// it if it is just running on another thread, so that what it refers to may be destroyed next.
-/// To follow a `std::stop_token`, write `std::stop_callback follow{token, [&] { source.request_stop(); }};`.
+/// ```cpp
+/// again::inplace_stop_source source;
+/// again::inplace_stop_callback on_stop{source.get_token(), [&] { cancel_query(); }};
+/// source.request_stop();                                   // calls cancel_query on this thread
+///
+/// std::stop_callback follow{token, [&] { source.request_stop(); }};   // to follow a std::stop_token
+/// ```
+///
+/// - Lifetime: the source owns the state. Tokens and callbacks point to the source and must not outlive it.
+/// - Thread: `request_stop` may be called from any thread, but not from a signal handler. It runs the callbacks on the
+///   calling thread. A callback that is registered after the request runs at once, in its constructor.
+/// - A callback's destructor waits if the callback is running on another thread. So what the callback refers to may be
+///   destroyed afterwards.
+/// - Cost: no allocation; two atomic operations for a request that has no callbacks.
 #pragma once
 
 #include <again/core/detail/work.hpp>
@@ -27,14 +37,15 @@ namespace detail {
 
 class stop_list;
 
-/// An address that differs between threads running at the same time: a thread's identity without <thread>.
+/// The identity of the calling thread: an address that differs between all threads that run at the same time. It saves
+/// including <thread>.
 inline const void* this_thread_mark() noexcept {
   static thread_local constinit char mark = 0;
   return &mark;
 }
 
-/// What listens: `run` is called once, on the thread that requests the stop. From then on the source has no more use of the
-/// node's links, so that `run` may post the node itself to a scheduler.
+/// A callback in the list of a source. `run` is called once, on the thread that requests the stop. From then on the
+/// source does not use the node's links, so `run` may post the node to a scheduler.
 struct stop_node : work {
   bool listed = false;                // guarded by the source's lock bit
   std::atomic<bool> finished{false};  // `run` has returned
@@ -42,7 +53,7 @@ struct stop_node : work {
 
 }  // namespace detail
 
-/// Asks a source; a default token never stops.
+/// Says whether stop was requested of its source. A token without a source never stops.
 class inplace_stop_token {
  public:
   constexpr inplace_stop_token() noexcept = default;
@@ -70,7 +81,7 @@ class inplace_stop_source {
     return (state_.load(std::memory_order_acquire) & requested) != 0;
   }
 
-  /// Runs the callbacks; true if this was the first request. Cost: two atomic operations when nobody listens.
+  /// Runs the callbacks. True if this was the first request.
   bool request_stop() noexcept {
     if (!lock(requested)) return false;
     notifier_ = detail::this_thread_mark();
@@ -80,7 +91,8 @@ class inplace_stop_source {
       gone_ = false;
       unlock();
       node->run(*node);
-      if (!gone_) node->finished.store(true, std::memory_order_release);  // last touch: its owner may be waiting to go
+      // The last access to the node: its owner may be waiting for this.
+      if (!gone_) node->finished.store(true, std::memory_order_release);
       lock(0);
     }
     unlock();
@@ -92,7 +104,7 @@ class inplace_stop_source {
   static constexpr std::uint8_t requested = 1;
   static constexpr std::uint8_t locked = 2;
 
-  // Locks and sets `also`; with `also == requested` fails, unlocked, when that was set already.
+  // Locks, and sets `also`. False, not locked: `also` is `requested`, and stop was requested already.
   bool lock(std::uint8_t also) const noexcept {
     std::uint8_t seen = state_.load(std::memory_order_relaxed);
     for (;;) {
@@ -126,7 +138,7 @@ class inplace_stop_source {
     if (node->next != nullptr) node->next->previous = node->previous;
   }
 
-  // False: stop was requested already and the callback is to run now.
+  // False: stop was requested already, and the caller must run the callback.
   bool add(detail::stop_node* node) const noexcept {
     if (stop_requested()) return false;
     lock(0);
@@ -144,7 +156,7 @@ class inplace_stop_source {
     }
     const bool mine = notifier_ == detail::this_thread_mark();
     unlock();
-    if (mine) {  // destroyed from inside its own (or an enclosing) callback: nobody to wait for
+    if (mine) {  // destroyed inside its own callback, or an enclosing one: waiting would never end
       if (!node->finished.load(std::memory_order_relaxed)) gone_ = true;
       return;
     }
@@ -152,7 +164,7 @@ class inplace_stop_source {
   }
 
   mutable std::atomic<std::uint8_t> state_{0};
-  mutable bool gone_ = false;                       // the notifier's: the callback that runs has destroyed itself
+  mutable bool gone_ = false;  // used by the notifying thread: the running callback has destroyed itself
   mutable detail::stop_node* callbacks_ = nullptr;  // guarded by the lock bit
   const void* notifier_ = nullptr;                  // guarded by the lock bit
 };
@@ -163,18 +175,18 @@ inline bool inplace_stop_token::stop_requested() const noexcept {
 
 namespace detail {
 
-/// For those that are a `stop_node` themselves.
+/// Adds and removes nodes that are not an `inplace_stop_callback`.
 class stop_list {
  public:
-  /// `token.stop_possible()`. False: stop has been requested already, and `run` will not be called.
+  /// Requires `token.stop_possible()`. False: stop was requested already, and `run` will not be called.
   static bool add(inplace_stop_token token, stop_node& node) noexcept { return token.source_->add(&node); }
-  /// What was added: afterwards `run` is not running and will not run.
+  /// Removes a node that was added. Afterwards `run` is not running and will not be called.
   static void remove(inplace_stop_token token, stop_node& node) noexcept { token.source_->remove(&node); }
 };
 
 }  // namespace detail
 
-/// Calls `callback()` once when stop is requested, at most once, never after the destructor.
+/// Calls `callback()` when stop is requested: at most once, and never after its destructor.
 template <class Callback> class [[nodiscard]] inplace_stop_callback : detail::stop_node {
  public:
   template <class F>

@@ -1,11 +1,48 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What can be awaited, and the protocol by which the library's own awaitables are started.
+/// The concepts `awaitable` (what a coroutine can `co_await`) and `startable` (how the library starts its own
+/// awaitables).
 ///
-/// Everything of ours that can be awaited (`task`, `retry`, `timeout`, `when_all`, an HTTP send, …) is a *startable*: a state
-/// machine that lives where the await is written, is told whom to notify, and finishes at once or later on its scheduler's
-/// thread. Combinators start startables directly and need no coroutine frame of their own; any coroutine awaits them through
-/// `operator co_await`, needing nothing of its promise. Foreign awaitables become startable by one small recycled frame.
+/// `task`, `sleep`, `when_all`, one run of a retry, one HTTP send: each of these is a *startable*, a state machine that
+/// is stored in the frame of the awaiting coroutine or inside another startable. The protocol has three steps:
+///
+/// ```cpp
+/// if (s.start(k, ctx)) use(s.take());   // finished at once: `k` is not called
+/// // else: later, on ctx.scheduler's thread, the startable calls k(), and its owner then calls s.take()
+/// ```
+///
+/// - A combinator starts its startables directly. So it needs no coroutine frame, and no allocation.
+/// - A coroutine of any type awaits a startable by `operator co_await`, which returns one of the awaiters in
+///   `<again/coro/detail/awaiters.hpp>`. They require nothing of the coroutine's promise.
+/// - A foreign awaitable is awaited by a small coroutine of ours, which is a startable (`foreign_awaitable`).
+///
+/// A complete startable, which waits for a second (`stoppable_wait` also listens for a stop request):
+///
+/// ```cpp
+/// class one_second : again::timer {
+///  public:
+///   using result_type = int;
+///   one_second() = default;
+///   one_second(const one_second&) = delete;
+///   ~one_second() {
+///     if (home_ != nullptr) home_->disarm(*this);
+///   }
+///   bool start(again::continuation k, const again::context& ctx) noexcept {
+///     k_ = k;
+///     home_ = ctx.scheduler;
+///     fire = [](again::timer& self) noexcept { static_cast<one_second&>(self).k_(); };
+///     home_->arm(*this, home_->now() + std::chrono::seconds{1});
+///     return false;
+///   }
+///   int take() { return 42; }
+///   std::exception_ptr exception() noexcept { return nullptr; }
+///   auto operator co_await() && noexcept { return again::detail::startable_awaiter<one_second>{*this}; }
+///
+///  private:
+///   again::continuation k_;
+///   again::scheduler* home_ = nullptr;
+/// };
+/// ```
 #pragma once
 
 #include <again/coro/context.hpp>
@@ -20,19 +57,26 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
-/// Whom to tell that a startable has finished.
+/// What a startable calls when it has finished: a function and the pointer that it is called with. Copied freely; owns
+/// nothing.
 struct continuation {
   void (*resume)(void*) noexcept = nullptr;
   void* self = nullptr;
   void operator()() const noexcept { resume(self); }
 };
 
-/// The library's own awaitables.
-/// - `start(k, ctx)`: true if it finished at once (`k` is not called), else `k` is called later, once, on `ctx.scheduler`'s
-///   thread. `ctx` outlives it. Called at most once, on that thread.
-/// - `take()`: after it has finished: the result, or rethrows. Once.
-/// - `exception()`: after it has finished: what `take` would rethrow, or null.
-/// - the destructor is legal at any time and ends whatever is still running, without blocking.
+/// A type of the library's start protocol. Everything happens on the thread of `ctx.scheduler`, except where a member
+/// says so.
+///
+/// - `start(k, ctx)`: begins. Called at most once. Returns true if it has finished already: then `k` is never called.
+///   Returns false if it finishes later: then `k` is called exactly once, and not from inside `start`. `ctx` must
+///   outlive the startable. It must not throw: an error is kept for `take`.
+/// - `k()` is the last thing that the startable does: its owner may destroy it there.
+/// - `take()`: after it has finished. Returns the result, or rethrows the exception that ended it. Called at most once.
+/// - `exception()`: after it has finished, before `take`. Returns the exception that `take` would rethrow, else null.
+/// - Cancellation: if `ctx.stop` is requested, it should finish soon, with a result that says so. It still calls `k`.
+/// - The destructor may run at any time: before the start, while it runs, afterwards. It ends what is still running,
+///   without blocking; `k` is not called after it.
 template <class S>
 concept startable = requires(S& s, continuation k, const context& ctx) {
   typename S::result_type;
@@ -69,13 +113,14 @@ inline void resume_coroutine(void* address) noexcept { std::coroutine_handle<>::
 
 }  // namespace detail
 
-/// Anything that a coroutine of any type can `co_await`.
+/// What a coroutine of any type can `co_await`: a startable, or what has `await_ready`, `await_suspend` and
+/// `await_resume`, directly or by `operator co_await`.
 template <class T>
 concept awaitable = startable<std::remove_cvref_t<T>> || requires(T&& t) {
   { detail::get_awaiter(static_cast<T&&>(t)) } -> detail::awaiter;
 };
 
-/// The type that `co_await` gives.
+/// The type of the expression `co_await t`.
 template <class T> struct await_result {
   using type = decltype(detail::get_awaiter(std::declval<T>()).await_resume());
 };

@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `context`: what an await inherits from the coroutine that awaits: scheduler, stop token, nearest deadline, and whether an
-/// outer retry is already repeating. It travels down by pointer and costs nothing where nobody looks.
+/// `context`: what an await inherits from the awaiting coroutine: scheduler, stop token, nearest deadline, and whether
+/// it is inside a repeated attempt of a retry.
+///
+/// ```cpp
+/// const again::context& ctx = co_await again::get_context();
+/// if (ctx.deadline - ctx.scheduler->now() < 10ms) co_return nothing_in_time;
+/// ```
+///
+/// A context is passed down by pointer. An await does not copy it. A combinator that changes the context of what it
+/// starts (`timeout`: stop token and deadline) makes a new one.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -15,24 +23,25 @@ inline namespace AGAIN_ABI {
 
 class scheduler;
 
-/// What a context's `deadline` is, so that whoever is stopped by it can say why.
+/// What kind of bound a context's `deadline` is: an operation that is stopped by it can then say why.
 enum class deadline_kind : std::uint8_t {
-  none,     ///< there is none
-  attempt,  ///< `attempt_timeout` of the nearest retry: its end is a failed attempt
-  overall,  ///< the end of everything
+  none,     ///< no deadline
+  attempt,  ///< the `attempt_timeout` of the nearest retry: past it the attempt has failed
+  overall,  ///< a bound on all attempts: past it there is no further one
 };
 
-/// Lifetime: belongs to the awaiting side and outlives what was started with it.
+/// Lifetime: the awaiting side owns it. It outlives everything that was started with it.
 struct context {
   again::scheduler* scheduler = nullptr;
   inplace_stop_token stop{};
-  time_point deadline = never;  ///< the nearest bound, on the scheduler's clock; it arrives as a stop request
+  time_point deadline = never;  ///< the nearest one, on the scheduler's clock; when it passes, stop is requested
   deadline_kind kind = deadline_kind::none;  ///< what `deadline` is
-  bool repeated = false;                     ///< inside a repeated attempt: a retry in here makes a single one
+  bool repeated = false;  ///< inside a retry's repeated attempt: a retry in it makes a single attempt
 };
 
-/// A promise that knows its context: every coroutine type can take part by a member `const context* context() const noexcept`,
-/// which must not give null while the coroutine runs.
+/// A promise type that has a context. To let your own coroutine type inherit stop token, deadline and scheduler, give
+/// its promise a member `const again::context* context() const noexcept`. It must not return null while the coroutine
+/// runs.
 template <class Promise>
 concept context_provider = requires(const Promise& promise) {
   { promise.context() } -> std::same_as<const again::context*>;

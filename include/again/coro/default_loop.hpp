@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The loop for coroutines that have none: started on first use, on a thread of its own, ended with the process.
+/// The default loop: it runs what is awaited by a coroutine that has no context, on a thread that is running no loop.
+///
+/// It has a background thread, which is started on first use and joined when the process exits.
 #pragma once
 
 #include <again/core/detail/threads.hpp>
@@ -28,7 +30,8 @@ inline scheduler& default_loop() {
   return instance.loop;
 }
 
-/// Found by argument-dependent look-up, so that who never awaits from a coroutine without a context needs no loop.
+/// Found by argument-dependent lookup. So a program that never awaits from a coroutine without a context needs no
+/// default loop.
 template <class Promise> scheduler& default_loop_of(loop_for<Promise>) { return default_loop(); }
 
 }  // namespace detail

@@ -1,20 +1,31 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// *Operation*: something that can be started any number of times, each start an awaitable. What `retry` takes: a task runs
-/// once, the function that makes the task can be called again.
+/// An *operation* can be started any number of times; each start makes an awaitable. It is what `retry` and the other
+/// combinators take: a task runs once, but the function that makes the task can be called again.
 ///
 /// ```cpp
-/// again::retry(polite, api.get("/quote"))             // an HTTP operation
-/// again::retry(polite, [&] { return load(db, id); })  // a function of yours
-/// again::retry(polite, load, std::ref(db), id)        // the same: arguments are copied once, passed to every attempt
-/// again::catching([&] { return may_throw(); })        // exceptions become errors: expected<T, std::exception_ptr>
+/// again::retry(polite, api.get("/quote"))                // an HTTP operation
+/// again::retry(polite, [&] { return load(db, id); })     // a function of yours
+/// again::retry(polite, load, std::ref(db), id)           // the same: all attempts get the same copies of the arguments
+/// again::catching([&] { return may_throw(); })           // exceptions become errors: expected<T, std::exception_ptr>
+/// again::once_only([&] { return place_order(db, id); })  // must not be sent twice: it is never hedged
 /// ```
+///
+/// - `catching` turns an operation that throws into one that fails. `retry` sees the exception as an error.
+/// - `is_repeatable(op)` says whether the operation may be sent a second time while the first send may still take
+///   effect. `hedge` asks it. An operation tells by a member `bool repeatable() const`: an HTTP send is repeatable if
+///   its method is idempotent or it has an Idempotency-Key, and its body can be sent again. The combinators, `std::ref`
+///   and `catching` pass on what the operation inside says. An operation that says nothing is repeatable; what must not
+///   be sent twice has to say so, for example by `once_only`.
+/// - Lifetime: an operation outlives the awaitables that it has made. Arguments given beside a function are copied into
+///   the operation; share an object with `std::ref`.
 #pragma once
 
 #include <again/core/expected.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/attempt.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/unnamed_closure.hpp>
 
 #include <concepts>
 #include <exception>
@@ -25,10 +36,11 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
+/// A function without parameters that returns an awaitable.
 template <class Op>
 concept operation = std::invocable<Op&> && awaitable<std::invoke_result_t<Op&>>;
 
-/// What awaiting one start of it gives.
+/// The result of awaiting one start of an operation.
 template <operation Op> using operation_result_t = await_result_t<std::invoke_result_t<Op&>>;
 
 /// An operation that can be retried: its result says whether it failed.
@@ -37,23 +49,25 @@ concept fallible_operation = operation<Op> && expected_result<operation_result_t
 
 namespace detail {
 
-// What `std::make_tuple` makes of a copy of T: U& where T is std::reference_wrapper<U>, whose header is not needed for that.
-template <class T> using made_of = std::tuple_element_t<0, decltype(std::make_tuple(std::declval<std::decay_t<T>>()))>;
-template <class T> inline constexpr bool is_reference_wrapper = std::is_reference_v<made_of<T>>;
+// T without reference and const, or U& if T is std::reference_wrapper<U>. By std::make_tuple, to save including
+// <functional>.
+template <class T> using unwrapped =
+    std::tuple_element_t<0, decltype(std::make_tuple(std::declval<std::decay_t<T>>()))>;
+template <class T> inline constexpr bool is_reference_wrapper = std::is_reference_v<unwrapped<T>>;
 
-/// How a copied argument is passed on: as const, or as what it refers to.
+/// How a copied argument is passed to the function: as const, or as the object that a reference wrapper refers to.
 template <class T>
-using passed_on = std::conditional_t<is_reference_wrapper<T>, made_of<T>, const std::decay_t<T>&>;
+using passed_argument = std::conditional_t<is_reference_wrapper<T>, unwrapped<T>, const std::decay_t<T>&>;
 
 template <class F, class... Args>
-concept binds = std::invocable<std::decay_t<F>&, passed_on<Args>...>;
+concept binds = std::invocable<std::decay_t<F>&, passed_argument<Args>...>;
 
 }  // namespace detail
 
-/// May the operation be sent a second time while the first may still be acted upon? See `<again/coro/repeatable.hpp>`.
+/// True if `op` may be sent a second time while the first send may still take effect.
 template <class Op> bool is_repeatable(const Op& op) {
   if constexpr (detail::is_reference_wrapper<Op>) {
-    const detail::made_of<Op> referred = op;
+    const detail::unwrapped<Op> referred = op;
     return is_repeatable(referred);
   } else if constexpr (requires {
                          { op.repeatable() } -> std::convertible_to<bool>;
@@ -66,7 +80,7 @@ template <class Op> bool is_repeatable(const Op& op) {
 
 namespace detail {
 
-/// `f(args...)` with copies of the arguments, the same for every start.
+/// Calls `f(args...)` at every start, with the same copies of the arguments.
 template <class F, class... Args> class bound_operation {
  public:
   template <class G, class... A>
@@ -75,7 +89,7 @@ template <class F, class... Args> class bound_operation {
   decltype(auto) operator()() {
     return std::apply(
         [this](const Args&... args) -> decltype(auto) {
-          return std::apply(f_, std::tuple<passed_on<Args>...>(args...));
+          return std::apply(f_, std::tuple<passed_argument<Args>...>(args...));
         },
         args_);
   }
@@ -100,7 +114,7 @@ template <operation Op> class catching_run {
   bool start(continuation k, const context& ctx) noexcept { return slot_.start(op_, k, ctx); }
   static std::exception_ptr exception() noexcept { return nullptr; }
   result_type take() {
-    if (std::exception_ptr error = slot_.exception()) return result_type(unexpect, std::move(error));  // never rethrown
+    if (std::exception_ptr error = slot_.exception()) return result_type(unexpect, std::move(error));
     if constexpr (std::is_void_v<value>) {
       slot_.take();
       return result_type();
@@ -116,7 +130,7 @@ template <operation Op> class catching_run {
 
 }  // namespace detail
 
-/// `op` with its exceptions as errors. Cost: the throw itself; the exception is never rethrown to be looked at.
+/// What `catching` returns. Cost: that of the throw; the exception is not rethrown.
 template <operation Op> class [[nodiscard]] catching_operation {
  public:
   explicit catching_operation(Op op) : op_(std::move(op)) {}
@@ -128,7 +142,7 @@ template <operation Op> class [[nodiscard]] catching_operation {
   Op op_;
 };
 
-/// Makes an operation that throws one that fails: `expected<T, std::exception_ptr>`.
+/// Makes an operation whose result is `expected<T, std::exception_ptr>`: an exception of `op` becomes its error.
 template <class Op>
   requires operation<std::decay_t<Op>>
 auto catching(Op&& op) {
@@ -136,16 +150,28 @@ auto catching(Op&& op) {
       !expected_result<operation_result_t<std::decay_t<Op>>>,
       "again::catching: this operation already gives an expected; throw or return errors, not both: await it in "
       "a coroutine of your own that does one of the two");
-  return catching_operation<std::decay_t<Op>>{std::forward<Op>(op)};
+  return catching_operation<detail::stored_t<Op>>{std::forward<Op>(op)};
 }
 
-/// The same for a function and its arguments, which are copied (share an object with `std::ref`).
+/// The same for a function and its arguments, which are copied. Share an object with `std::ref`.
 template <class F, class... Args>
   requires(sizeof...(Args) > 0 && detail::binds<F, Args...>)
 auto catching(F&& f, Args&&... args) {
-  using bound = detail::bound_operation<std::decay_t<F>, std::decay_t<Args>...>;
+  using bound = detail::bound_operation<detail::stored_t<F>, std::decay_t<Args>...>;
   return catching_operation<bound>{bound{std::in_place, std::forward<F>(f), std::forward<Args>(args)...}};
 }
+
+/// An operation that must not be sent twice.
+template <operation Op> class [[nodiscard]] once_only {
+ public:
+  explicit once_only(Op op) : op_(std::move(op)) {}
+  decltype(auto) operator()() { return op_(); }
+  static constexpr bool repeatable() noexcept { return false; }
+
+ private:
+  Op op_;
+};
+template <class Op> once_only(Op&&) -> once_only<detail::stored_t<Op>>;
 
 }  // namespace AGAIN_ABI
 }  // namespace again

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `run_loop`: the scheduler of this library. A queue of work and a wheel of timers, run by the thread that calls `run`.
+/// `run_loop`: the event loop of this library. A queue of work and a timer wheel, run by the thread that calls `run`.
 ///
 /// ```cpp
 /// again::run_loop loop;                       // or loop{clock, seed}: pretend time, and a run that can be repeated
-/// int n = again::sync_wait(loop, response());   // runs it until the awaited thing is finished
+/// int n = again::sync_wait(loop, count());    // runs the loop until the awaited task has finished
 ///
-/// loop.share_with_workers();                                // before it runs: let the workers of a transport run it too, see there
+/// loop.share_with_workers();                  // before it runs: the workers of a transport may run it while it sleeps
 /// ```
 ///
-/// Thread: `post`, `finish`, `now`, `work_started` and `work_finished` from any thread; everything else from the thread that
-/// runs the loop. One thread runs a loop at a time; a loop may be run again. Destroy it only after what was posted to it.
+/// - Errors: none. Posting and arming allocate nothing and cannot fail.
+/// - Lifetime: the loop outlives all work and timers that were given to it. A loop may be run again after it has
+///   returned.
+/// - Thread: one thread at a time runs a loop. `post`, `post_or_run`, `finish`, `now`, `wall_now`, `here`,
+///   `work_started` and `work_finished` may be called from any thread; everything else only from the thread that runs
+///   the loop.
+/// - Cost: about 40 KiB for the timer wheel, of which only the parts in use are touched. An idle loop sleeps.
 #pragma once
 
 #include <again/core/detail/manual_optional.hpp>
@@ -32,43 +37,43 @@ class run_loop final : public scheduler {
  public:
   run_loop() noexcept : run_loop{system_clocks()} {}
   explicit run_loop(clock& time) noexcept : clock_{time} { last_wake_ = time.now(); }
-  /// The same seed and the same program give the same run (under a `virtual_clock`, to the last wait).
+  /// The same seed and the same program give the same jitter; under a `virtual_clock`, the same run.
   run_loop(clock& time, std::uint64_t seed) noexcept : clock_{time}, seeds_{std::in_place, seed} {
     last_wake_ = time.now();
   }
 
-  /// Runs work and timers until `finish`. Returns false if it ended because nothing was left that could ever happen: only
-  /// under a pretend clock, and with no work outside; a real loop sleeps instead.
+  /// Runs work and timers until `finish` is called, and returns true. Returns false if nothing is left that could ever
+  /// run; that is known only under a pretend clock while no outside work runs. A loop on real time sleeps instead.
   bool run() {
     const bool ended = run_until([this] { return finished_.load(std::memory_order_acquire); });
-    if (ended) finished_.store(false, std::memory_order_release);  // only now: `run_until` asks more than once
+    if (ended) finished_.store(false, std::memory_order_release);  // not in the lambda, which is called more than once
     return ended;
   }
 
-  /// Runs until `done()` is true (asked between callbacks). Returns like `run`.
+  /// The same until `done()` is true. It is called between callbacks.
   template <class Done> bool run_until(Done&& done) {
     const entered guard{*this};
-    while (!work_off(done)) {
-      if (!done() && !idle(question{done})) return false;
+    while (!run_ready(done)) {
+      if (!done() && !idle(stop_condition{done})) return false;
     }
     return true;
   }
 
-  /// Lets the workers of a transport run this loop while its own thread sleeps: whoever brings a finished send goes on with the
-  /// coroutine that awaits it, instead of waking a thread for that and being woken for the next send: a tenth less processor
-  /// time for a small request. Still one thread at a time runs it, so that coroutines need no locks; but which one changes
-  /// at every await, so do not count on thread-local state, and a coroutine that computes for long keeps a worker from sending.
-  /// Set it before the loop runs. No effect under a pretend clock.
+  /// Lets the workers of a transport run this loop while its own thread sleeps. A worker that has finished a send then
+  /// resumes the awaiting coroutine itself, instead of waking the loop's thread. This saves a tenth of the processor
+  /// time of a small request. One thread at a time runs the loop, as before, so coroutines need no locks. But the
+  /// thread may change at every await: do not rely on thread-local state. A coroutine that computes for long keeps a
+  /// worker from sending. Call it before the loop runs. It has no effect under a pretend clock.
   void share_with_workers(bool shared = true) noexcept { shared_ = shared; }
 
-  /// Makes `run` return; sticky until it does. Any thread.
+  /// Makes `run` return. If the loop is not running, the next `run` returns at once. Any thread.
   void finish() noexcept {
     const std::lock_guard lock{mutex_};
     finished_.store(true, std::memory_order_release);
-    tell();
+    notify();
   }
 
-  /// Timers now armed. The loop's thread.
+  /// How many timers are armed. The loop's thread.
   [[nodiscard]] std::size_t timers() const noexcept { return timers_.size(); }
 
   // scheduler
@@ -82,7 +87,7 @@ class run_loop final : public scheduler {
     }
     const std::lock_guard lock{mutex_};
     remote_.push(w, work::state::remote);
-    tell();
+    notify();
   }
   bool post_or_run(work& w) noexcept override {
     if (!shared_ || here()) {
@@ -92,26 +97,26 @@ class run_loop final : public scheduler {
     const std::lock_guard lock{mutex_};
     remote_.push(w, work::state::remote);
     woken_.store(true, std::memory_order_release);
-    if (sleepers_ > 0 && !idle_wait_.borrowed && may_be_borrowed()) return idle_wait_.borrowed = true;
-    tell();
+    if (sleepers_ > 0 && !idle_wait_.run_by_worker && on_real_time()) return idle_wait_.run_by_worker = true;
+    notify();
     return false;
   }
   void run_shared(const std::atomic<bool>& reclaimed) noexcept override {
     int late = 0;
     const auto enough = [&] {
-      return idle_wait_.until() || (reclaimed.load(std::memory_order_relaxed) && ++late > last_share);
+      return idle_wait_.until() || (reclaimed.load(std::memory_order_relaxed) && ++late > reclaim_limit);
     };
     for (;;) {
-      bool broke_off = false;
+      bool work_is_left = false;
       {
         const entered guard{*this};
-        broke_off = work_off(enough);
+        work_is_left = run_ready(enough);
       }
       const std::lock_guard lock{mutex_};
-      if (!broke_off && woken_.load(std::memory_order_relaxed)) continue;
-      idle_wait_.borrowed = false;
-      // Its own thread goes on only where there is a reason: to return, to take over, or to sleep less long than it meant to.
-      if (broke_off || idle_wait_.over || timers_.next() < idle_wait_.next) {
+      if (!work_is_left && woken_.load(std::memory_order_relaxed)) continue;
+      idle_wait_.run_by_worker = false;
+      // Wake the loop's own thread only for a reason: to return, to run the rest, or to sleep for a shorter time.
+      if (work_is_left || idle_wait_.over || timers_.next() < idle_wait_.next) {
         idle_wait_.over = true;
         wake_.notify_all();
       }
@@ -129,34 +134,36 @@ class run_loop final : public scheduler {
   void arm(timer& t, time_point when) noexcept override { timers_.insert(t, when, last_wake_); }
   void disarm(timer& t) noexcept override { timers_.remove(t); }
   std::uint64_t seed() noexcept override { return seeds_ ? seeds_->bits() : fresh_seed(); }
-  void work_started() noexcept override { outside_.fetch_add(1, std::memory_order_relaxed); }
-  void work_finished() noexcept override { outside_.fetch_sub(1, std::memory_order_relaxed); }
+  void work_started() noexcept override { outside_work_.fetch_add(1, std::memory_order_relaxed); }
+  void work_finished() noexcept override { outside_work_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
   static constexpr int yields = 2;
-  static constexpr int fair_share = 64;  // callbacks run before the others (timers, other threads' work) get their turn
+  static constexpr int fair_share =
+      64;  // callbacks run in a row before timers, or work of other threads, get their turn
 
-  static constexpr int last_share = 16;  // callbacks that whoever borrowed the loop still runs when called away
+  static constexpr int reclaim_limit = 16;  // callbacks that a worker still runs after the loop was reclaimed
 
-  // What `run_until` was asked to run until; of its frame.
-  struct question {
+  // Refers to the `done` of a `run_until`.
+  struct stop_condition {
     const void* done = nullptr;
     bool (*ask)(const void*) = nullptr;
-    question() noexcept = default;
-    template <class Done> explicit question(Done& d) noexcept
+    stop_condition() noexcept = default;
+    template <class Done> explicit stop_condition(Done& d) noexcept
         : done{&d},
           ask{[](const void* self) { return static_cast<bool>((*static_cast<Done*>(const_cast<void*>(self)))()); }} {}
     bool operator()() const { return ask(done); }
   };
-  // The sleep of the thread that runs the loop. They nest: whoever has borrowed a loop may wait on it in a coroutine.
+  // The sleep of a thread that runs the loop. Sleeps nest: a coroutine that a worker runs may wait on the same loop.
   struct idle_wait {
-    question until;
-    time_point next{};      // when it means to wake up
-    bool borrowed = false;  // another thread runs the loop
-    bool over = false;      // the sleeper wants the loop back, or is to take it
+    stop_condition until;
+    time_point next{};           // when the sleeper wakes up by itself
+    bool run_by_worker = false;  // a worker runs the loop
+    bool over = false;           // the sleeper runs the loop next
   };
 
-  // While alive, the calling thread is this loop's. Loops nest: a blocking wait inside a coroutine runs another one.
+  // While it exists, the calling thread runs this loop. Loops nest: a blocking wait inside a coroutine runs another
+  // one.
   struct entered {
     explicit entered(run_loop& loop) noexcept : outer{detail::running_context} {
       detail::running_context = &loop.root();
@@ -168,8 +175,8 @@ class run_loop final : public scheduler {
     const context* outer;
   };
 
-  // Runs what there is. True: `done` said so.
-  template <class Done> bool work_off(Done& done) {
+  // Runs all work and timers that are ready. True: `done()` ended it. False: nothing is ready any more.
+  template <class Done> bool run_ready(Done& done) {
     for (;;) {
       for (int turn = 0; turn < fair_share; ++turn) {
         if (done()) return true;
@@ -177,7 +184,7 @@ class run_loop final : public scheduler {
         if (w == nullptr) break;
         w->run(*w);
       }
-      collect();
+      collect_remote();
       if (!local_.empty() || !timers_.empty()) last_wake_ = clock_.now();
       if (!timers_.empty()) {
         int turn = 0;
@@ -187,33 +194,35 @@ class run_loop final : public scheduler {
           if (t == nullptr) break;
           t->fire(*t);
         }
-        if (turn == fair_share) continue;  // more may be due than their share
+        if (turn == fair_share) continue;  // more timers may be due
       }
       if (local_.empty()) return false;
     }
   }
 
-  // Under the lock to the end: what was posted may end the loop, which must not be touched once it was let go of.
-  void tell() noexcept {
+  // Wakes the sleeping thread. A worker that runs the loop needs no waking: it checks `woken_` before it returns.
+  // The caller holds the lock until the end: the posted work may destroy the loop as soon as the lock is released.
+  void notify() noexcept {
     woken_.store(true, std::memory_order_release);
-    if (sleepers_ > 0 && !idle_wait_.borrowed)
-      wake_.notify_all();  // whoever has borrowed it looks before giving it back
+    if (sleepers_ > 0 && !idle_wait_.run_by_worker) wake_.notify_all();
   }
 
-  void collect() noexcept {
+  // Moves work posted by other threads to the end of the local queue.
+  void collect_remote() noexcept {
     if (!woken_.load(std::memory_order_acquire)) return;
     const std::lock_guard lock{mutex_};
     woken_.store(false, std::memory_order_relaxed);
     local_.take(remote_, work::state::local);
   }
 
-  bool may_be_borrowed() const noexcept { return &clock_ == &system_clocks(); }
+  // Only a loop on real time may be run by a worker: pretend time must not depend on which thread is faster.
+  bool on_real_time() const noexcept { return &clock_ == &system_clocks(); }
 
-  // Nothing to run now. False: nothing ever will.
-  bool idle(question done) {
+  // Waits for work or for the next timer. False: nothing will ever be ready.
+  bool idle(stop_condition done) {
     const time_point next = timers_.next();
-    if (!shared_ && outside_.load(std::memory_order_relaxed) !=
-                        0) {  // often about to come back: cheaper than to sleep and be woken
+    if (!shared_ && outside_work_.load(std::memory_order_relaxed) != 0) {
+      // Outside work often finishes within microseconds: to yield is cheaper than to sleep and be woken.
       for (int turn = 0; turn < yields; ++turn) {
         detail::yield_thread();
         if (woken_.load(std::memory_order_acquire)) return true;
@@ -221,7 +230,7 @@ class run_loop final : public scheduler {
     }
     std::unique_lock lock{mutex_};
     if (woken_.load(std::memory_order_relaxed)) return true;
-    if (outside_.load(std::memory_order_relaxed) == 0) {
+    if (outside_work_.load(std::memory_order_relaxed) == 0) {
       if (clock_.jump(next)) return next != never;
     }
     const time_point real_start = system_clocks().now();
@@ -230,14 +239,15 @@ class run_loop final : public scheduler {
     const idle_wait outer = std::exchange(idle_wait_, idle_wait{done, next});
     const int mine = ++sleepers_;
     wake_.wait_for(lock, left < longest ? left : longest, [this, mine] {
-      return sleepers_ == mine && !idle_wait_.borrowed && (idle_wait_.over || woken_.load(std::memory_order_relaxed));
+      return sleepers_ == mine && !idle_wait_.run_by_worker &&
+             (idle_wait_.over || woken_.load(std::memory_order_relaxed));
     });
-    while (sleepers_ != mine || idle_wait_.borrowed) {
+    while (sleepers_ != mine || idle_wait_.run_by_worker) {
       if (sleepers_ == mine) idle_wait_.over = true;
       wake_.wait(lock);
     }
     idle_wait_ = outer;
-    if (--sleepers_ > 0) wake_.notify_all();  // the one outside may have wanted the loop back meanwhile
+    if (--sleepers_ > 0) wake_.notify_all();  // the outer sleeper may have to wake up meanwhile
     clock_.elapse(system_clocks().now() - real_start);
     last_wake_ = clock_.now();
     return true;
@@ -245,17 +255,19 @@ class run_loop final : public scheduler {
 
   clock& clock_;
   detail::manual_optional<random_stream> seeds_;
-  bool shared_ = false;         // constant while it runs
-  detail::work_queue local_;    // whoever runs the loop
-  detail::timer_wheel timers_;  // whoever runs the loop
-  std::mutex mutex_;            // guards what follows, and the writing of woken_; hands over who runs the loop
+  bool shared_ = false;  // constant while it runs
+  // Only the thread that runs the loop touches these two.
+  detail::work_queue local_;
+  detail::timer_wheel timers_;
+  // The mutex guards the members below it and writing `woken_`. By it the loop passes from one thread to the next.
+  std::mutex mutex_;
   int sleepers_ = 0;
-  idle_wait idle_wait_;  // of the innermost sleeper; what is not `borrowed` or `over`: whoever runs the loop
+  idle_wait idle_wait_;  // of the innermost sleeper; `until` and `next` are for the thread that runs the loop
   detail::condition_variable wake_;
   detail::work_queue remote_;
   std::atomic<bool> woken_{false};
   std::atomic<bool> finished_{false};
-  std::atomic<int> outside_{0};
+  std::atomic<int> outside_work_{0};
 };
 
 }  // namespace AGAIN_ABI

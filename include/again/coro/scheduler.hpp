@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `scheduler`: what the library needs of an event loop. `run_loop` is ours; derive from it to bring your own.
+/// `scheduler`: the interface of an event loop, as the library uses it. `run_loop` implements it; derive from it to run
+/// the library's coroutines on an event loop of your own.
 ///
-/// Everything the library does for one await happens on its scheduler's thread: attempts start there, timers fire there,
-/// finished sends come back there. So user code needs no locks. `work` and `timer` are intrusive nodes: posting and arming
-/// allocate nothing per call, and a node's owner can take it back before it goes away.
+/// One thread at a time runs a scheduler. Everything that the library does for one await happens on that thread:
+/// attempts start there, timers fire there, finished sends are handed over there. So user code needs no locks.
+///
+/// `work` and `timer` are intrusive nodes, which their owner allocates. So posting and arming allocate nothing and
+/// cannot fail. The owner takes a node back (`forget`, `disarm`) before it destroys it.
+///
+/// What an implementation must do besides the virtual functions: while its thread runs callbacks,
+/// `detail::running_context` points to `root()`, and before each round of callbacks it sets `last_wake_` to the time.
+/// See `run_loop`.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -17,22 +24,22 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
-/// Something that happens at a time on a scheduler's thread. The owner disarms it before it goes away.
+/// A function that is called at a time, on a scheduler's thread. The owner disarms it before it destroys it.
 struct timer {
   void (*fire)(timer&) noexcept = nullptr;
-  // The rest belongs to the scheduler.
+  // The scheduler uses the members below while the timer is armed.
   time_point when{};
   timer* next = nullptr;
-  timer** link = nullptr;  // what points to it; null: not armed
+  timer** link = nullptr;  // the pointer that points to this timer; null: not armed
   [[nodiscard]] bool armed() const noexcept { return link != nullptr; }
 };
 
 namespace detail {
-/// The root context of the loop that this thread is running.
+/// The root context of the loop that this thread is running; null if it runs none.
 inline thread_local constinit const context* running_context = nullptr;
 }  // namespace detail
 
-/// To bring your own: while its thread runs callbacks, `detail::running_context` must point to `root()` (see `run_loop`).
+/// See the top of this file.
 class scheduler {
  public:
   scheduler() noexcept { root_.scheduler = this; }
@@ -40,45 +47,50 @@ class scheduler {
   scheduler& operator=(const scheduler&) = delete;
   virtual ~scheduler() = default;
 
-  /// The steady clock. Any thread.
+  /// The time on the steady clock. Any thread.
   virtual time_point now() const noexcept = 0;
-  /// The wall clock, for HTTP dates only. Any thread.
+  /// The time on the wall clock; used for HTTP dates only. Any thread.
   virtual wall_time wall_now() const noexcept = 0;
 
-  /// Runs `w` soon, in the order of posting. Any thread. A node may be posted again once it has begun to run.
+  /// Runs `w` soon, on the scheduler's thread, in the order of posting; never from inside `post`. Any thread. Once `w`
+  /// has begun to run, it may be posted again.
   virtual void post(work& w) noexcept = 0;
-  /// Takes `w` back if it has not begun to run. The scheduler's thread.
+  /// Takes `w` back if it is posted and has not begun to run; else does nothing. The scheduler's thread.
   virtual void forget(work& w) noexcept = 0;
 
-  /// Fires `t` at `when`, or soon if that has passed; timers of one time fire in the order of arming. The scheduler's thread.
-  /// Called where nothing may be thrown: what throws there ends the program (`std::terminate`); `run_loop`'s cannot fail.
+  /// Fires `t` at `when`, or soon if that has passed. Timers of the same time fire in the order of arming. The
+  /// scheduler's thread. An implementation that throws ends the program (`std::terminate`), because most callers are
+  /// `noexcept`.
   virtual void arm(timer& t, time_point when) = 0;
-  /// Takes `t` back; harmless if it is not armed. The scheduler's thread.
+  /// Takes `t` back if it is armed; else does nothing. The scheduler's thread.
   virtual void disarm(timer& t) noexcept = 0;
 
-  /// Like `post`, from a thread that has time to spare. True: that thread runs this scheduler now, by calling `run_shared` at
-  /// once, which comes back when there is nothing to run or soon after `reclaimed` became true. Any thread.
+  /// Like `post`, from a worker thread that could run the scheduler itself. Any thread. True: the caller must now call
+  /// `run_shared`. False: the scheduler's own thread will run `w`. Overriding it is optional.
   virtual bool post_or_run(work& w) noexcept {
     post(w);
     return false;
   }
+  /// Runs the scheduler on the calling thread. Returns when nothing is ready, or soon after `reclaimed` became true.
   virtual void run_shared(const std::atomic<bool>& /*reclaimed*/) noexcept {}
 
-  /// Is the calling thread this scheduler's, and the scheduler running on it?
+  /// True on the thread that is running this scheduler. Any thread.
   virtual bool here() const noexcept = 0;
 
-  /// A seed that no other call gets: from the operating system, or from the loop's own seed so that a run can be repeated.
+  /// A seed for jitter, different for each call: from the operating system, or from a seed of the loop that makes runs
+  /// repeatable.
   virtual std::uint64_t seed() noexcept = 0;
 
-  /// Brackets something outside (a send on a socket) that will post when it is done: pretend time does not jump meanwhile.
-  /// Any thread.
+  /// Work outside the loop (a send on a socket) begins, or has ended; it will post, or has posted. In between, pretend
+  /// time does not jump. Any thread.
   virtual void work_started() noexcept {}
   virtual void work_finished() noexcept {}
 
-  /// When the loop last woke up: a time for free, as old as the callback now running. The scheduler's thread.
+  /// When the loop last woke up. It costs no clock read, and is older than `now()` by at most one round of callbacks.
+  /// The scheduler's thread.
   [[nodiscard]] time_point last_wake() const noexcept { return last_wake_; }
 
-  /// What is inherited by whoever is started on it from outside: the scheduler, no stop, no deadline.
+  /// The context of what is started on this scheduler from outside of any coroutine: no stop token, no deadline.
   [[nodiscard]] const context& root() const noexcept { return root_; }
 
  protected:

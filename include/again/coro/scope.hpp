@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `scope`: starts any number of things that run side by side, and joins them: nothing spawned outlives it.
+/// `scope`: structured concurrency for a number of tasks that is not known beforehand. It starts them and joins them;
+/// none of them outlives it.
 ///
 /// ```cpp
 /// again::scope deliveries{co_await again::get_context()};
@@ -8,14 +9,16 @@
 /// co_await deliveries.join();
 /// ```
 ///
-/// - `spawn` takes a task, an operation or a foreign awaitable that gives void: a scope has nowhere to put a result, so the
-///   spawned coroutine has to take it itself.
-/// - `join` waits until all have finished, those spawned meanwhile included; afterwards the scope can be used again. The first
-///   exception that left one of them stops the others and is rethrown by `join`. A scope once stopped stays stopped.
-/// - Cancellation: `request_stop`, or a stop request of the coroutine that joins, reaches all of them.
-/// - Lifetime: the destructor ends and destroys whatever has not been joined. The scope must not be moved.
-/// - Thread: everything on the scheduler's thread; `request_stop` from any.
-/// - Cost: one recycled block for sixteen spawned tasks, freed when all of them have finished; sixteen bytes each.
+/// - `spawn` takes a task, an operation or a foreign awaitable that gives void: a scope cannot keep results, so the
+///   spawned coroutine must use its result itself.
+/// - `join` waits until all have finished, including those spawned meanwhile. Afterwards the scope can be used again.
+/// - Errors: if a spawned coroutine throws, the others are stopped and `join` rethrows the first exception. A scope
+///   that was stopped stays stopped.
+/// - Cancellation: `request_stop` reaches all of them. So does a stop request of the coroutine that joins.
+/// - Lifetime: the destructor destroys those that have not finished. A scope cannot be moved.
+/// - Thread: everything on the scheduler's thread; `request_stop` from any thread.
+/// - Cost: sixteen bytes for each spawned task, in recycled blocks of sixteen tasks. A block is freed when its tasks
+///   have finished.
 #pragma once
 
 #include <again/core/detail/linked_stop_source.hpp>
@@ -34,9 +37,9 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
-class scope : detail::child_blocks {
+class scope : detail::child_pool {
  public:
-  /// On the loop that this thread is running, with no deadline; throws `std::logic_error` where there is none.
+  /// On the loop that this thread is running, with no deadline. Throws `std::logic_error` if this thread runs none.
   scope() : scope{running()} {}
   /// With the scheduler, stop token and deadline of a context.
   explicit scope(const context& parent) : inner_{parent} {
@@ -50,31 +53,31 @@ class scope : detail::child_blocks {
     end_all();
   }
 
-  /// Starts it now.
+  /// Starts `awaited` at once.
   template <detail::child_like A> void spawn(A&& awaited) {
     using stored = std::decay_t<A>;
     static_assert(std::is_void_v<detail::child_result_t<stored>>,
                   "again::scope::spawn: a scope has nowhere to put the result; spawn a task<void> that looks at it");
-    seat<stored>& s = seated<stored>(std::forward<A>(awaited));
+    slot<stored>& s = emplace<stored>(std::forward<A>(awaited));
     if (s.awaited.start({&finished<stored>, &s}, inner_)) finished<stored>(&s);
   }
 
-  /// How many are running.
+  /// How many of the spawned are running.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
   void request_stop() noexcept { stop_.request_stop(); }
 
   class [[nodiscard]] join_all;
-  /// Awaits all of them; one `join` at a time.
+  /// Awaits all of them. Only one `join` at a time.
   join_all join() noexcept;
 
  private:
   template <class A> static void finished(void* p) noexcept {
-    seat<A>& s = *static_cast<seat<A>*>(p);
+    slot<A>& s = *static_cast<slot<A>*>(p);
     scope& owner = static_cast<scope&>(s.home->owner);
     if (std::exception_ptr e = s.awaited.exception()) owner.threw(std::move(e));
     end(s);
-    owner.one_less();
+    owner.one_finished();
   }
 
   static const context& running() {
@@ -88,7 +91,7 @@ class scope : detail::child_blocks {
     if (!thrown_) thrown_ = std::move(e);
     stop_.request_stop();
   }
-  void one_less() noexcept;
+  void one_finished() noexcept;
 
   detail::linked_stop_source stop_;
   context inner_;
@@ -128,7 +131,7 @@ class scope::join_all {
 
 inline scope::join_all scope::join() noexcept { return join_all{*this}; }
 
-inline void scope::one_less() noexcept {
+inline void scope::one_finished() noexcept {
   if (size_ != 0 || joining_ == nullptr) return;
   join_all& waiting = *std::exchange(joining_, nullptr);
   waiting.link_.unlink();

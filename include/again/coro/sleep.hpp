@@ -6,7 +6,11 @@
 /// const bool slept = co_await again::sleep_for(100ms);   // false: stop was requested, the time is not over
 /// ```
 ///
-/// A stop request wakes the sleeper at once. No allocation. Under `virtual_clock` nobody really sleeps.
+/// - Result: of a sleep true when the time has passed, false when stop was requested first. Nothing throws.
+/// - Cancellation: a stop request wakes a sleeper at once. A `yield` ignores it.
+/// - Lifetime: destroying the awaiting coroutine disarms the timer. A `sleep` can be moved until it is awaited.
+/// - Cost: no allocation. A span of zero or less, or a time that has passed, does not suspend.
+/// - Under `virtual_clock` no thread sleeps: the clock jumps to the end of the sleep.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -31,7 +35,7 @@ class [[nodiscard]] sleep : detail::stoppable_wait {
     relative_ = true;
   }
   explicit sleep(time_point until) noexcept { when = until; }
-  /// Until it is awaited it may be moved, as into `when_any(ask(), sleep_for(1s))`.
+  /// For arguments of combinators: `when_any(ask(), sleep_for(1s))`. Not once it is awaited.
   sleep(sleep&& other) noexcept : detail::stoppable_wait{} {
     when = other.when;
     relative_ = other.relative_;
@@ -64,7 +68,7 @@ template <class Rep, class Period> sleep sleep_for(const std::chrono::duration<R
 }
 inline sleep sleep_until(time_point until) noexcept { return sleep{until}; }
 
-/// Lets everything else that is ready run first.
+/// Suspends until everything else that is ready has run.
 class [[nodiscard]] yield : work {
  public:
   using result_type = void;

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `sync_wait`: from `main` into coroutines. Runs a loop on the calling thread until the awaited thing is finished.
+/// `sync_wait`: awaits from a function that is no coroutine, such as `main`. It runs a loop on the calling thread until
+/// the awaited thing has finished.
 ///
 /// ```cpp
-/// int n = again::sync_wait(response());              // a loop of its own, real time
-/// int n = again::sync_wait(loop, response());        // your loop: pretend time, seeds, several waits after another
-/// int n = again::sync_wait(loop, response(), token); // a stop request reaches whatever is running
+/// int n = again::sync_wait(count());               // makes a loop, on real time
+/// int n = again::sync_wait(loop, count());         // your loop: pretend time, seeds, several waits one after another
+/// int n = again::sync_wait(loop, count(), token);  // a stop request of the token reaches what is awaited
 /// ```
 ///
-/// - Gives the result, or rethrows the exception, of the awaited thing. Any awaitable will do.
-/// - Throws `std::logic_error` if nothing is left that could ever finish it, which only pretend time can know.
-/// - Cost: a loop of its own takes 40 KiB of stack, of which it touches what it needs.
-/// - Blocks the calling thread. May be nested, though a coroutine that blocks its loop's thread stops the loop's others.
+/// - Takes: any awaitable.
+/// - Result: that of the awaited thing.
+/// - Errors: rethrows the exception of the awaited thing. Throws `std::logic_error` if nothing is left to run that
+///   could finish it; that is known only under pretend time.
+/// - Cancellation: by the token.
+/// - Thread: blocks the calling thread, and runs everything on it. Calls may be nested; but a coroutine that blocks its
+///   loop's thread stops all other coroutines of that loop.
+/// - Cost: a loop takes 40 KiB of stack, of which only the parts in use are touched.
 #pragma once
 
 #include <again/core/stop_token.hpp>
@@ -29,7 +34,7 @@ inline namespace AGAIN_ABI {
 
 namespace detail {
 
-/// `S&` itself where it is a startable, else the startable that awaits it.
+/// A reference to `awaitable` if it is a startable, else a startable that awaits it.
 template <class A> decltype(auto) as_startable(A& awaitable) noexcept {
   if constexpr (startable<std::remove_cv_t<A>>) {
     return (awaitable);
@@ -38,14 +43,14 @@ template <class A> decltype(auto) as_startable(A& awaitable) noexcept {
   }
 }
 
-/// A temporary is moved in where it can be; anything else is referred to.
+/// How an argument is stored: a temporary by value if it can be moved, anything else by reference.
 template <class A>
-using kept_here = std::conditional_t<!std::is_reference_v<A> && std::is_move_constructible_v<A>, A,
-                                     std::conditional_t<std::is_reference_v<A>, A, A&&>>;
+using stored_argument = std::conditional_t<!std::is_reference_v<A> && std::is_move_constructible_v<A>, A,
+                                           std::conditional_t<std::is_reference_v<A>, A, A&&>>;
 
-struct waited {
+struct completion {
   bool done = false;
-  static void finish(void* self) noexcept { static_cast<waited*>(self)->done = true; }
+  static void finish(void* self) noexcept { static_cast<completion*>(self)->done = true; }
 };
 
 }  // namespace detail
@@ -55,14 +60,14 @@ template <awaitable A> [[nodiscard]] await_result_t<A> sync_wait(run_loop& loop,
   context with_stop = loop.root();  // outlives what is started with it
   with_stop.stop = stop;
   const context& ctx = stop.stop_possible() ? with_stop : loop.root();
-  detail::kept_here<A> operand = static_cast<A&&>(awaited);  // what cannot finish ends here, before its context
+  detail::stored_argument<A> operand = static_cast<A&&>(awaited);  // destroyed before its context
   auto&& run = detail::as_startable(operand);
-  detail::waited state;
+  detail::completion state;
   bool started = false;
   const bool finished = loop.run_until([&] {
-    if (!started) {  // on the loop, so that what it starts finds itself on the loop's thread
+    if (!started) {  // inside the loop: what is started must see that this thread runs the loop
       started = true;
-      state.done = run.start({&detail::waited::finish, &state}, ctx);
+      state.done = run.start({&detail::completion::finish, &state}, ctx);
     }
     return state.done;
   });

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `task<T>`: a lazy coroutine that is awaited once. It inherits scheduler, stop token and deadline from whoever awaits it.
+/// `task<T>`: a lazy coroutine that is awaited once. It inherits scheduler, stop token and deadline from the coroutine
+/// that awaits it.
 ///
 /// ```cpp
-/// again::task<int> response() { co_return 42; }
-/// again::task<> ask() { fmt::print("{}\n", co_await response()); }
+/// again::task<int> count() { co_return 42; }
+/// again::task<> report() { fmt::print("{}\n", co_await count()); }
 /// ```
 ///
 /// - Errors: an exception that leaves the coroutine is rethrown where the task is awaited.
-/// - Cancellation: the stop token of the awaiting context; ask for it with `co_await again::get_stop_token()`.
-/// - Lifetime: a task owns its frame; destroying it, started or not, destroys the frame and ends what it awaits. Parameters
-///   taken by reference must outlive the await, as with any lazy coroutine.
-/// - Thread: runs on its scheduler's thread throughout; a foreign awaitable that finishes elsewhere is brought back.
-/// - Cost: one frame, recycled per thread: no allocation in steady state. A chain or loop of a million awaits that finish at
-///   once needs constant stack, also where the compiler makes no tail calls.
+/// - Cancellation: a task has the stop token of the awaiting context: `co_await again::get_stop_token()`.
+/// - Lifetime: a task owns its frame. Destroying the task destroys the frame, started or not, and ends what the
+///   coroutine awaits. Parameters taken by reference must outlive the await, as with any lazy coroutine.
+/// - Thread: the coroutine runs on its scheduler's thread only. If a foreign awaitable finishes on another thread, the
+///   coroutine is still resumed on its scheduler's.
+/// - Cost: one frame, from a cache of the thread: no allocation in steady state. A chain or a loop of a million awaits
+///   that finish at once needs constant stack, even if the compiler makes no tail calls.
 #pragma once
 
 #include <again/coro/awaitable.hpp>
@@ -48,14 +50,15 @@ template <class T = void> class [[nodiscard]] task {
     if (frame_) frame_.destroy();
   }
 
-  /// Awaits it; a named task with `co_await std::move(t)`. A task runs once.
+  /// A task runs once: a named one is awaited by `co_await std::move(t)`.
   [[nodiscard]] auto operator co_await() && noexcept { return detail::startable_awaiter<task>{*this}; }
 
   // startable
   bool start(continuation k, const context& ctx) noexcept { return frame_.promise().start(frame_, k, ctx); }
   T take() { return frame_.promise().take(); }
   std::exception_ptr exception() noexcept { return frame_.promise().exception(); }
-  /// The result where it stands, or null if the coroutine threw; for combinators that look before they move.
+  /// A pointer to the result, or null if the coroutine threw. For combinators that inspect a result before they move
+  /// it.
   std::remove_reference_t<T>* peek() noexcept
     requires std::is_object_v<T>
   {
@@ -73,9 +76,6 @@ template <class T = void> class [[nodiscard]] task {
 namespace detail {
 template <class T> task<T> task_promise<T>::get_return_object() noexcept {
   return task<T>{std::coroutine_handle<task_promise>::from_promise(*this)};
-}
-inline task<void> task_promise<void>::get_return_object() noexcept {
-  return task<void>{std::coroutine_handle<task_promise>::from_promise(*this)};
 }
 }  // namespace detail
 

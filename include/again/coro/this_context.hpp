@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What the awaiting coroutine inherited: `co_await get_context()`, `get_stop_token()`, `get_scheduler()`. Never suspends.
+/// `get_context`, `get_stop_token`, `get_scheduler`: what the running coroutine has inherited.
+///
+/// ```cpp
+/// const again::inplace_stop_token stop = co_await again::get_stop_token();
+/// while (!stop.stop_requested()) { … }
+/// ```
+///
+/// They never suspend and never throw. In a coroutine whose promise has no context they give the root context of the
+/// loop that this thread is running, else that of the default loop.
 #pragma once
 
 #include <again/coro/awaitable.hpp>
@@ -40,11 +48,11 @@ struct scheduler_of {
 };
 }  // namespace detail
 
-/// `const context&`, valid until the coroutine finishes.
+/// Gives `const context&`, valid until the coroutine finishes.
 inline detail::context_reader<detail::whole_context> get_context() noexcept { return {}; }
-/// The stop token that reaches this coroutine.
+/// Gives the coroutine's `inplace_stop_token`.
 inline detail::context_reader<detail::stop_of> get_stop_token() noexcept { return {}; }
-/// The scheduler it runs on.
+/// Gives `scheduler&`, on whose thread the coroutine runs.
 inline detail::context_reader<detail::scheduler_of> get_scheduler() noexcept { return {}; }
 
 }  // namespace AGAIN_ABI

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `virtual_clock`: pretend time. A loop on it never sleeps for a timer: when nothing else is left to do it jumps there, so
-/// that an hour's outage runs in milliseconds and every run is the same.
+/// `virtual_clock`: pretend time, for tests and simulations. When a loop on it has nothing else to run, the clock jumps
+/// to the next timer instead of sleeping. So an outage of an hour runs in milliseconds, and every run is the same.
 ///
 /// ```cpp
 /// again::virtual_clock time;
@@ -10,8 +10,10 @@
 /// assert(time.now() - again::virtual_clock::start == 1h);
 /// ```
 ///
-/// While work outside the loop runs (a send on a real socket), pretend time goes on at the pace of real time and does not
-/// jump: timeouts keep their meaning, waits between attempts cost nothing. Used by one loop at a time; `now` from any thread.
+/// While work outside the loop runs (a send on a real socket), the clock does not jump: it advances as real time does.
+/// So a timeout of a real send still means what it says.
+///
+/// Thread: one loop at a time uses a clock; `now` and `wall_now` may be called from any thread.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -23,9 +25,9 @@ inline namespace AGAIN_ABI {
 
 class virtual_clock final : public clock {
  public:
-  /// Where pretend steady time starts; a day in, so that subtracting does not surprise.
+  /// The first time on the steady clock. It is a day after the epoch, so that earlier times can be computed from it.
   static constexpr time_point start{std::chrono::hours{24}};
-  /// Where the pretend wall clock starts unless told otherwise: 2024-01-01T00:00:00Z.
+  /// The first time on the wall clock, unless another is given: 2024-01-01T00:00:00Z.
   static constexpr wall_time default_wall{std::chrono::seconds{1'704'067'200}};
 
   virtual_clock() noexcept = default;
@@ -34,7 +36,7 @@ class virtual_clock final : public clock {
   time_point now() const noexcept override { return time_point{duration{now_.load(std::memory_order_relaxed)}}; }
   wall_time wall_now() const noexcept override { return wall_start_ + (now() - start); }
 
-  /// Moves on by hand; for tests that drive time themselves.
+  /// Advances the clock; for tests that control the time themselves.
   void advance(duration by) noexcept { move_to(saturating_add(now(), by)); }
 
   bool jump(time_point next) noexcept override {
@@ -47,7 +49,7 @@ class virtual_clock final : public clock {
   void move_to(time_point to) noexcept {
     if (to > now()) now_.store(to.time_since_epoch().count(), std::memory_order_relaxed);
   }
-  std::atomic<duration::rep> now_{start.time_since_epoch().count()};  // written by the loop, read by anyone
+  std::atomic<duration::rep> now_{start.time_since_epoch().count()};  // written by the loop, read by any thread
   wall_time wall_start_ = default_wall;
 };
 

@@ -102,7 +102,11 @@ inline constexpr std::string_view outstanding = "outstanding";
 /// - Not worth it, or safe but excluded by `methods`: `permanent`.
 /// - The server asked for no further attempt: `forbidden`. Our own stop: `aborted`.
 constexpr verdict judge(const rules& r, const request_facts& request, const outcome& o) noexcept {
-  verdict v{.kind = disposition::permanent, .reach = o.reach, .code = o.status, .name = name(o.kind)};
+  verdict v{.kind = disposition::permanent,
+            .reach = o.reach,
+            .judges_timeouts = true,
+            .code = o.status,
+            .name = name(o.kind)};
   const auto in = [&r, &o](const status_set& set) {
     return set.contains(o.status) || (r.unknown_as_class && set.contains(equivalent_status(o.status)));
   };
@@ -114,14 +118,17 @@ constexpr verdict judge(const rules& r, const request_facts& request, const outc
   }
 
   bool wanted = false;
-  bool any_method = o.reach == reach::not_sent && r.not_sent_any_method;
+  const bool any_method = (o.reach == reach::not_sent && r.not_sent_any_method) ||
+                          (o.kind == error_kind::status && in(r.any_method_statuses));
+  const bool repeatable =
+      any_method || request.idempotent.value_or(request.keyed || r.methods.contains(request.method));
+  v.repeatable = repeatable && request.replayable;
   switch (o.kind) {
     case error_kind::cancelled:
     case error_kind::deadline: v.kind = disposition::aborted; return v;
     case error_kind::invalid_request:
     case error_kind::unsupported: return v;
     case error_kind::status:
-      any_method = any_method || in(r.any_method_statuses);
       wanted = in(r.statuses) || in(r.any_method_statuses) || (honoured && r.retry_after_forces_retry);
       if (in(r.needs_retry_after) && !honoured) wanted = false;
       if (in(r.zero_retry_after_statuses)) wanted = o.retry_after == duration::zero();
@@ -139,13 +146,12 @@ constexpr verdict judge(const rules& r, const request_facts& request, const outc
   }
   if (!wanted) return v;
 
-  const bool repeatable = request.idempotent.value_or(request.keyed || r.methods.contains(request.method));
-  if (!any_method && !repeatable) {
+  if (repeatable) {
+    v.kind = request.replayable ? disposition::transient : disposition::not_replayable;
+  } else {
     // Where only `methods` excludes the request, a repetition would be harmless: the reason is the rules and not safety.
     const bool harmless = o.reach == reach::not_sent || request.repeatable();
     v.kind = harmless ? disposition::permanent : disposition::not_replayable;
-  } else {
-    v.kind = request.replayable ? disposition::transient : disposition::not_replayable;
   }
   return v;
 }

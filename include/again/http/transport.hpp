@@ -12,6 +12,7 @@
 #include <again/http/message.hpp>
 #include <again/policy/verdict.hpp>
 
+#include <atomic>
 #include <concepts>
 #include <cstdint>
 #include <memory>
@@ -66,6 +67,10 @@ class outgoing {
     const std::lock_guard lock{mutex_};
     unread_.emplace(std::move(unread));
   }
+  /// An attempt failed on a connection that had been used before, and others may be as dead: the next attempt needs a fresh one.
+  /// Thread: any.
+  void need_fresh_connection(bool need) const noexcept { fresh_.store(need, std::memory_order_relaxed); }
+  bool needs_fresh_connection() const noexcept { return fresh_.load(std::memory_order_relaxed); }
   /// What the rules need to know at this moment. Thread: any.
   request_facts facts() const {
     const std::lock_guard lock{mutex_};
@@ -77,6 +82,7 @@ class outgoing {
  private:
   mutable std::mutex mutex_;
   mutable std::optional<body::reader> unread_;
+  mutable std::atomic<bool> fresh_{false};
 };
 
 /// Why there is no complete response.

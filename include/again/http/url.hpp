@@ -93,7 +93,8 @@ namespace detail {
 /// Parses `host[:port]`. `from` is its position in the text that the caller was given.
 inline expected<origin, invalid> parse_authority(scheme s, std::string_view text, std::size_t from) {
   using bad = unexpected<invalid>;
-  if (auto refused = refuse_common("the host", text, from)) return bad{std::move(*refused)};
+  if (auto refused = refuse_common("the host", text, from, "write the name in its ASCII form, xn--..."))
+    return bad{std::move(*refused)};
   if (const auto at = text.find('@'); at != std::string_view::npos) {
     return bad{invalid{"user-info in a URL is not sent; put credentials into an Authorization header", from}};
   }
@@ -140,7 +141,6 @@ struct absolute {
 /// Parses "http://" or "https://" at the beginning of a URL.
 inline expected<absolute, invalid> parse_scheme(std::string_view text) {
   using bad = unexpected<invalid>;
-  if (auto refused = refuse_common("the URL", text, 0)) return bad{std::move(*refused)};
   const auto colon = text.find(':');
   const std::string_view s = text.substr(0, colon);
   const bool plain = equal_ignoring_case(s, "http"), tls = equal_ignoring_case(s, "https");
@@ -172,6 +172,8 @@ inline expected<url, invalid> parse_url(std::string_view text) {
   if (!o) return bad{std::move(o.error())};
   const std::string_view target = whole.substr(end);
   if (auto refused = detail::refuse_target("the URL", target, end)) return bad{std::move(*refused)};
+  if (auto refused = detail::refuse_common("the URL", text.substr(whole.size()), whole.size()))
+    return bad{std::move(*refused)};
   return url{std::move(*o), target.starts_with('/') ? std::string{target} : "/" + std::string{target}};
 }
 

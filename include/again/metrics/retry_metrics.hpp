@@ -25,6 +25,7 @@
 
 #include <again/core/clock.hpp>
 #include <again/core/stop_reason.hpp>
+#include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
 #include <again/metrics/counter.hpp>
 #include <again/metrics/detail/measured_run.hpp>
@@ -148,11 +149,12 @@ inline void retry_metrics::write_to(metrics_page& page) const {
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
 auto measure(retry_metrics& numbers, Op&& op) {
-  if constexpr (requires { std::decay_t<Op>(std::forward<Op>(op)).observe(numbers.attempts()); }) {
-    auto seen = std::decay_t<Op>(std::forward<Op>(op)).observe(numbers.attempts());
+  using stored = detail::stored_t<Op>;
+  if constexpr (requires { stored(std::forward<Op>(op)).observe(numbers.attempts()); }) {
+    auto seen = stored(std::forward<Op>(op)).observe(numbers.attempts());
     return detail::measured_operation<decltype(seen), retry_metrics>{numbers, std::move(seen)};
   } else {
-    return detail::measured_operation<std::decay_t<Op>, retry_metrics>{numbers, std::forward<Op>(op)};
+    return detail::measured_operation<stored, retry_metrics>{numbers, std::forward<Op>(op)};
   }
 }
 

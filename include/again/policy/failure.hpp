@@ -67,10 +67,7 @@ template <class E> class [[nodiscard]] failure {
       case stop_reason::attempts_exhausted:
       case stop_reason::nested_limit: break;
       case stop_reason::deadline_reached:
-      case stop_reason::deadline_too_near:
-        if (v.kind == disposition::aborted)
-          v.kind = v.repeatable ? disposition::transient : disposition::not_replayable;
-        break;
+      case stop_reason::deadline_too_near: v = cut_off(v); break;
       case stop_reason::not_replayable: v.kind = disposition::not_replayable; break;
       case stop_reason::server_forbade: v.kind = disposition::forbidden; break;
       case stop_reason::cancelled_before_start:

@@ -45,6 +45,9 @@ struct verdict {
   /// Whether the operation is safe to start again. Where it is false, an `aborted` or overruled verdict (`.when`) becomes
   /// `not_replayable` and not `transient`.
   bool repeatable = true;
+  /// Whether `kind` holds also where our own timeout cut the attempt off, because the error type knows of timeouts. Where it is false,
+  /// `permanent` says nothing about such an attempt: see `cut_off`.
+  bool judges_timeouts = false;
   /// How long the peer asked us to wait before the next attempt; negative: it did not ask.
   duration server_delay = duration{-1};
   /// The peer asked for a longer wait than the error's own rules allow, and they say stop.
@@ -56,6 +59,17 @@ struct verdict {
 
   friend constexpr bool operator==(const verdict&, const verdict&) = default;
 };
+
+/// Whether the error of an attempt that our own timeout or deadline cut off was made by the cut: it is `aborted`, or `permanent` from a
+/// type that does not know of timeouts.
+constexpr bool made_by_cut(const verdict& v) noexcept {
+  return v.kind == disposition::aborted || (v.kind == disposition::permanent && !v.judges_timeouts);
+}
+/// The verdict of such an attempt: `transient` where the operation is safe to start again, else `not_replayable`.
+constexpr verdict cut_off(verdict v) noexcept {
+  if (made_by_cut(v)) v.kind = v.repeatable ? disposition::transient : disposition::not_replayable;
+  return v;
+}
 
 /// Names as written above; static storage.
 constexpr std::string_view name(reach r) noexcept {

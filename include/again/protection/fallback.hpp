@@ -23,7 +23,8 @@
 
 #include <again/combinator/misuse.hpp>
 #include <again/coro/detail/awaiters.hpp>
-#include <again/coro/repeatable.hpp>
+#include <again/coro/detail/unnamed_closure.hpp>
+#include <again/coro/operation.hpp>
 #include <again/protection/detail/fallback_run.hpp>
 
 #include <concepts>
@@ -44,9 +45,10 @@ class [[nodiscard]] fallback_operation {
       : parts_{std::move(op), std::move(instead), std::move(pred)} {}
 
   /// Which failures get the substitute: `pred(const E&)`.
-  template <class Pred> auto when(Pred pred) && {
+  template <class Pred> auto when(Pred&& pred) && {
+    using stored = detail::stored_t<Pred>;
     static_assert(
-        std::predicate<Pred&, const detail::op_error<Op>&>,
+        std::predicate<stored&, const detail::op_error<Op>&>,
         "again::fallback(...).when(pred): pred must take const E& of the operation's expected<T, E> and return "
         "bool");
     if constexpr (fallible_operation<Instead>) {
@@ -54,7 +56,8 @@ class [[nodiscard]] fallback_operation {
                     "again::fallback(...).when(pred): a failure without a substitute is the result, so that the "
                     "substitute must fail with the same error type");
     }
-    return fallback_operation<Op, Instead, Pred>{std::move(parts_.op), std::move(parts_.instead), std::move(pred)};
+    return fallback_operation<Op, Instead, stored>{std::move(parts_.op), std::move(parts_.instead),
+                                                   stored(std::forward<Pred>(pred))};
   }
 
   run_type operator()() & { return run_type{parts_}; }
@@ -78,8 +81,8 @@ auto fallback(Op&& op, Instead&& instead) {
                 "error (or of nothing) that returns such a value, or such a value");
   static_assert(!detail::never_fails<std::decay_t<Op>>,
                 "again::fallback: this operation cannot fail, it has a fallback already");
-  return fallback_operation<std::decay_t<Op>, std::decay_t<Instead>>{std::forward<Op>(op),
-                                                                     std::forward<Instead>(instead)};
+  return fallback_operation<detail::stored_t<Op>, detail::stored_t<Instead>>{std::forward<Op>(op),
+                                                                             std::forward<Instead>(instead)};
 }
 
 // A mistake, told in one sentence.

@@ -20,6 +20,7 @@
 
 #include <again/combinator/misuse.hpp>
 #include <again/combinator/order_rules.hpp>
+#include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
 #include <again/protection/breaker.hpp>
 #include <again/protection/detail/admission_run.hpp>
@@ -38,7 +39,7 @@ auto guard(breaker& shared, Op&& op) {
       !detail::never_fails<std::decay_t<Op>>,
       "again::guard: a fallback that cannot fail hides every failure from the breaker; put the breaker inside: "
       "fallback(guard(breaker, op), value)");
-  return detail::admission_operation<std::decay_t<Op>, breaker, detail::guard_ticket>{shared, std::forward<Op>(op)};
+  return detail::admission_operation<detail::stored_t<Op>, breaker, detail::guard_ticket>{shared, std::forward<Op>(op)};
 }
 
 // A mistake, told in one sentence.

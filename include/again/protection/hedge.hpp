@@ -24,7 +24,8 @@
 #include <again/combinator/misuse.hpp>
 #include <again/combinator/order_rules.hpp>
 #include <again/coro/detail/awaiters.hpp>
-#include <again/coro/repeatable.hpp>
+#include <again/coro/detail/unnamed_closure.hpp>
+#include <again/coro/operation.hpp>
 #include <again/protection/budget.hpp>
 #include <again/protection/detail/hedge_run.hpp>
 #include <again/protection/latency.hpp>
@@ -78,7 +79,7 @@ auto hedge(const hedging& how, Op&& op) {
   static_assert(
       !detail::never_fails<given>,
       "again::hedge: a fallback that cannot fail wins at once; put the hedge inside: fallback(hedge(how, op), value)");
-  return hedge_operation<given>{how, std::forward<Op>(op)};
+  return hedge_operation<detail::stored_t<Op>>{how, std::forward<Op>(op)};
 }
 
 // A mistake, told in one sentence.

@@ -3,13 +3,17 @@
 /// `limit(limiter, operation)`, a bulkhead: bounds how many calls run at once, and how many wait for that.
 ///
 /// ```cpp
-/// again::limiter quotes{{.in_flight = 16, .queue = 64}};
+/// again::limiter quotes{{.in_flight = 16}};                                 // 16 at once, the others wait for a slot
 /// auto quote = co_await again::limit(quotes, again::retry(polite, api.get("/quote")));
 /// ```
 ///
 /// - Result: `expected<T, failure<E>>`; `stop_reason::overloaded` with no error when no slot is free and the queue is full.
 /// - Waiters get their slots first in, first out. A stop request takes a waiter out of the queue at once
 ///   (`cancelled_before_start`, or `deadline_reached`): nothing was sent.
+/// - The default queue is long: a thousand tasks that await the same limiter are a usual program, and all of them run, 64 at once.
+///   A waiter costs the limiter nothing, and its coroutine about a kilobyte. How long a call waits is for the deadline around it
+///   to bound: `timeout(1s, limit(quotes, op))`. A server that would rather refuse at once than let its callers wait sets a
+///   short queue: as many as its slots serve while a caller is patient.
 /// - Around a retry it counts calls and keeps the slot through their waits; inside one it counts sends.
 /// - Threads: one limiter may serve several loops; a slot freed on one thread wakes a waiter on its own.
 /// - Lifetime: the limiter outlives its users. Destroying a waiting coroutine takes it out of the queue, a running one frees its
@@ -19,6 +23,7 @@
 #pragma once
 
 #include <again/combinator/misuse.hpp>
+#include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
 #include <again/protection/detail/admission_run.hpp>
 #include <again/protection/detail/limit_ticket.hpp>
@@ -34,7 +39,7 @@ inline namespace AGAIN_ABI {
 
 struct concurrency_limits {
   int in_flight = 64;  ///< slots
-  int queue = 64;      ///< waiters; 0: a call that finds no free slot is refused
+  int queue = 10'000;  ///< waiters; 0: a call that finds no free slot is refused
 };
 
 /// What all callers of one peer share.
@@ -65,8 +70,8 @@ class limiter {
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
 auto limit(limiter& shared, Op&& op) {
-  return detail::admission_operation<std::decay_t<Op>, detail::slot_queue, detail::limit_ticket>{shared.slots(),
-                                                                                                 std::forward<Op>(op)};
+  return detail::admission_operation<detail::stored_t<Op>, detail::slot_queue, detail::limit_ticket>{
+      shared.slots(), std::forward<Op>(op)};
 }
 
 // A mistake, told in one sentence.

@@ -12,6 +12,7 @@
 /// - Turns are given in the order of asking, by one compare-and-swap (the generic cell rate algorithm, ITU-T I.371): over any
 ///   time t no more than burst + t × per_second sends. A turn that is not used (cancelled wait) goes to the next to ask if it
 ///   was the last one given; else it is lost.
+/// - The default of `longest_wait` is the default deadline of a policy: a thousand calls at 50 a second all get their turn.
 /// - `adaptive_rate` instead of `rate_limiter` learns the rate from throttling responses.
 /// - Time is passed in. Threads: any. Lifetime: outlives its users. Cost: one atomic operation; no allocation.
 #pragma once
@@ -19,6 +20,7 @@
 #include <again/combinator/misuse.hpp>
 #include <again/combinator/order_rules.hpp>
 #include <again/core/clock.hpp>
+#include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
 #include <again/protection/detail/admission_run.hpp>
 #include <again/protection/detail/rate_ticket.hpp>
@@ -35,7 +37,7 @@ inline namespace AGAIN_ABI {
 struct rates {
   double per_second = 100;
   int burst = 1;                                     ///< sends at once after a quiet time
-  duration longest_wait = std::chrono::seconds{10};  ///< for a turn; a later one is refused as overloaded
+  duration longest_wait = std::chrono::seconds{30};  ///< for a turn; a later one is refused as overloaded
 };
 
 /// What all callers of one peer share.
@@ -99,8 +101,8 @@ auto rate(Shared& shared, Op&& op) {
   static_assert(
       !detail::repeats<std::decay_t<Op>>,
       "again::rate: around a retry it would not see the retries; put it inside: retry(policy, rate(limiter, op))");
-  return detail::admission_operation<std::decay_t<Op>, Shared, detail::rate_ticket<Shared>>{shared,
-                                                                                            std::forward<Op>(op)};
+  return detail::admission_operation<detail::stored_t<Op>, Shared, detail::rate_ticket<Shared>>{shared,
+                                                                                                std::forward<Op>(op)};
 }
 
 // A mistake, told in one sentence.

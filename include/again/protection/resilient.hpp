@@ -32,10 +32,12 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
-/// The defaults are those of the parts, but for three attempts: with a queue in front, a fourth seldom fits.
+/// The defaults are those of the parts, but for two. Three attempts: with a queue in front, a fourth seldom fits. A queue of a
+/// thousand: a burst of a thousand calls is served, and where a call takes 100 ms the last one waits for 1.6 s. When more wait,
+/// the peer is overloaded, and a refusal at once is better than a response that comes too late.
 struct resilience_rules {
   policy retrying{.attempts = 3};
-  concurrency_limits at_once{};
+  concurrency_limits at_once{.queue = 1000};
   budgets::ratio retries{};
   breaker_rules breaking{};
 };

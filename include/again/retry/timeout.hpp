@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `timeout(d, operation)`: one attempt with a deadline. The same as a retry with `.attempts = 1`: defined by it.
+/// `timeout(d, operation)`: one attempt with a deadline. It is a retry with `.attempts = 1` and `.deadline = d`.
 ///
 /// ```cpp
-/// auto page = co_await again::timeout(2s, api.get("/slow"));                      // bound on one send
-/// auto all = co_await again::timeout(10s, again::retry(polite, api.get("/x")));   // bound on all of a retry
+/// auto page = co_await again::timeout(2s, api.get("/slow"));                      // a bound on one send
+/// auto all = co_await again::timeout(10s, again::retry(polite, api.get("/x")));   // a bound on a whole retry
 /// ```
 ///
-/// - Result: `expected<T, failure<E>>`; `stop_reason::deadline_reached` when the time was up, with the last real error beside
-///   it if there is one; else the operation's own failure.
-/// - When the time is up, stop is requested of what runs, and it is waited for: it can neither outlive the await nor be lost.
-/// - Throws `std::invalid_argument` if `d` is not positive.
-/// - Cost: reads the clock once before, which a retry or timeout right inside takes over, and once after a failure; a timer
-///   only if the operation does not finish at once.
+/// - Result: `expected<T, failure<E>>`. Past the deadline the reason is `stop_reason::deadline_reached`, with the last
+///   real error if there is one. Else the failure is the operation's own.
+/// - Errors: throws `std::invalid_argument` if `d` is not positive. Rethrows an exception of the operation.
+/// - Cancellation: at the deadline, the running attempt is asked to stop and then awaited. So it cannot outlive the
+///   await.
+/// - Lifetime and thread: those of a retry.
+/// - Cost: one clock read at the start, which a retry or timeout directly inside reuses, and one after a failure. A
+///   timer is armed only if the operation does not finish at once.
 #pragma once
 
+#include <again/coro/detail/unnamed_closure.hpp>
 #include <again/retry/retry.hpp>
 
 #include <type_traits>
@@ -26,10 +29,10 @@ inline namespace AGAIN_ABI {
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
 auto timeout(duration d, Op&& op) {
-  return retry_operation<std::decay_t<Op>, detail::once_hooks>{d, std::forward<Op>(op)};
+  return retry_operation<detail::stored_t<Op>, detail::once_hooks>{d, std::forward<Op>(op)};
 }
 
-// A mistake, told in one sentence.
+// Any other argument is a mistake: one compile error says how to fix it.
 template <class Wrong>
   requires(!fallible_operation<std::decay_t<Wrong>>)
 auto timeout(duration, Wrong&&) {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `delivery_log`: writes a line for each attempt and each final result of a sink, as logfmt or JSON.
+/// `delivery_log`: writes a line for each attempt, each final result and each change in the state of an endpoint, as logfmt or JSON.
 ///
 /// ```text
 /// level=warn msg=attempt event=42 endpoint=http://127.0.0.1:8080/in attempt=1 status=503 reach=answered took_ms=1.2 wait_ms=87 wait_by=backoff
 /// level=info msg=delivered event=42 attempts=2 elapsed_ms=91.4
+/// level=warn msg=endpoint endpoint=http://127.0.0.1:8080/in state=paused was=available wait_ms=5000
 /// ```
 ///
-/// - Level: `info` for a success; `warn` for a failed attempt that is followed by another one, and for an event that was refused;
-///   `error` for a last failed attempt, and for an event that was finally not delivered.
+/// - Level: `info` for a success; `warn` for a failed attempt that is followed by another one, for an event that was
+///   refused, and for an endpoint to which nothing is sent for a while; `error` for a last failed attempt, and for an event that was finally not delivered.
 /// - Secrets: headers, bodies and queries are never printed. Idempotency-Keys are printed only on request.
 /// - Units: `ts` in Unix seconds, `_ms` in milliseconds.
 /// - Thread: the sink's. Errors: `write` handles its own.
@@ -18,6 +19,7 @@
 #include <again/sink/delivery.hpp>
 #include <again/sink/delivery_observer.hpp>
 #include <again/sink/detail/log_fields.hpp>
+#include <again/sink/endpoint_state.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -40,11 +42,15 @@ constexpr log_level level_of(const attempt_record& r) noexcept {
 inline log_level level_of(const delivery& d) noexcept {
   return d ? log_level::info : d.accepted ? log_level::error : log_level::warn;
 }
+constexpr log_level level_of(const endpoint_change& c) noexcept {
+  return c.to == endpoint_state::paused || c.to == endpoint_state::breaker_open ? log_level::warn : log_level::info;
+}
 
 /// A line without the line feed.
 std::string log_line(log_format format, wall_time at, const event& e, std::string_view endpoint,
                      const attempt_record& r);
 std::string log_line(log_format format, wall_time at, const delivery& d, bool show_key = false);
+std::string log_line(log_format format, wall_time at, const endpoint_change& c);
 
 class delivery_log : public delivery_observer {
  public:
@@ -58,6 +64,9 @@ class delivery_log : public delivery_observer {
   }
   void finished(const delivery& d) override {
     if (level_of(d) >= least_) write_(level_of(d), log_line(format_, clock_.wall_now(), d, show_keys_));
+  }
+  void changed(const endpoint_change& c) override {
+    if (level_of(c) >= least_) write_(level_of(c), log_line(format_, clock_.wall_now(), c));
   }
 
  private:
@@ -114,6 +123,18 @@ inline std::string log_line(log_format format, wall_time at, const delivery& d, 
     if (const http::error* const last = failed->result.error().error()) f.text("error", last->text());
   }
   if (d.dead_letter != dead_letter::none) f.text("dead_letter", name(d.dead_letter));
+  return std::move(f).end();
+}
+
+inline std::string log_line(log_format format, wall_time at, const endpoint_change& c) {
+  detail::log_fields f{format == log_format::json};
+  f.seconds("ts", at);
+  f.text("level", name(level_of(c)));
+  f.text("msg", "endpoint");
+  f.text("endpoint", c.endpoint);
+  f.text("state", name(c.to));
+  f.text("was", name(c.from));
+  if (c.wait > duration::zero()) f.milliseconds("wait_ms", c.wait);
   return std::move(f).end();
 }
 

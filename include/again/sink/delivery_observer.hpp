@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `delivery_observer`: is told of every attempt and every final result of a sink. `delivery_log` writes them as lines.
+/// `delivery_observer`: is told of every attempt and every final result of a sink, and of changes in the state of an endpoint. `delivery_log` writes them as lines.
 ///
 /// - Thread: the loop's. Lifetime: outlives the sink.
 /// - An observer that throws from `attempted` ends the delivery with that exception.
@@ -8,6 +8,7 @@
 
 #include <again/policy/failure.hpp>
 #include <again/sink/delivery.hpp>
+#include <again/sink/endpoint_state.hpp>
 
 #include <string_view>
 
@@ -25,6 +26,8 @@ class delivery_observer {
   virtual void attempted(const event&, std::string_view /*endpoint*/, const attempt_record&) {}
   /// Once for each event handed in, before its caller gets the result.
   virtual void finished(const delivery&) {}
+  /// When an endpoint asked for time, its circuit breaker opened, or it is available again. What this throws is dropped.
+  virtual void changed(const endpoint_change&) {}
 };
 
 }  // namespace AGAIN_ABI

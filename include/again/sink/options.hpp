@@ -10,15 +10,19 @@
 #include <again/http/transport.hpp>
 #include <again/http/url.hpp>
 #include <again/policy/policy.hpp>
+#include <again/protection/breaker_rules.hpp>
 #include <again/sink/dead_letters.hpp>
 #include <again/sink/delivery_observer.hpp>
 #include <again/sink/event.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace again {
@@ -38,9 +42,16 @@ struct endpoint {
   http::send_limits limits{};
   int max_redirects = 0;  ///< followed at most, each a request inside its attempt; 0: a redirect is the response
   http::method method = http::method::post;
-  /// Deliveries under way here at a time: 16. A delivery that waits for a permit here holds one of the sink's meanwhile, so that with
-  /// broadcast the slowest endpoint sets the pace; round robin waits only where no endpoint has room.
+  /// Attempts under way here at a time: 16. Between its attempts a delivery does not count.
   int in_flight = 16;
+  /// The circuit breaker: after ten failures in a row (any number of events) nothing is sent here for a second, then one attempt at a
+  /// time finds out whether the endpoint is back; each further break is twice as long, up to 15 s, so that it is found soon after it is
+  /// back. Nothing: no circuit breaker.
+  std::optional<breaker_rules> breaker =
+      breaker_rules{.consecutive = 10, .open_for = std::chrono::seconds{1}, .open_max = std::chrono::seconds{15}};
+  /// Bytes of a response's body that the result holds. Up to 64 KiB of it are read in any case, so that the connection can be used
+  /// again; the rest is not. 16 KiB: enough for the reason of a refusal.
+  std::uint64_t keep_body = std::uint64_t{16} << 10U;
 };
 
 enum class routing : std::uint8_t {
@@ -54,7 +65,7 @@ enum class ordering : std::uint8_t {
   per_key,       ///< events of one `order_key` one at a time, in the order of acceptance
 };
 
-/// With round robin: which failed attempts make the retry go to the next endpoint that has room.
+/// With round robin: which failed attempts make the retry go to another endpoint, one that was not tried yet.
 enum class moving : std::uint8_t {
   unanswered,  ///< those without a response; an endpoint that says 503 is asked again, after the time that it names
   any,         ///< all of them
@@ -68,17 +79,31 @@ struct sink_options {
   /// chooses none, or chooses one that does not exist, `deliver` throws and the event is not accepted.
   std::function<std::vector<std::size_t>(const event&)> choose{};
   ordering order = ordering::none;
-  moving move_on = moving::unanswered;
-  /// Events being delivered at a time. 64: as many sends as loopback can make good use of.
+  moving move_on = moving::any;
+  /// Attempts under way at a time, at all endpoints together. 64: as many sends as loopback can make good use of.
   int in_flight = 64;
-  /// Events accepted and waiting. 256: a few seconds of work for most endpoints. The callers of further events wait.
+  /// Events accepted beyond those. 256: a few seconds of work for most endpoints. The callers of further events wait.
   int queue = 256;
+  /// The part of `in_flight` + `queue` that the events of one order key may take up, so that a slow key leaves room for the others: the
+  /// callers of further ones wait. And the part that may wait for one endpoint that is paused or whose circuit breaker is open, where
+  /// there are other endpoints: further attempts there are refused.
+  double largest_share = 0.25;
   /// Send the Idempotency-Key of each event. Without it an event is sent again only where certainly nothing of it was sent (unless the
   /// rules say otherwise).
   bool idempotency_keys = true;
   dead_letter_file* dead_letters = nullptr;  ///< outlives the sink
   delivery_observer* observer = nullptr;     ///< outlives the sink
 };
+
+/// Events that a sink holds at most.
+inline std::size_t events_in_sink(const sink_options& o) noexcept {
+  return static_cast<std::size_t>(std::max(o.in_flight, 1)) + static_cast<std::size_t>(std::max(o.queue, 0));
+}
+/// Those of one key, or those that wait for one closed endpoint.
+inline std::size_t largest_share(const sink_options& o) noexcept {
+  const double share = o.largest_share * static_cast<double>(events_in_sink(o));
+  return static_cast<std::size_t>(std::max(share, 1.0));
+}
 
 /// The name that an endpoint has in results, metrics and logs.
 inline std::string shown_name(const endpoint& e) {
@@ -90,8 +115,12 @@ inline std::optional<std::string> validate(const std::vector<endpoint>& endpoint
   if (endpoints.empty()) return "a sink needs an endpoint";
   if (o.in_flight < 1) return "in_flight must be at least 1";
   if (o.queue < 0) return "queue must not be negative";
+  if (!(o.largest_share > 0 && o.largest_share <= 1)) return "largest_share must be above 0 and at most 1";
   for (const endpoint& e : endpoints) {
     if (e.in_flight < 1) return shown_name(e) + ": in_flight must be at least 1";
+    if (const char* const wrong = e.breaker ? complaint(*e.breaker) : nullptr)
+      return shown_name(e) +
+             ": breaker: " + std::string{std::string_view{wrong}.substr(std::string_view{wrong}.rfind(": ") + 2)};
     if (const auto broken = validate(e.policy)) return shown_name(e) + ": " + std::string{name(*broken)};
     int same = 0;
     for (const endpoint& other : endpoints) same += shown_name(other) == shown_name(e) ? 1 : 0;

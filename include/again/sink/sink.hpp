@@ -93,10 +93,10 @@ class sink : public sink_over<http::httplib_transport> {
 
   static http::httplib_options sized(http::httplib_options t, const std::vector<endpoint>& endpoints,
                                      const sink_options& o) {
+    const auto at_least_one = [](int n) { return static_cast<std::size_t>(std::max(n, 1)); };
     t.workers = 0;
-    for (const endpoint& e : endpoints)
-      t.workers += static_cast<std::size_t>(std::clamp(e.in_flight, 1, std::max(o.in_flight, 1)));
-    t.workers = std::max<std::size_t>(t.workers, 1);
+    for (const endpoint& e : endpoints) t.workers += at_least_one(e.in_flight);
+    t.workers = std::clamp<std::size_t>(t.workers, 1, at_least_one(o.in_flight));
     t.max_connections = t.workers;
     return t;
   }

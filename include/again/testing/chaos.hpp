@@ -20,8 +20,8 @@
 #include <again/coro/detail/attempt.hpp>
 #include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/stoppable_wait.hpp>
+#include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
-#include <again/coro/repeatable.hpp>
 
 #include <concepts>
 #include <cstdint>
@@ -133,7 +133,8 @@ auto chaos(const chaos_rules& how, Op&& op, Fault&& fault) {
   using error = typename expected_parts<operation_result_t<std::decay_t<Op>>>::error;
   static_assert(std::is_invocable_r_v<error, std::decay_t<Fault>&>,
                 "again::chaos: fault must be a function without parameters that returns the operation's error");
-  return chaos_operation<std::decay_t<Op>, std::decay_t<Fault>>{how, std::forward<Op>(op), std::forward<Fault>(fault)};
+  return chaos_operation<detail::stored_t<Op>, detail::stored_t<Fault>>{how, std::forward<Op>(op),
+                                                                        std::forward<Fault>(fault)};
 }
 
 // A mistake, told in one sentence.

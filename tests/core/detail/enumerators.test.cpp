@@ -20,7 +20,8 @@ static_assert(detail::enumerator_name(colour::light_blue) == "light_blue");
 
 TEST_CASE("the enumerators of an enum are listed in order, with their names") {
   CHECK(detail::enumerators<colour> == std::array{colour::red, colour::light_blue, colour::green});
-  CHECK(detail::enumerator_names<colour> == std::array<std::string_view, 3>{"red", "light_blue", "green"});
+  CHECK(detail::enumerator_name(colour::red) == "red");
+  CHECK(detail::enumerator_name(colour::green) == "green");
   CHECK(detail::enumerator_name(holder::kinds::two) == "two");
 }
 

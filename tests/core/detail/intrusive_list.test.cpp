@@ -23,7 +23,7 @@ std::vector<int> drained(list& l) {
 
 }  // namespace
 
-TEST_CASE("an intrusive list gives its nodes back in the order of pushing") {
+TEST_CASE("an intrusive list pops its nodes in the order of pushing") {
   std::array<node, 3> nodes{{{1}, {2}, {3}}};
   list l;
   CHECK(l.empty());
@@ -35,7 +35,7 @@ TEST_CASE("an intrusive list gives its nodes back in the order of pushing") {
   CHECK(l.empty());
 }
 
-TEST_CASE("any node may leave an intrusive list early, and come back") {
+TEST_CASE("any node can be removed from an intrusive list, and pushed again") {
   for (std::size_t out = 0; out < 3; ++out) {
     CAPTURE(out);
     std::array<node, 3> nodes{{{0}, {1}, {2}}};

@@ -31,7 +31,7 @@ TEST_CASE("a linked stop source is stopped by the token that it follows, and by 
   }
 }
 
-TEST_CASE("following a token that is stopped already stops at once; a token that never stops is ignored") {
+TEST_CASE("a source that follows a stopped token is stopped at once; a token without a source is ignored") {
   inplace_stop_source outer;
   outer.request_stop();
   linked_stop_source inner;
@@ -41,7 +41,7 @@ TEST_CASE("following a token that is stopped already stops at once; a token that
   CHECK(inner.stop_requested());
 }
 
-TEST_CASE("two links lead to one source") {
+TEST_CASE("one source may follow two tokens") {
   inplace_stop_source left, right, joined;
   stop_link from_left, from_right;
   from_left.follow(left.get_token(), joined);
@@ -51,7 +51,7 @@ TEST_CASE("two links lead to one source") {
   CHECK(joined.stop_requested());
 }
 
-TEST_CASE("a linked source that goes away while another thread requests the stop is not touched afterwards") {
+TEST_CASE("a linked source destroyed while another thread requests the stop is not touched afterwards") {
   for (int i = 0; i < 200; ++i) {
     inplace_stop_source outer;
     std::thread requester{[&] { outer.request_stop(); }};

@@ -28,13 +28,13 @@ struct bench {
     wait.begin(ctx, until, {[](void* self) noexcept { ++static_cast<bench*>(self)->calls; }, this}, stoppable);
   }
   void run() {
-    loop.run_until([] { return false; });  // until nothing is left that could happen
+    loop.run_until([] { return false; });  // until nothing is left to run
   }
 };
 
 }  // namespace
 
-TEST_CASE("a wait that nothing disturbs ends when its time is up") {
+TEST_CASE("an undisturbed wait ends when its time is up") {
   bench b;
   const again::time_point start = b.time.now();
   b.begin(100ms);
@@ -67,7 +67,7 @@ TEST_CASE("a stop request ends a wait in its turn, not from inside the request")
   CHECK(b.loop.timers() == 0);
 }
 
-TEST_CASE("a wait that is not stoppable hears no stop request") {
+TEST_CASE("a wait that is not stoppable ignores a stop request") {
   bench b;
   b.begin(1s, false);
   b.stop.request_stop();
@@ -89,7 +89,7 @@ TEST_CASE("the owner's call ends a wait in its turn, also after a stop request")
   CHECK(b.loop.timers() == 0);
 }
 
-TEST_CASE("a cancelled or destroyed wait calls nothing, wherever it stood") {
+TEST_CASE("a cancelled or destroyed wait calls nothing, in whatever state it was") {
   bench b;
   std::optional<stoppable_wait> wait{std::in_place};
   const again::continuation k{[](void* self) noexcept { ++static_cast<bench*>(self)->calls; }, &b};

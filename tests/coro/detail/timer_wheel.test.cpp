@@ -21,7 +21,7 @@ namespace {
 
 constexpr time_point first_now{24h};
 
-// The wheel beside what it should be: a map by time, equal times in the order of insertion.
+// The wheel and its model: a map by time, with equal times in the order of insertion.
 struct pair_of_queues {
   timer_wheel wheel;
   std::multimap<time_point, again::timer*> model;
@@ -43,7 +43,7 @@ struct pair_of_queues {
       break;
     }
   }
-  // One of those that are due, if any, out of both.
+  // Takes one timer that is due, if any, out of both.
   again::timer* pop() {
     again::timer* const popped = wheel.pop_due(now);
     again::timer* expected = nullptr;
@@ -56,7 +56,7 @@ struct pair_of_queues {
   }
   void compare() {
     if (wheel.size() != model.size() || wheel.empty() != model.empty()) ++faults;
-    // Never later than the first, and never a time that has been: the loop would not sleep.
+    // Not later than the first timer, and not in the past, or the loop would not sleep.
     const time_point next = wheel.next();
     const time_point first = model.empty() ? again::never : model.begin()->first;
     if (next > first || (first > now && next <= now)) ++faults;
@@ -64,7 +64,7 @@ struct pair_of_queues {
   }
 };
 
-// As far as is usual, and farther.
+// Spans of the usual lengths, and longer ones.
 duration some_span(again::random_stream& random) {
   const auto below = [&](int power) {
     return duration{static_cast<duration::rep>(random.bits() % (std::uint64_t{1} << power))};
@@ -120,7 +120,7 @@ void compare_with_model(std::uint64_t seed, std::size_t count, int steps, time_p
 
 }  // namespace
 
-TEST_CASE("the wheel gives what a sorted list gives, whatever is armed and taken back, however far time jumps") {
+TEST_CASE("the wheel fires as a sorted list would, whatever is armed and disarmed, however far time jumps") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
     compare_with_model(seed, 5, 300, first_now);  // often alone in a slot, often empty
@@ -131,7 +131,7 @@ TEST_CASE("the wheel gives what a sorted list gives, whatever is armed and taken
   }
 }
 
-TEST_CASE("times that differ by a nanosecond, each way round, on both sides of each level") {
+TEST_CASE("times that differ by a nanosecond fire in order, on both sides of each level") {
   for (int level = 0; level < 62; ++level) {
     const time_point edge{duration{duration::rep{1} << level}};
     pair_of_queues q{6, time_point{}};
@@ -153,7 +153,7 @@ TEST_CASE("times that differ by a nanosecond, each way round, on both sides of e
   }
 }
 
-TEST_CASE("those that never fire are never next, however many they are") {
+TEST_CASE("timers for never are not next, however many there are") {
   pair_of_queues q{100};
   for (again::timer& t : q.timers) q.arm(t, again::never);
   CHECK(q.wheel.next() == again::never);
@@ -164,7 +164,7 @@ TEST_CASE("those that never fire are never next, however many they are") {
   CHECK(q.faults == 0);
 }
 
-TEST_CASE("many that are close together and near do not make the loop wake for nothing") {
+TEST_CASE("many near timers that are close together do not wake the loop in vain") {
   pair_of_queues q{200};
   q.arm(q.timers[0], q.now);  // what the wheel counts from
   q.arm(q.timers[1], q.now + 100ms);
@@ -183,7 +183,7 @@ TEST_CASE("many that are close together and near do not make the loop wake for n
   CHECK(q.faults == 0);
 }
 
-TEST_CASE("a clock that goes back delays, and does no other harm") {
+TEST_CASE("a clock that goes back only delays timers") {
   timer_wheel wheel;
   std::array<again::timer, 8> timers;
   const time_point now = first_now;

@@ -15,7 +15,7 @@ struct counting {
   int broken = 0;
   reach says = reach::maybe_sent;
   cancel_switch::breaker breaker() {
-    return {[](void* self) noexcept {
+    return {[](void* self, by) noexcept {
               auto& me = *static_cast<counting*>(self);
               ++me.broken;
               return me.says;

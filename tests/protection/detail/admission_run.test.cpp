@@ -10,8 +10,8 @@
 #include <again/protection/limit.hpp>
 #include <again/protection/rate.hpp>
 #include <again/retry/timeout.hpp>
-#include <again/testing.hpp>
 
+#include "support/scripted_peer.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
@@ -22,11 +22,8 @@
 using namespace again_test;
 using namespace std::chrono_literals;
 using again::stop_reason;
-using peer = again::testing::script<int, trouble>;
 
 namespace {
-
-const trouble stopped{0, again::disposition::aborted};
 
 struct in_guard {
   again::breaker shared{};

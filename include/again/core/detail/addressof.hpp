@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `std::addressof`, without all of <memory>.
+/// `std::addressof`, without including <memory>.
 #pragma once
 
 #include <again/core/expected.hpp>
@@ -11,7 +11,7 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
 
-/// Where `x` stands, whatever its `operator&` says.
+/// The address of `x`, even if its `operator&` is overloaded.
 template <class T> T* address_of(T& x) noexcept {
   if constexpr (std::is_function_v<T>) {
     return &x;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// sqrt, exp and tanh usable in constant expressions (the standard's become so only in C++26); full double precision or one
-/// digit less, for arguments a backoff can have.
+/// `sqrt`, `exp` and `tanh` for constant expressions, in which the standard's work only from C++26 on. For the
+/// arguments of a backoff they are exact to the last digit or to the one before.
 #pragma once
 
 #include <again/core/expected.hpp>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The enumerators of an enum and their names, read from how the compiler prints a template argument. An enum is then written
-/// once, instead of again in a `switch` that names its values and again in a list of them.
+/// The enumerators of an enum and their names, read from how the compiler prints a template argument. So an enum is
+/// written once, and no `switch` or list has to repeat it.
 ///
-/// The enumerators must count 0, 1, 2, … without a gap. C++26's reflection replaces this file.
+/// The enumerators must count 0, 1, 2, … without a gap, up to 32 of them. C++26's reflection replaces this file.
 #pragma once
 
 #include <again/core/expected.hpp>
@@ -18,24 +18,34 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
 
-/// The name of the enumerator `Value`; empty for a number that has none, which compilers print as "(again::reach)3".
-template <auto Value> constexpr std::string_view printed_enumerator() noexcept {
-  constexpr std::string_view before = "Value = ";
-  std::string_view text = std::source_location::current().function_name();
-  text.remove_prefix(text.find(before) + before.size());
-  text = text.substr(0, text.find_first_of(";]"));
-  text.remove_prefix(text.find_last_of(":)") + 1);
-  return text.front() >= '0' && text.front() <= '9' ? std::string_view{} : text;
+inline constexpr std::size_t most_enumerators = 32;
+
+/// The text in which the compiler prints the values as template arguments: "… Values = {again::reach::not_sent, (again::reach)3}".
+template <class E, E... Values> constexpr std::string_view printed_values() noexcept {
+  return std::source_location::current().function_name();
 }
 
-template <class E, std::size_t N = 0> constexpr std::size_t count_enumerators() noexcept {
-  if constexpr (printed_enumerator<static_cast<E>(N)>().empty()) {
-    return N;
-  } else {
-    return count_enumerators<E, N + 1>();
+/// The names in that text, up to the first number, which is a value without a name. One text for all values: compilers evaluate it
+/// much faster than a text for each.
+template <class E> struct enumerator_list {
+  std::array<std::string_view, most_enumerators> names{};
+  std::size_t count = 0;
+
+  template <std::size_t... N> constexpr explicit enumerator_list(std::index_sequence<N...>) noexcept {
+    constexpr std::string_view before = "Values = ";
+    std::string_view rest = printed_values<E, static_cast<E>(N)...>();
+    rest.remove_prefix(rest.find(before) + before.size());
+    for (;;) {
+      const std::string_view value = rest.substr(0, rest.find(','));
+      const std::string_view name = value.substr(value.find_last_of(":)") + 1);
+      if (name.front() >= '0' && name.front() <= '9') return;
+      names[count++] = name;
+      rest.remove_prefix(value.size() + 1);
+    }
   }
-}
-template <class E> using enumerator_indices = std::make_index_sequence<count_enumerators<E>()>;
+};
+template <class E> inline constexpr enumerator_list<E> enumerators_of{std::make_index_sequence<most_enumerators + 1>{}};
+template <class E> using enumerator_indices = std::make_index_sequence<enumerators_of<E>.count>;
 
 /// All enumerators of `E`, in order.
 template <class E>
@@ -43,16 +53,10 @@ inline constexpr auto enumerators = []<std::size_t... N>(std::index_sequence<N..
   return std::array{static_cast<E>(N)...};
 }(enumerator_indices<E>{});
 
-/// Their names, in the same order; static storage.
-template <class E>
-inline constexpr auto enumerator_names = []<std::size_t... N>(std::index_sequence<N...>) {
-  return std::array{printed_enumerator<static_cast<E>(N)>()...};
-}(enumerator_indices<E>{});
-
 /// The name of an enumerator, "unknown" for a value that is none; static storage.
 template <class E> constexpr std::string_view enumerator_name(E value) noexcept {
   const auto n = static_cast<std::size_t>(value);
-  return n < enumerator_names<E>.size() ? enumerator_names<E>[n] : "unknown";
+  return n < enumerators_of<E>.count ? enumerators_of<E>.names[n] : "unknown";
 }
 
 }  // namespace detail

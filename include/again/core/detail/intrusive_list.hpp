@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// A doubly linked list of nodes that belong to somebody else: push at the end, pop from the front, and any node may leave early.
-/// Allocates nothing. One thread, or a lock around it.
+/// `intrusive_list`: a doubly linked list of nodes that their owners allocate. Nodes are pushed at the end and popped
+/// from the front; any node can be removed. It allocates nothing. One thread, or under a lock.
 ///
-/// A node type has two members, `next` and `previous`, both pointers to the node type or to a base of it, which belong to the
-/// list while the node is in it.
+/// A node type has two members, `next` and `previous`, both pointers to the node type or to a base of it. The list uses
+/// them while the node is in it.
 #pragma once
 
 #include <again/core/expected.hpp>

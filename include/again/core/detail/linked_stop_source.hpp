@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// A stop source that is stopped together with others: a combinator's own source, which the awaiting side's token also stops.
+/// `linked_stop_source`: a stop source that is also stopped when another token is. A combinator stops its children by
+/// one, which follows the token of the awaiting context.
 ///
-/// Threads: a request on a token that it follows runs on the requesting thread and does nothing but pass the request on. All
-/// members but `request_stop` are for the owner's thread.
+/// Threads: a request of the followed token runs on the requesting thread and only passes the request on. All members
+/// except `request_stop` are for the owner's thread.
 #pragma once
 
 #include <again/core/detail/manual_optional.hpp>
@@ -13,14 +14,14 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
 
-/// Passes the stop request of a token on to a source.
+/// Passes a stop request of a token on to a source.
 class stop_link {
  public:
-  /// At once if stop has been requested already. `to` outlives the link.
+  /// If stop was requested already, it is passed on at once. `to` outlives the link.
   void follow(inplace_stop_token from, inplace_stop_source& to) noexcept {
     if (from.stop_possible()) link_.emplace(from, forward{&to});
   }
-  /// Waits for a request that is just being passed on.
+  /// Ends the link. Waits for a request that is being passed on.
   void unlink() noexcept { link_.reset(); }
 
  private:
@@ -31,10 +32,10 @@ class stop_link {
   manual_optional<inplace_stop_callback<forward>> link_;
 };
 
-/// A source with a link of its own.
+/// A stop source and a link to it.
 class linked_stop_source : public inplace_stop_source {
  public:
-  /// From now on a stop of `token` stops this source too. Ends with `unlink`.
+  /// From now until `unlink`, a stop request of `token` stops this source too.
   void follow(inplace_stop_token token) noexcept { link_.follow(token, *this); }
   void unlink() noexcept { link_.unlink(); }
 

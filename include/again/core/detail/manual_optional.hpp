@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// An optional of the plain kind: made in place, looked at, ended; neither copied nor compared. `std::optional` asks some fifty
-/// questions about every type it is given, which is more than half of what it takes to compile one of ours.
+/// `manual_optional`: storage for one object that is made in place and destroyed on request. It is neither copied nor
+/// compared.
+///
+/// It replaces `std::optional` for types of the library: that one examines some fifty properties of each type, which
+/// takes more than half of the time that it takes to compile one of ours.
 #pragma once
 
 #include <again/core/expected.hpp>

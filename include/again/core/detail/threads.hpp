@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `std::condition_variable`, `std::thread` and `std::this_thread::yield` as far as a loop needs them.
+/// `condition_variable`, `thread` and `yield_thread`, as far as a loop needs them.
 ///
-/// With libstdc++ on Linux they are what those are made of: its <condition_variable> and <thread> bring shared pointers, stop
-/// tokens and semaphores into every file, for a tenth of what all of the library takes to compile.
+/// On Linux with libstdc++ they stand directly on pthreads. The standard's <condition_variable> and <thread> would
+/// include shared pointers, stop tokens and semaphores in every file, a tenth of the compile time of the whole library.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -46,7 +46,7 @@ class condition_variable {
   template <class Done> void wait(std::unique_lock<std::mutex>& lock, Done done) {
     while (!done()) wait(lock);
   }
-  /// Until `done()`, but no longer than `most` on the steady clock. True: it is done.
+  /// Waits until `done()`, at most for `most` on the steady clock. Returns `done()`.
   template <class Done> bool wait_for(std::unique_lock<std::mutex>& lock, duration most, Done done) {
     const time_point until = saturating_add(std::chrono::steady_clock::now(), most);
     while (!done()) {
@@ -56,7 +56,7 @@ class condition_variable {
   }
 
  private:
-  // False: it is past `until`.
+  // False: `until` has passed.
   bool wait_until(std::unique_lock<std::mutex>& lock, time_point until) noexcept {
     constexpr duration::rep second = std::nano::den;
     const duration::rep ns = until.time_since_epoch().count();  // libstdc++'s steady clock is CLOCK_MONOTONIC
@@ -68,7 +68,7 @@ class condition_variable {
   pthread_cond_t cond_;
 };
 
-/// Runs `body(with)` on a thread of its own. Joined before it goes away.
+/// Runs `body(with)` on a new thread. It must be joined before it is destroyed.
 class thread {
  public:
   thread(void (*body)(void*) noexcept, void* with) : body_{body}, with_{with} {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `work`: what is posted to a scheduler (`<again/coro/scheduler.hpp>`). It stands alone because stop callbacks are kept in nodes
-/// of the same form: what a stop request wakes is one node, in the list of those that listen first, then in the queue of
-/// those that run.
+/// `work`: a node that is posted to a scheduler (`<again/coro/scheduler.hpp>`).
+///
+/// It is in `core` because stop callbacks are nodes of the same form. So one node can be in the list of a stop source
+/// first, and in the queue of a scheduler after the stop request.
 #pragma once
 
 #include <again/core/expected.hpp>
@@ -12,10 +13,10 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
-/// A piece of work to run once on a scheduler's thread. The owner keeps it alive until it has run or was forgotten.
+/// A function to run once on a scheduler's thread. The owner keeps it alive until it has begun to run or was forgotten.
 struct work {
   void (*run)(work&) noexcept = nullptr;
-  // The rest belongs to the scheduler.
+  // The scheduler uses the members below while the node is posted.
   work* next = nullptr;
   work* previous = nullptr;
   enum class state : std::uint8_t { idle, local, remote } queued = state::idle;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The place inside a combinator where one start of its operation lives: built in place, looked at, torn down, built again.
+/// `attempt_slot`: storage inside a combinator for one start of its operation. The startable is made in place, and is
+/// destroyed before the next one is made. `result_view` is a slot whose result can be inspected before it is taken.
+///
+/// One thread: the scheduler's.
 #pragma once
 
 #include <again/core/detail/addressof.hpp>
@@ -26,12 +29,11 @@ struct started_as<Awaitable> {
   using type = std::remove_cvref_t<Awaitable>;
 };
 
-// Out of line: what is rare need not stand in every frame.
+// Out of line: it is rare, and would make every caller longer.
 [[gnu::noinline, gnu::cold]] inline void note_exception(std::exception_ptr& in) noexcept {
   in = std::current_exception();
 }
 
-/// Op: an operation. One thread: the scheduler's.
 template <class Op> class attempt_slot {
  public:
   using startable_type = typename started_as<std::invoke_result_t<Op&>>::type;
@@ -42,10 +44,12 @@ template <class Op> class attempt_slot {
   attempt_slot& operator=(const attempt_slot&) = delete;
   ~attempt_slot() { reset(); }
 
-  /// Starts `op` once; a throw while making the awaitable counts as one of the attempt. Before it is started again, `reset`.
+  /// Like a startable's `start`. If `op` throws instead of making an awaitable, that is the attempt's exception. Call
+  /// `reset` before the next start.
   bool start(Op& op, continuation k, const context& ctx) noexcept { return !make(op) || attempt_.start(k, ctx); }
 
-  /// Can the start be given the time? Only where nothing of the user's runs between the reading of the clock and the start.
+  /// True if `start_at` may be used: the time that the caller has just read is still exact when the attempt starts,
+  /// because no code of the user runs in between.
   static constexpr bool starts_at = requires(startable_type& s, continuation k, const context& ctx, time_point now) {
     requires Op::makes_at_once;
     s.start_at(k, ctx, now);
@@ -90,7 +94,7 @@ template <class Op> class attempt_slot {
   };
 
  public:
-  /// The result where it stands, without moving it, if the startable can show it.
+  /// True if the startable can give a pointer to its result.
   static constexpr bool shows = requires(startable_type& s) {
     { s.peek() } -> std::same_as<result_type*>;
   };
@@ -101,18 +105,20 @@ template <class Op> class attempt_slot {
   }
 };
 
-/// An attempt slot whose finished result, an `expected`, is looked at before it is taken.
+/// An attempt slot whose result is inspected before it is taken: in the startable if that can show it, else in a copy
+/// here.
 template <class Op, bool Shows = attempt_slot<Op>::shows> class result_view;
 
 template <class Op> class result_view<Op, true> : public attempt_slot<Op> {
  public:
-  typename attempt_slot<Op>::result_type* look() { return this->peek(); }
+  /// Null if it threw.
+  typename attempt_slot<Op>::result_type* inspect() { return this->peek(); }
 };
 
 template <class Op> class result_view<Op, false> : public attempt_slot<Op> {
  public:
   /// Null if it threw.
-  typename attempt_slot<Op>::result_type* look() {
+  typename attempt_slot<Op>::result_type* inspect() {
     taken_.reset();
     if (this->exception()) return nullptr;
     taken_.emplace(this->take());

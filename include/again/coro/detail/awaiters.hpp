@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// How a coroutine of any type awaits a startable: in a coroutine whose promise knows its context it starts right there; in
-/// any other it uses the scheduler given with `.on`, else the loop that this thread runs, else the process's default loop; if
-/// that is another thread's, the coroutine goes on over there.
+/// The awaiters of startables: how a coroutine of any type awaits one of them.
 ///
-/// The way there is a heap block of its own, so that the coroutine may still be destroyed before it has arrived (on the thread
-/// that began to await, or on that loop's): `state` says whether the awaiter or the far thread came last and frees it.
+/// Where the startable runs depends on the awaiting coroutine:
+/// - If its promise is a `context_provider`, the startable starts at once, with that context.
+/// - Else it runs on the scheduler given with `.on`, else on the loop that this thread is running, else on the default
+///   loop of the process. If that loop belongs to another thread, the coroutine is resumed on that thread
+///   (`loop_transfer`).
 #pragma once
 
 #include <again/coro/awaitable.hpp>
+#include <again/coro/detail/loop_transfer.hpp>
 
-#include <atomic>
 #include <coroutine>
-#include <cstdint>
 #include <utility>
 
 namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
 
-/// Found where `<again/coro/default_loop.hpp>` is included: the loop for coroutines of that promise.
+/// `<again/coro/default_loop.hpp>` overloads `default_loop_of` for it: the loop of a coroutine with that promise.
 template <class Promise> struct loop_for {};
 template <class Promise>
 concept has_default_loop = requires { default_loop_of(loop_for<Promise>{}); };
@@ -32,29 +32,7 @@ template <class Promise> scheduler& default_loop_for() noexcept {
   return default_loop_of(loop_for<Promise>{});
 }
 
-/// The way to another thread's loop.
-struct hop : work {
-  enum class states : std::uint8_t { under_way, arrived, abandoned };
-  void* startable;
-  bool (*start)(void* startable, continuation, const context&) noexcept;
-  continuation k;
-  scheduler* home;
-  std::atomic<states> state{states::under_way};
-  static void arrive(work& self) noexcept {
-    hop& h = static_cast<hop&>(self);
-    if (h.state.exchange(states::arrived, std::memory_order_acq_rel) == states::abandoned) {
-      delete &h;
-      return;
-    }
-    const continuation then = h.k;
-    if (h.start(h.startable, then, h.home->root())) then();
-  }
-  [[gnu::noinline, gnu::cold]] static void leave(hop& h) noexcept {
-    if (h.state.exchange(states::abandoned, std::memory_order_acq_rel) == states::arrived) delete &h;
-  }
-};
-
-/// What the awaiters of startables share. `native` marks them: a task awaits them without a detour.
+/// Base of the awaiters that work in any coroutine. `native` marks awaiters that a task uses as they are.
 template <class S> class basic_startable_awaiter {
  public:
   using native = void;
@@ -62,8 +40,8 @@ template <class S> class basic_startable_awaiter {
   basic_startable_awaiter(const basic_startable_awaiter&) = delete;
   basic_startable_awaiter& operator=(const basic_startable_awaiter&) = delete;
   ~basic_startable_awaiter() {
-    if (hop_ != nullptr) [[unlikely]]
-      hop::leave(*hop_);
+    if (transfer_ != nullptr) [[unlikely]]
+      transfer_->abandon();
   }
 
   static constexpr bool await_ready() noexcept { return false; }
@@ -80,7 +58,7 @@ template <class S> class basic_startable_awaiter {
   }
 
  private:
-  // Throws where there is no memory for the way: the coroutine has it from its co_await.
+  // Throws `std::bad_alloc` if there is no memory for the transfer: the coroutine's co_await rethrows it.
   template <class Promise> bool suspend_without_context(S& s, continuation k) {
     scheduler* home = nullptr;
     if constexpr (requires { s.own_scheduler(); }) {
@@ -90,20 +68,16 @@ template <class S> class basic_startable_awaiter {
       if (running_context != nullptr) return !s.start(k, *running_context);
       home = &default_loop_for<Promise>();
     }
-    // Not on that loop's thread: all of it happens there. Nothing of ours may be touched after the post.
-    const auto start = [](void* p, continuation then, const context& ctx) noexcept {
-      return static_cast<S*>(p)->start(then, ctx);
-    };
-    hop* const there = new hop{{.run = &hop::arrive}, &s, start, k, home};
-    hop_ = there;
-    home->post(*there);
+    loop_transfer* const transfer = new loop_transfer{s, k, *home};
+    transfer_ = transfer;
+    transfer->post();  // nothing of this awaiter may be touched afterwards
     return true;
   }
 
-  hop* hop_ = nullptr;
+  loop_transfer* transfer_ = nullptr;
 };
 
-/// Awaits a startable that stands elsewhere.
+/// Awaits a startable that is stored elsewhere.
 template <class S> class startable_awaiter : public basic_startable_awaiter<S> {
  public:
   explicit startable_awaiter(S& s) noexcept : startable_{s} {}
@@ -117,15 +91,10 @@ template <class S> class startable_awaiter : public basic_startable_awaiter<S> {
   S& startable_;
 };
 
-/// Holds the startable that it awaits; made from whatever `S` is made from.
-template <class S> class holding_awaiter : public basic_startable_awaiter<S> {
+/// Base of the awaiters that hold their startable: it gives the result, which must be looked at unless `S` says
+/// otherwise.
+template <class S> class startable_holder {
  public:
-  template <class... From> explicit holding_awaiter(std::in_place_t, From&&... from)
-      : startable_(std::forward<From>(from)...) {}
-  template <class Promise>
-  bool await_suspend(std::coroutine_handle<Promise> awaiting) noexcept(context_provider<Promise>) {
-    return this->suspend(startable_, awaiting);
-  }
   [[nodiscard]] typename S::result_type await_resume() { return startable_.take(); }
   typename S::result_type await_resume()
     requires S::may_be_ignored
@@ -133,38 +102,47 @@ template <class S> class holding_awaiter : public basic_startable_awaiter<S> {
     return startable_.take();
   }
 
- private:
+ protected:
+  template <class... From> explicit startable_holder(std::in_place_t, From&&... from)
+      : startable_(std::forward<From>(from)...) {}
+  template <class Op> explicit startable_holder(Op& op) : startable_(op()) {}
+  ~startable_holder() = default;
+
   S startable_;
+
+ public:
+  startable_holder(const startable_holder&) = delete;
+  startable_holder& operator=(const startable_holder&) = delete;
 };
 
-/// One start of an operation of ours, held, in a coroutine that has a context: it never hops.
-template <class S> class context_awaiter {
+/// Awaits a startable that it holds, in any coroutine. The startable is made from `From...`. It is destroyed before the
+/// transfer to its loop is abandoned.
+template <class S> class holding_awaiter : public basic_startable_awaiter<S>, public startable_holder<S> {
+ public:
+  template <class... From> explicit holding_awaiter(std::in_place_t, From&&... from)
+      : startable_holder<S>(std::in_place, std::forward<From>(from)...) {}
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> awaiting) noexcept(context_provider<Promise>) {
+    return this->suspend(this->startable_, awaiting);
+  }
+};
+
+/// Awaits one start of an operation of ours, in a coroutine that has a context: it needs no transfer.
+template <class S> class context_awaiter : public startable_holder<S> {
  public:
   using native = void;
-  template <class Op> explicit context_awaiter(Op& op) : startable_(op()) {}
-  context_awaiter(const context_awaiter&) = delete;
-  context_awaiter& operator=(const context_awaiter&) = delete;
-  ~context_awaiter() = default;
+  template <class Op> explicit context_awaiter(Op& op) : startable_holder<S>(op) {}
 
   static constexpr bool await_ready() noexcept { return false; }
   template <context_provider Promise> bool await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
-    return !startable_.start({&resume_coroutine, awaiting.address()}, *awaiting.promise().context());
+    return !this->startable_.start({&resume_coroutine, awaiting.address()}, *awaiting.promise().context());
   }
-  [[nodiscard]] typename S::result_type await_resume() { return startable_.take(); }
-  typename S::result_type await_resume()
-    requires S::may_be_ignored
-  {
-    return startable_.take();
-  }
-
- private:
-  S startable_;
 };
 
 /// Awaitables whose awaiter is one of the above.
 template <class A>
 concept native_awaitable = requires { typename std::remove_cvref_t<decltype(get_awaiter(std::declval<A>()))>::native; };
-/// Those of them of which one start gives what awaiting them gives: the operations of the combinators.
+/// Native awaitables that are operations, too: the combinators. Awaiting one gives the result of one start of it.
 template <class A>
 concept native_operation = native_awaitable<A> && requires(std::remove_reference_t<A>& op) {
   requires startable<std::remove_cvref_t<decltype(op())>>;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// One thing given to `when_all`, `when_any` or `scope`: a task, an operation (started once) or a foreign awaitable, kept by
-/// value and started in place.
+/// One argument of `when_all`, `when_any` or `scope::spawn`: a task, an operation (which is started once) or a foreign
+/// awaitable. It is stored by value and started in place.
 #pragma once
 
 #include <again/coro/detail/attempt.hpp>
@@ -18,7 +18,8 @@ namespace detail {
 template <class A>
 concept child_like = operation<std::decay_t<A>> || awaitable<std::decay_t<A>>;
 
-template <class A> class child {  // a startable, or a foreign awaitable
+/// Of a startable or a foreign awaitable.
+template <class A> class child {
   using startable_type = typename started_as<A>::type;
 
  public:
@@ -32,6 +33,7 @@ template <class A> class child {  // a startable, or a foreign awaitable
   startable_type run_;
 };
 
+/// Of an operation.
 template <operation Op> class child<Op> {
  public:
   using result_type = typename attempt_slot<Op>::result_type;
@@ -48,7 +50,7 @@ template <operation Op> class child<Op> {
   attempt_slot<Op> slot_;
 };
 
-/// What a child gives, with void made a value.
+/// The result of a child made from an `A`; may be void.
 template <class A> using child_result_t = typename child<std::decay_t<A>>::result_type;
 
 }  // namespace detail

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// A run-time number of children, made in place and never moved: one allocation.
+/// A number of children that is known at run time, all of one type. They are made in place, in one allocation, and
+/// never moved.
 #pragma once
 
 #include <again/coro/detail/child.hpp>
@@ -17,11 +18,6 @@ namespace detail {
 
 template <class A> class child_array {
  public:
-  struct node {
-    explicit node(A&& a) : awaited(std::move(a)) {}
-    child<A> awaited;
-    child_group::place place;
-  };
   explicit child_array(std::vector<A>&& from)
       : nodes_{from.empty() ? nullptr : storage{}.allocate(from.size())}, capacity_{from.size()} {
     for (A& a : from) {
@@ -39,9 +35,19 @@ template <class A> class child_array {
   ~child_array() { clear(); }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  node& operator[](std::size_t i) noexcept { return nodes_[i]; }
+  child<A>& operator[](std::size_t i) noexcept { return nodes_[i].awaited; }
+
+  /// `f(child, member)` for each, in order.
+  template <class F> void for_each(F f) noexcept {
+    for (std::size_t i = 0; i < size_; ++i) f(nodes_[i].awaited, nodes_[i].member);
+  }
 
  private:
+  struct node {
+    explicit node(A&& a) : awaited(std::move(a)) {}
+    child<A> awaited;
+    child_group::member member;
+  };
   using storage = typename std::vector<node>::allocator_type;
 
   void clear() noexcept {

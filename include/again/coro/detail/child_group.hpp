@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What `when_all` and `when_any` share: children started in order under one stop source, counted down to the last.
-/// One thread: the scheduler's. The stop listener may run on another and only passes the request on.
+/// Base of `when_all` and `when_any`: starts all children in order under one stop source, and counts them down.
+///
+/// Everything runs on the scheduler's thread. A stop request may run on another thread: it is only passed on to the
+/// stop source.
 #pragma once
 
 #include <again/core/detail/linked_stop_source.hpp>
@@ -19,14 +21,14 @@ class child_group {
   child_group(const child_group&) = delete;
   child_group& operator=(const child_group&) = delete;
 
-  /// Whom a child tells.
-  struct place {
-    child_group* owner = nullptr;
+  /// What a child's continuation points to. It is stored beside the child.
+  struct member {
+    child_group* group = nullptr;
     std::size_t index = 0;
     static void finished(void* self) noexcept {
-      const place& p = *static_cast<place*>(self);
-      child_group& g = *p.owner;
-      g.finished_(g, p.index);
+      const member& m = *static_cast<member*>(self);
+      child_group& g = *m.group;
+      g.finished_(g, m.index);
       if (--g.running_ == 0) {
         g.stop_.unlink();
         g.k_();
@@ -37,25 +39,25 @@ class child_group {
  protected:
   ~child_group() = default;
 
-  /// Before the children are started: `count` of them, `finished` is told each one's index.
-  const context& open(std::size_t count, void (*finished)(child_group&, std::size_t) noexcept, continuation k,
-                      const context& ctx) noexcept {
+  /// Starts all of `children`. `finished` is called with the index of each child that has finished. True: all have
+  /// finished; else `k` is called when the last one has. `Children` has `size()` and `for_each`, which calls its
+  /// argument with each child and the child's `member`.
+  template <class Children> bool start_children(Children& children,
+                                                void (*finished)(child_group&, std::size_t) noexcept, continuation k,
+                                                const context& ctx) noexcept {
     k_ = k;
     finished_ = finished;
-    running_ = count + 1;
+    running_ = children.size() + 1;  // one more: nothing is over before all have been started
     inner_ = ctx;
     inner_.stop = stop_.get_token();
     stop_.follow(ctx.stop);
-    return inner_;
-  }
-  /// A child has been started; `at_once`: it finished.
-  void started(place& p, bool at_once) noexcept {
-    if (!at_once) return;
-    finished_(*this, p.index);
-    --running_;
-  }
-  /// All children have been started. True: and all have finished.
-  bool close() noexcept {
+    std::size_t index = 0;
+    children.for_each([&](auto& child, member& m) noexcept {
+      m = {this, index++};
+      if (!child.start({&member::finished, &m}, inner_)) return;
+      finished_(*this, m.index);
+      --running_;
+    });
     if (--running_ != 0) return false;
     stop_.unlink();
     return true;

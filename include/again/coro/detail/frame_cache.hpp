@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// Coroutine frames, recycled per thread by size class: in steady state starting a coroutine allocates nothing.
+/// A cache of coroutine frames for each thread, by size: in steady state starting a coroutine allocates nothing.
 ///
-/// Each thread keeps up to `most_kept` bytes of frames of each class of 16 bytes up to 4 KiB (a frame that awaits a retry has
-/// more than 1 KiB); larger frames, and all of them under AddressSanitizer (which should see every use after free), come from the global
-/// allocator. A frame may be freed on another thread than it was made on: it then belongs to that thread's cache.
+/// Frames of up to 4 KiB are kept, in classes of 16 bytes, at most `most_kept` bytes in each class. (A frame that
+/// awaits a retry has more than 1 KiB.) Larger frames come from the global allocator. So do all frames under
+/// AddressSanitizer, which can then report each use after free. A frame may be freed on another thread than the one
+/// that made it: it then belongs to the cache of the thread that frees it.
 #pragma once
 
 #include <again/core/expected.hpp>
@@ -62,31 +63,31 @@ class frame_cache {
   }
 
  private:
-  static constexpr std::size_t step = 16;  // what an allocator rounds to anyway ...
-  static constexpr std::size_t least = 8;  // ... together with the word that glibc's keeps beside each block
+  static constexpr std::size_t step = 16;  // what an allocator rounds to in any case ...
+  static constexpr std::size_t least = 8;  // ... including the word that glibc keeps beside each block
   static constexpr std::size_t classes = 256;
   static constexpr std::size_t most_kept = std::size_t{64} * 1024;
 
   struct free_frame {
     free_frame* next;
-    std::size_t kept;  // bytes in the list from here on: they cost no counter of their own
+    std::size_t kept;  // bytes in the list from here on; so the list needs no counter
   };
-  enum class stages : unsigned char { unused, open, closed };
+  enum class cache_state : unsigned char { unused, open, closed };
   struct cache {
     std::size_t most;  // 0 before the first frame is freed and after the thread's end
-    stages stage;
+    cache_state state;
     std::array<free_frame*, classes> heads;
   };
-  // Runs at the thread's end; frames freed still later go straight to the allocator.
+  // Empties the cache when the thread ends. Frames freed after that go to the global allocator.
   struct cleaner {
     cleaner() noexcept {
-      mine_.stage = stages::open;
+      mine_.state = cache_state::open;
       mine_.most = most_kept;
     }
     cleaner(const cleaner&) = delete;
     cleaner& operator=(const cleaner&) = delete;
     ~cleaner() {
-      mine_.stage = stages::closed;
+      mine_.state = cache_state::closed;
       mine_.most = 0;
       for (free_frame*& head : mine_.heads) {
         while (free_frame* const f = head) {
@@ -98,11 +99,11 @@ class frame_cache {
   };
   // True for the first frame that a thread frees.
   [[gnu::noinline]] static bool opens() noexcept {
-    if (mine_.stage != stages::unused) return false;
+    if (mine_.state != cache_state::unused) return false;
     static thread_local const cleaner at_thread_end{};
     return true;
   }
-  // 9 to 24 bytes are class 0, 25 to 40 class 1, ...; what is smaller wraps round to no class.
+  // 9 to 24 bytes are class 0, 25 to 40 class 1, ...; smaller sizes wrap around to a number above all classes.
   static constexpr std::size_t class_of(std::size_t size) noexcept { return (size - least - 1) / step; }
   static constexpr std::size_t size_of(std::size_t c) noexcept { return (c + 1) * step + least; }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// A startable run on a scheduler given by name, and its result brought back to the one of the awaiting context.
+/// Runs a startable on a given scheduler, and brings its result back to the scheduler of the awaiting context.
 ///
-/// Where that is the same scheduler it runs in place. Where it is another, it lives in a heap block of its own: the far
-/// thread owns the block's contents, the awaiting side holds a pointer, and `state` says which side frees it, so that the
+/// If both are the same scheduler, the startable runs in place. Else it lives in a heap block. The far thread owns the
+/// contents of the block; the awaiting side holds a pointer to it. `state_` decides which side frees it. So the
 /// awaiting coroutine can be destroyed at any time without waiting for the far thread.
 #pragma once
 
@@ -64,7 +64,7 @@ template <class S> class run_on {
     block(const parts_type& p, continuation then, const context& ctx)
         : parts{p}, k{then}, home{ctx.scheduler}, away{ctx} {
       away.scheduler = p.settings.where;
-      if (ctx.deadline != never) {  // the two may have different clocks
+      if (ctx.deadline != never) {  // the two schedulers may have different clocks
         const duration left = ctx.deadline - home->now();
         away.deadline = saturating_add(away.scheduler->now(), left > duration::zero() ? left : duration::zero());
       }
@@ -75,7 +75,7 @@ template <class S> class run_on {
     }
     // Far thread.
     void begin() noexcept {
-      if (state.load(std::memory_order_acquire) == states::abandoned) {
+      if (state_.load(std::memory_order_acquire) == state::abandoned) {
         delete this;
         return;
       }
@@ -93,21 +93,21 @@ template <class S> class run_on {
         then();
       };
       scheduler* const there = self.home;
-      states expected_state = states::running;
-      if (self.state.compare_exchange_strong(expected_state, states::posting, std::memory_order_acq_rel)) {
+      state expected = state::running;
+      if (self.state_.compare_exchange_strong(expected, state::posting, std::memory_order_acq_rel)) {
         there->post(self.back);
-        self.state.store(states::posted, std::memory_order_release);  // the far thread's last touch
+        self.state_.store(state::posted, std::memory_order_release);  // the far thread's last touch
       } else {
         delete &self;
       }
     }
-    // Home thread: the awaiting side goes away.
+    // Home thread: the awaiting side is destroyed.
     void abandon() noexcept {
       stop.unlink();
-      stop.request_stop();  // before the far side is told to free the block: afterwards there may be none
+      stop.request_stop();  // before the far side is told to free the block: afterwards the block may be gone
       scheduler* const here = home;
-      states expected_state = states::running;
-      if (state.compare_exchange_strong(expected_state, states::abandoned, std::memory_order_acq_rel)) {
+      state expected = state::running;
+      if (state_.compare_exchange_strong(expected, state::abandoned, std::memory_order_acq_rel)) {
         here->work_finished();
         return;
       }
@@ -119,13 +119,13 @@ template <class S> class run_on {
       delete this;
     }
     void await_posted() const noexcept {
-      while (state.load(std::memory_order_acquire) != states::posted) {}
+      while (state_.load(std::memory_order_acquire) != state::posted) {}
     }
 
     struct back_work : work {
       block* owner = nullptr;
     };
-    enum class states : std::uint8_t { running, posting, posted, abandoned };
+    enum class state : std::uint8_t { running, posting, posted, abandoned };
 
     parts_type parts;
     continuation k;
@@ -134,7 +134,7 @@ template <class S> class run_on {
     linked_stop_source stop;
     manual_optional<S> running;
     back_work back{{}, this};
-    std::atomic<states> state{states::running};
+    std::atomic<state> state_{state::running};
   };
 
   parts_type& parts_;

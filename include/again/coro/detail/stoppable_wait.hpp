@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The one way to wait: for a time, for a stop request, or to be called by its owner, whichever comes first.
+/// `stoppable_wait`: waits for a time, for a stop request, or for a call by its owner, whichever comes first. The
+/// library's waits are built on it.
 ///
-/// It is one node: for the scheduler's timer, for the list of those that listen for a stop, and for the queue of work that is
-/// about to run. So a wait allocates nothing and nothing can fail.
+/// It is at once a node of the scheduler's timers, of the stop source's list of callbacks, and of the scheduler's
+/// queue. So a wait allocates nothing and cannot fail.
 ///
-/// Threads: everything on the scheduler's thread, but for `stopped`, which a stop request runs on its own thread and which only
-/// posts. Lifetime: the destructor ends the wait; the context must outlive it.
+/// Threads: everything on the scheduler's thread, except `stopped`, which runs on the thread that requests the stop and
+/// only posts. Lifetime: the destructor cancels the wait. The context outlives the wait.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -32,8 +33,9 @@ class stoppable_wait : protected timer, stop_node {
   stoppable_wait& operator=(const stoppable_wait&) = delete;
   ~stoppable_wait() { cancel(); }
 
-  /// Waits until `until` (`never`: no timer) or until stop is requested of `ctx` (unless not `stoppable`). `k` is called once when it
-  /// is over: later, on the scheduler's thread, never from in here. A stop requested already ends the wait in its turn, too.
+  /// Waits until `until` (`never`: no timer), or until stop is requested of `ctx` if `stoppable`. Then `k` is called
+  /// once, on the scheduler's thread, never from inside `begin`. If stop has been requested already, `k` is called in
+  /// its turn.
   [[gnu::noinline]] void begin(const context& ctx, time_point until, continuation k, bool stoppable = true) noexcept {
     k_ = k;
     context_ = &ctx;
@@ -45,23 +47,23 @@ class stoppable_wait : protected timer, stop_node {
       if (!listens_) stopped(*this);
     }
   }
-  /// Ends the wait: `k` is called in its turn, and the wait was `called`. Only while `waiting`.
+  /// Ends the wait early: `k` is called in its turn, and `ended()` is `called`. Only while `waiting()`.
   void call() noexcept {
     quit();
     this->run = [](work& self) noexcept { static_cast<stoppable_wait&>(self).over(wait_end::called); };
     context_->scheduler->post(*this);
   }
-  /// Ends the wait without a call. Harmless if there is none.
+  /// Ends the wait without calling `k`. Does nothing if there is no wait.
   void cancel() noexcept {
     if (context_ != nullptr) [[unlikely]]
       end();
   }
   [[nodiscard]] bool waiting() const noexcept { return context_ != nullptr; }
-  /// After `k` was called.
+  /// How the wait ended. Valid once `k` is called.
   [[nodiscard]] wait_end ended() const noexcept { return end_; }
 
  private:
-  // The stopping thread. The node has left the list of those that listen.
+  // Runs on the thread that requests the stop. The stop source has removed the node from its list.
   static void stopped(work& node) noexcept {
     node.run = [](work& self) noexcept { static_cast<stoppable_wait&>(self).over(wait_end::stopped); };
     static_cast<stoppable_wait&>(node).context_->scheduler->post(node);
@@ -75,19 +77,19 @@ class stoppable_wait : protected timer, stop_node {
     quit();
     context_ = nullptr;
   }
-  // Out of the list, the wheel and the queue.
+  // Removes the node from the stop source, the timers and the queue.
   void quit() noexcept {
     if (std::exchange(listens_, false)) stop_list::remove(context_->stop, *this);
     context_->scheduler->disarm(*this);
     context_->scheduler->forget(*this);
   }
 
-  // Small things first: they fit into the padding behind `stop_node`.
+  // Small members first: they fit into the padding behind `stop_node`.
   bool listens_ = false;
 
  protected:
   wait_end end_ = wait_end::elapsed;
-  bool relative_ = false;  // of a `sleep`, which would be eight bytes longer with a flag of its own
+  bool relative_ = false;  // used by `sleep`: here it needs no room
 
  private:
   continuation k_;

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The promise of `task`. How it keeps the stack constant without tail calls: a task is started by a plain call of
-/// `resume`, so one that finishes at once returns to its starter, which goes on without having been suspended; one that
-/// finishes later does not call its continuation from inside its last suspension, but posts it to its scheduler; and starts
-/// nested deeper than `deepest` are posted as well.
+/// The promise of `task`. One thread: the scheduler's.
+///
+/// It keeps the stack constant without tail calls:
+/// - A task is started by a plain call of `resume`. If it finishes at once, that call returns and the starter goes on
+///   without having been suspended.
+/// - A task that finishes later posts its continuation to its scheduler, instead of calling it from its last
+///   suspension.
+/// - A start nested deeper than `deepest` is posted as well.
 #pragma once
 
-#include <again/core/detail/addressof.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/foreign_awaitable.hpp>
-#include <again/coro/detail/frame_cache.hpp>
+#include <again/coro/detail/promise_allocation.hpp>
 #include <again/coro/detail/result_slot.hpp>
+#include <again/coro/detail/unnamed_closure.hpp>
 
 #include <coroutine>
-#include <cstddef>
 #include <exception>
 #include <type_traits>
 #include <utility>
@@ -27,7 +30,7 @@ namespace detail {
 
 inline thread_local constinit int start_depth = 0;
 
-class task_promise_base : work {
+class task_promise_base : public promise_allocation, work {
  public:
   static constexpr int deepest = 64;
 
@@ -39,16 +42,13 @@ class task_promise_base : work {
       unpost();
   }
 
-  static void* operator new(std::size_t size) { return frame_cache::allocate(size); }
-  static void operator delete(void* p, std::size_t size) noexcept { frame_cache::deallocate(p, size); }
-
   static std::suspend_always initial_suspend() noexcept { return {}; }
 
   struct last_suspend {
     static constexpr bool await_ready() noexcept { return false; }
     template <class Promise> static void await_suspend(std::coroutine_handle<Promise> frame) noexcept {
       task_promise_base& promise = frame.promise();
-      if (!promise.starting_) promise.post_finished();  // else its starter is looking
+      if (!promise.starting_) promise.post_finished();  // else `start` sees that it is done
     }
     static constexpr void await_resume() noexcept {}
   };
@@ -72,7 +72,7 @@ class task_promise_base : work {
 
   const again::context* context() const noexcept { return context_; }
 
-  /// Awaits a startable that stands elsewhere, in a coroutine that has a context: nothing but a pointer.
+  /// Awaits a startable that is stored elsewhere. A task has a context, so the awaiter is a pointer and no more.
   template <class S> struct direct_awaiter {
     using native = void;
     S& startable;
@@ -83,8 +83,21 @@ class task_promise_base : work {
     [[nodiscard]] typename S::result_type await_resume() { return startable.take(); }
   };
 
-  /// Ours pass as they are; anything foreign comes back to this task's scheduler.
+  /// Native awaitables are awaited as they are. A foreign one is wrapped, so that the task is resumed on its own
+  /// scheduler.
   template <awaitable A> decltype(auto) await_transform(A&& operand) noexcept {
+    return awaiter_of(static_cast<A&&>(operand));
+  }
+  template <awaitable A>
+    requires holds_unnamed_closure<A>
+  [[deprecated("again: g++ 12 destroys twice what a lambda owns that is written inside a co_await expression: name the "
+               "lambda first, auto op = [x] { ... };, and pass op (docs/gcc12.md)")]] decltype(auto)
+  await_transform(A&& operand) noexcept {
+    return awaiter_of(static_cast<A&&>(operand));
+  }
+
+ private:
+  template <class A> decltype(auto) awaiter_of(A&& operand) noexcept {
     if constexpr (native_awaitable<A&&> && startable<std::remove_cvref_t<A>>) {
       return direct_awaiter<std::remove_reference_t<A>>{operand};
     } else if constexpr (native_operation<A&&>) {
@@ -95,9 +108,7 @@ class task_promise_base : work {
       return holding_awaiter<foreign_awaitable<A&&>>{std::in_place, static_cast<A&&>(operand)};
     }
   }
-
- private:
-  // Out of line: inlined, they would cost every coroutine its registers.
+  // Out of line: inlined, they would make every coroutine save more registers.
   [[gnu::noinline, gnu::cold]] void unpost() noexcept { context_->scheduler->forget(*this); }
   [[gnu::noinline]] void post_finished() noexcept {
     this->run = [](work& self) noexcept { static_cast<task_promise_base&>(self).continuation_(); };
@@ -111,36 +122,19 @@ class task_promise_base : work {
     context_->scheduler->post(*this);
   }
 
-  bool starting_ = false;  // small things first: they fit behind `work`
+  bool starting_ = false;  // small members first: they fit into the padding behind `work`
 
  protected:
-  result_states state_ = result_states::empty;
+  result_state state_ = result_state::empty;
 
  private:
   continuation continuation_;
   const again::context* context_ = nullptr;
 };
 
-template <class T> class task_promise final : public result_slot<T, task_promise_base> {
+template <class T> class task_promise final : public result_promise<T, task_promise_base> {
  public:
   task<T> get_return_object() noexcept;
-  void unhandled_exception() noexcept { this->set_exception(std::current_exception()); }
-  template <class U = T>
-    requires std::is_convertible_v<U&&, T>
-  void return_value(U&& value) {
-    if constexpr (std::is_reference_v<T>) {
-      this->set(address_of(value));
-    } else {
-      this->set(std::forward<U>(value));
-    }
-  }
-};
-
-template <> class task_promise<void> final : public result_slot<void, task_promise_base> {
- public:
-  task<void> get_return_object() noexcept;
-  void unhandled_exception() noexcept { set_exception(std::current_exception()); }
-  void return_void() noexcept { set(); }
 };
 
 }  // namespace detail

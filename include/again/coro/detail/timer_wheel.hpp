@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The timers of one loop: a hierarchical timing wheel (Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987)
-/// with a tick of one nanosecond, so that nothing is rounded and nothing need be sorted: a slot of the lowest level holds
-/// timers of one and the same time. The lists are intrusive: arming and taking back are O(1), allocate nothing and cannot
-/// fail; a timer is moved down at most once per level in its life, and not at all once it is alone in its slot.
+/// The timers of one loop: a hierarchical timing wheel (Varghese and Lauck, "Hashed and hierarchical timing wheels",
+/// 1987).
 ///
-/// Level and slot come from the highest group of six bits in which a time differs from `base_`, a time no later than any in
-/// the wheel (the buckets of a radix heap; Ahuja, Mehlhorn, Orlin, Tarjan, 1990). Hence the first timers are those of the
-/// lowest slot in use on the lowest level in use, which two bit scans find; and timers of one time are always in one list,
-/// which keeps them in the order of arming. One thread.
+/// The tick is one nanosecond. So no time is rounded, and no list needs sorting: all timers in a slot of the lowest
+/// level have the same time. The lists are intrusive: arming and disarming take constant time, allocate nothing and
+/// cannot fail. A timer moves down at most once for each level; a timer that is alone in its slot does not move.
+///
+/// The level and the slot of a timer come from the highest group of six bits in which its time differs from `base_`, a
+/// time no later than any in the wheel (the buckets of a radix heap; Ahuja, Mehlhorn, Orlin, Tarjan, 1990). So the
+/// first timers are in the lowest slot in use on the lowest level in use; two bit scans find it. Timers of the same
+/// time are always in the same list, which keeps the order of arming.
+///
+/// One thread: the loop's.
 #pragma once
 
 #include <again/coro/scheduler.hpp>
@@ -25,18 +29,19 @@ namespace detail {
 
 class timer_wheel {
  public:
-  timer_wheel() noexcept {}  // the lists are written when first used
+  timer_wheel() noexcept {}  // a list is initialised when it is first used
   timer_wheel(const timer_wheel&) = delete;
   timer_wheel& operator=(const timer_wheel&) = delete;
 
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
-  /// When to look again: the first timer's time, or an earlier one that is later than the last `pop_due` which found none.
-  /// (Exact unless many timers are close together and far away.) `never` where no timer will ever fire.
+  /// When to call `pop_due` again: the first timer's time, or an earlier time (if many timers are close together and
+  /// far away) that is later than the last `pop_due` which found none. `never` if no timer will fire.
   [[nodiscard]] time_point next() noexcept { return earliest_ = first_time(); }
 
-  /// What is armed for an earlier time than `now`, the last `pop_due`'s, is due at `now`: those fire in the order of arming.
+  /// `now` is the time of the last `pop_due`. A timer for an earlier time is due at `now`; such timers fire in the
+  /// order of arming.
   void insert(timer& t, time_point when, time_point now) noexcept {
     if (when < now) [[unlikely]]
       when = now;
@@ -51,12 +56,12 @@ class timer_wheel {
     if (lone_ != nullptr) {
       origin_ = lone_->when < now ? lone_->when : now;
       base_ = 0;
-      place(*std::exchange(lone_, nullptr));
-    } else if (when < time_of(base_)) [[unlikely]] {  // a clock that goes back
+      insert_into_slot(*std::exchange(lone_, nullptr));
+    } else if (when < time_of(base_)) [[unlikely]] {  // the clock went back
       t.when = when = time_of(base_);
     }
     if (when < earliest_) earliest_ = when;
-    place(t);
+    insert_into_slot(t);
   }
 
   void remove(timer& t) noexcept {
@@ -74,7 +79,7 @@ class timer_wheel {
     t.link = nullptr;
   }
 
-  /// The first timer if it is due; no longer armed then.
+  /// Takes out the first timer if it is due; else null.
   timer* pop_due(time_point now) noexcept {
     while (earliest_ <= now) {
       if (lone_ != nullptr) {
@@ -103,7 +108,7 @@ class timer_wheel {
       const std::uint64_t start = start_of(w);
       if (time_of(start) > now) {
         earliest_ = time_of(start);
-        if (now > time_of(base_)) base_ = ticks(now);  // nobody's slot changes by it
+        if (now > time_of(base_)) base_ = ticks(now);  // no timer's slot changes
         break;
       }
       base_ = start;
@@ -115,10 +120,10 @@ class timer_wheel {
  private:
   static constexpr unsigned bits = 6;
   static constexpr unsigned width = 1U << bits;
-  static constexpr unsigned endless = 11;  // the level of timers that never fire; those below reach over all 64 bits
-  // Moving a long list down is one cache miss after the other, each to be waited for: only the list says where the next
-  // timer is. So from level `stranded` on (slots of a quarter of a millisecond) a slot has four lists, by the next two bits
-  // of the time, and they are walked side by side.
+  static constexpr unsigned endless = 11;  // the level of timers that never fire; the levels below cover all 64 bits
+  // To move a long list down takes one cache miss for each timer, one after the other: only a timer says where the next
+  // one is. So from level `stranded` on (slots of a quarter of a millisecond) a slot has four lists, by the next two
+  // bits of the time. They are walked at the same time, so that the misses overlap.
   static constexpr unsigned stranded = 3;
   static constexpr unsigned strand_bits = 2;
   static constexpr unsigned strands = 1U << strand_bits;
@@ -126,14 +131,15 @@ class timer_wheel {
 
   struct list {
     timer* head;
-    timer** tail;  // the null pointer at its end
+    timer** tail;  // points to the null pointer at the end
   };
   struct where {
     unsigned level, digit, strand;
   };
 
-  // Counted from when the wheel was last put into use: waits that begin together and are of one length should not be on
-  // two levels because some round number of nanoseconds since the machine was started lies between their ends.
+  // Ticks count from `origin_`, which is set when a second timer joins a lone one. Counted from the start of the
+  // machine, waits of the same length that begin together would be on two levels whenever a round number of ticks lies
+  // between their ends.
   [[nodiscard]] std::uint64_t ticks(time_point t) const noexcept {
     return static_cast<std::uint64_t>(t.time_since_epoch().count()) -
            static_cast<std::uint64_t>(origin_.time_since_epoch().count());
@@ -153,7 +159,7 @@ class timer_wheel {
   list& list_at(where w) noexcept {
     return w.level < stranded ? low_[w.level][w.digit] : high_[w.level - stranded][w.digit][w.strand];
   }
-  // The first list in use: of the lowest slot on the lowest level.
+  // The first list in use: of the lowest slot in use on the lowest level in use.
   [[nodiscard]] where first() const noexcept {
     if (levels_ == 0) return {endless, 0, 0};
     const auto level = static_cast<unsigned>(std::countr_zero(levels_));
@@ -163,7 +169,7 @@ class timer_wheel {
     while (strand + 1 < strands && (used[strand] >> digit & 1U) == 0) ++strand;
     return {level, digit, strand};
   }
-  // The first time that belongs into that slot: the digits above are those of `base_`, the ones below are zero.
+  // The first time that belongs in that slot: the digits above are those of `base_`, the ones below are zero.
   [[nodiscard]] std::uint64_t start_of(where w) const noexcept {
     const std::uint64_t below = (std::uint64_t{width} << (w.level * bits)) - 1;  // 0 - 1 on the highest: all digits
     return (base_ & ~below) | (std::uint64_t{w.digit} << (w.level * bits));
@@ -181,7 +187,7 @@ class timer_wheel {
     return least;
   }
 
-  void place(timer& t) noexcept {
+  void insert_into_slot(timer& t) noexcept {
     const where w = where_is(t);
     list& l = list_at(w);
     std::uint64_t& used = used_[w.level][w.strand];
@@ -201,7 +207,7 @@ class timer_wheel {
     used[w.strand] &= ~(std::uint64_t{1} << w.digit);
     if ((used[0] | used[1] | used[2] | used[3]) == 0) levels_ &= ~(1U << w.level);
   }
-  // Moves a slot's timers to where they belong now that `base_` is that slot's start: to lower levels, all empty.
+  // Moves a slot's timers to lower levels, which are all empty. `base_` is the start of that slot now.
   void spread(where w) noexcept {
     std::array<timer*, strands> at{};
     for (w.strand = 0; w.strand < strands; ++w.strand) {
@@ -219,20 +225,20 @@ class timer_wheel {
           __builtin_prefetch(next);
           __builtin_prefetch(static_cast<const void*>(&next->link));  // the next cache line, often
         }
-        place(t);
+        insert_into_slot(t);
         more = true;
       }
     }
   }
 
-  timer* lone_ = nullptr;  // one that was armed when there was no other is not in any slot until there is
+  timer* lone_ = nullptr;  // a timer that was armed when there was no other; it is in no slot until there are two
   time_point origin_{};
   std::uint64_t base_ = 0;
-  time_point earliest_ = never;  // no timer is earlier: what a busy loop asks each turn
+  time_point earliest_ = never;  // no timer is earlier; a busy loop compares it in each turn
   std::size_t size_ = 0;
   std::uint32_t levels_ = 0;                                            // which levels are in use
   std::array<std::array<std::uint64_t, strands>, endless + 1> used_{};  // which lists of each
-  // Only lists in use mean anything.
+  // Only lists in use are initialised.
   std::array<std::array<list, width>, stranded> low_;
   std::array<std::array<std::array<list, strands>, width>, endless - stranded + 1> high_;
 };

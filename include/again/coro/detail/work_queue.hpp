@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// A first-in-first-out queue of `work` nodes that any node can leave early. Intrusive: allocates nothing. One thread, or a
-/// lock around it.
+/// A first-in-first-out queue of `work` nodes, from which any node can be removed. It is intrusive: it allocates
+/// nothing. One thread, or under a lock.
 #pragma once
 
 #include <again/core/detail/intrusive_list.hpp>

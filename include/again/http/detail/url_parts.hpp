@@ -78,8 +78,18 @@ constexpr std::optional<ipv6_words> parse_ipv6(std::string_view text) noexcept {
   return filled;
 }
 
-/// The normal form of an IPv6 address (RFC 5952): lower case, no leading zeros, the first longest run of zeros as "::".
+/// The normal form of an IPv6 address (RFC 5952): lower case, no leading zeros, the first longest run of zeros as "::", and an IPv4
+/// address that is mapped into it in decimal.
 inline std::string format_ipv6(const ipv6_words& words) {
+  if (words[5] == 0xffff && std::all_of(words.begin(), words.begin() + 5, [](unsigned w) { return w == 0; })) {
+    std::string mapped = "::ffff";
+    char separator = ':';
+    for (const unsigned byte : {words[6] >> 8U, words[6] & 255U, words[7] >> 8U, words[7] & 255U}) {
+      mapped.append(1, separator).append(std::to_string(byte));
+      separator = '.';
+    }
+    return mapped;
+  }
   std::size_t run = 0, length = 1;
   for (std::size_t i = 0; i < 8; ++i) {
     std::size_t end = i;
@@ -104,12 +114,14 @@ inline std::string format_ipv6(const ipv6_words& words) {
   return out;
 }
 
-/// Refuses the characters that no part of a URL may have. `from` is the position of `text` in the text that the caller was given.
-inline std::optional<invalid> refuse_common(std::string_view what, std::string_view text, std::size_t from) {
+/// Refuses the characters that no part of a URL may have. `from` is the position of `text` in the text that the caller was given,
+/// `instead` how to write a character beyond ASCII.
+inline std::optional<invalid> refuse_common(std::string_view what, std::string_view text, std::size_t from,
+                                            std::string_view instead = "write it as percent-encoded UTF-8") {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (!is_ascii(c))
-      return invalid{std::string{what} + " contains " + shown(c) + "; write it as percent-encoded UTF-8", from + i};
+      return invalid{std::string{what} + " contains " + shown(c) + "; " + std::string{instead}, from + i};
     if (is_control(c) || c == ' ') return invalid{std::string{what} + " contains " + shown(c), from + i};
   }
   return std::nullopt;

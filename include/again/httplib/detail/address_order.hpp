@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -28,17 +29,23 @@ class address_order {
     }
     if (first != addresses.end()) std::rotate(addresses.begin(), first, addresses.end());
   }
-  void worked(const std::string& address) {
+  void worked(const std::string& address) noexcept {
     const std::lock_guard lock{mutex_};
-    good_ = address;
+    remember(good_, address);
   }
-  void failed(const std::string& address) {
+  void failed(const std::string& address) noexcept {
     const std::lock_guard lock{mutex_};
-    bad_ = address;
+    remember(bad_, address);
     if (good_ == address) good_.clear();
   }
 
  private:
+  static void remember(std::string& as, const std::string& address) noexcept {
+    try {
+      as = address;
+    } catch (const std::bad_alloc&) { as.clear(); }  // only the order suffers
+  }
+
   mutable std::mutex mutex_;
   std::string good_, bad_;
 };

@@ -22,13 +22,13 @@ namespace detail {
 /// locks (socket_watch, lookup). Neither calls out while locked.
 class cancel_switch {
  public:
-  /// Breaks off a phase, on the thread that raises, and says how far the request had got.
-  struct breaker {
-    reach (*run)(void*) noexcept = nullptr;
-    void* self = nullptr;
-  };
   /// What stops the attempt. The awaiter, and the bound on its time, give the result themselves; the pool leaves it to the worker.
   enum class by : unsigned char { none, awaiter, bound, pool };
+  /// Breaks off a phase, on the thread that raises, and says how far the request had got.
+  struct breaker {
+    reach (*run)(void* self, by source) noexcept = nullptr;
+    void* self = nullptr;
+  };
   struct raising {
     bool first;  ///< this call stopped it; false where it was settled or stopped before
     reach far;   ///< how far the request had got then
@@ -42,9 +42,9 @@ class cancel_switch {
   /// Any number of times: each breaks what runs, if it is not settled.
   raising raise(by source) noexcept {
     const std::lock_guard lock{mutex_};
-    if (current_.run != nullptr) at_least(current_.run(current_.self));
     const bool first = !settled_ && raised_ == by::none;
     if (first) raised_ = source;
+    if (current_.run != nullptr) at_least(current_.run(current_.self, raised_));
     return {first, at_most_};
   }
   /// The attempt is over, having come so far. Its breaker is gone from now on, so that what it would break can be handed on.

@@ -14,6 +14,7 @@
 #include <again/httplib/detail/tls_setup.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <exception>
 #include <memory>
@@ -39,6 +40,8 @@ struct send_resources {
 struct attempt_end {
   send_result result;
   cancel_switch::by stopped = cancel_switch::by::none;  ///< what has stopped it, and so gives the result
+  /// It failed on a connection that was used before, at that time: others opened before may be as dead. The epoch: it did not.
+  std::chrono::steady_clock::time_point suspect_before{};
 };
 
 inline send_failure client_destroyed(reach far) { return {error_kind::cancelled, far, "the client was destroyed"}; }
@@ -68,7 +71,8 @@ class connect_and_send {
   using steady = std::chrono::steady_clock;
 
   attempt_end open_body() {
-    if (connection_ && shared_.keep.passed_by(*connection_, steady::now())) connection_->close();
+    if (connection_ && (what_.needs_fresh_connection() || shared_.keep.passed_by(*connection_, steady::now())))
+      connection_->close();
     if (!connection_) {
       connection_ = std::make_unique<httplib_connection>(what_.origin, shared_.via, shared_.roots, shared_.dead.fd());
     }
@@ -100,17 +104,20 @@ class connect_and_send {
   attempt_end try_addresses(const std::vector<std::string>& addresses) {
     for (std::size_t i = 0;; ++i) {
       if (i > 0) connection_->prepare();
-      const bool fresh = !connection_->open();
-      cancel_switch::phase phase{
-          job_.stop,
-          {[](void* watch) noexcept { return static_cast<socket_watch*>(watch)->interrupt(); }, &connection_->watch()},
-          reach::maybe_sent};
+      fresh_ = !connection_->open();
+      address_ = fresh_ ? addresses[i] : connection_->address();
+      cancel_switch::phase phase{job_.stop,
+                                 {[](void* self, cancel_switch::by source) noexcept {
+                                    return static_cast<connect_and_send*>(self)->break_off(source);
+                                  },
+                                  this},
+                                 reach::maybe_sent};
       if (!phase.entered()) {
         keep_unread_body();
         return ended(unexpected<send_failure>{client_destroyed(reach::not_sent)});
       }
-      send_result r = connection_->attempt(what_, job_.number, addresses[i], content_ ? &*content_ : nullptr);
-      remember_address(r, fresh);
+      send_result r = connection_->attempt(what_, job_.number, address_, content_ ? &*content_ : nullptr);
+      learn_from(r);
       // Refused at once and not a byte sent: the next address belongs to the same attempt. A silent one has used up its time.
       const bool refused = !r && r.error().reach == reach::not_sent && r.error().kind == error_kind::refused;
       if (refused && i + 1 < addresses.size()) {
@@ -122,14 +129,35 @@ class connect_and_send {
     }
   }
 
-  /// An address that gives no response counts as failed, unless we cancelled before it had time.
-  void remember_address(const send_result& r, bool fresh) {
+  /// On the thread that stops the attempt. The next one may begin before this worker has noticed: what it must know is noted here.
+  reach break_off(cancel_switch::by source) noexcept {
+    const reach far = connection_->watch().interrupt();
+    if (source == cancel_switch::by::bound && far != reach::answered) no_response();
+    return far;
+  }
+  void learn_from(const send_result& r) {
     const auto stopped = job_.stop.raised();
-    if (connection_->address().empty() || (stopped != cancel_switch::by::none && stopped != cancel_switch::by::bound))
-      return;
-    const bool good = r || r.error().reach == reach::answered;
-    if (!good) job_.home->addresses.failed(connection_->address());
-    if (good && fresh) job_.home->addresses.worked(connection_->address());
+    if (stopped == cancel_switch::by::awaiter || stopped == cancel_switch::by::pool) return;  // it had no time
+    if (r || r.error().reach == reach::answered) {
+      if (fresh_ && !address_.empty()) job_.home->addresses.worked(address_);
+    } else {
+      no_response();
+    }
+    // A connection that broke inside the response may have died with its peer, and others with it.
+    if (!r && (r.error().kind == error_kind::truncated || r.error().kind == error_kind::reset)) suspect_peer();
+    if (fresh_ && stopped == cancel_switch::by::none) what_.need_fresh_connection(false);
+  }
+  /// An address that gives no response counts as failed, unless we cancelled before it had time.
+  void no_response() noexcept {
+    if (!address_.empty()) job_.home->addresses.failed(address_);
+    suspect_peer();
+  }
+  /// Of a fresh connection it says nothing about others.
+  void suspect_peer() noexcept {
+    if (fresh_) return;
+    steady::time_point none{};
+    suspect_before_.compare_exchange_strong(none, steady::now(), std::memory_order_relaxed);
+    what_.need_fresh_connection(true);
   }
   /// A body that can be had once, and of which nothing was read, is left for the next attempt.
   void keep_unread_body() {
@@ -141,7 +169,7 @@ class connect_and_send {
   /// From here on a stop neither says that less was sent, nor reaches for a connection that is no longer ours.
   attempt_end ended(send_result r) {
     const auto stopped = job_.stop.settle(r ? reach::answered : r.error().reach);
-    return {std::move(r), stopped};
+    return {std::move(r), stopped, suspect_before_.load(std::memory_order_relaxed)};
   }
 
   send_resources& shared_;
@@ -149,6 +177,10 @@ class connect_and_send {
   const outgoing& what_;
   connection& connection_;
   std::optional<body::reader> content_;
+  // Of the try that runs: constant for as long as `break_off` may be called.
+  std::string address_;
+  bool fresh_ = true;
+  std::atomic<steady::time_point> suspect_before_{steady::time_point{}};
 };
 
 }  // namespace detail

@@ -31,30 +31,43 @@ class idle_connections {
  public:
   using connection = std::unique_ptr<httplib_connection>;
 
-  /// The one used last, which is the likeliest to live; null if there is none.
+  /// The open one used last, which is the likeliest to live, or else a closed one that was costly to set up. Null: there is none.
   connection take() noexcept {
-    if (all_.empty()) return nullptr;
-    connection c = std::move(all_.back());
-    all_.pop_back();
+    std::vector<connection>& from = open_.empty() ? closed_ : open_;
+    if (from.empty()) return nullptr;
+    connection c = std::move(from.back());
+    from.pop_back();
     return c;
   }
-  /// One that is closed is worth keeping where it was costly to set up; it is taken last.
-  void put(connection c, bool open) { all_.insert(open ? all_.end() : all_.begin(), std::move(c)); }
-  bool empty() const noexcept { return all_.empty(); }
+  void put(connection c, bool open) { (open ? open_ : closed_).push_back(std::move(c)); }
+  bool empty() const noexcept { return open_.empty() && closed_.empty(); }
 
+  /// Moves out those that have been idle or alive for too long.
   void take_stale(std::chrono::steady_clock::time_point now, const idle_limits& limits, std::vector<connection>& into) {
-    for (connection& c : all_) {
-      if (limits.passed_by(*c, now)) into.push_back(std::move(c));
-    }
-    std::erase(all_, nullptr);
+    const auto stale = [&](const httplib_connection& c) { return limits.passed_by(c, now); };
+    take_if(open_, stale, into);
+    take_if(closed_, stale, into);
+  }
+  /// Moves out those that are open and were opened before `when`.
+  void take_older(std::chrono::steady_clock::time_point when, std::vector<connection>& into) {
+    take_if(open_, [&](const httplib_connection& c) { return c.opened_at() < when; }, into);
   }
   void take_all(std::vector<connection>& into) {
-    for (connection& c : all_) into.push_back(std::move(c));
-    all_.clear();
+    const auto any = [](const httplib_connection&) { return true; };
+    take_if(open_, any, into);
+    take_if(closed_, any, into);
   }
 
  private:
-  std::vector<connection> all_;
+  template <class Which>
+  static void take_if(std::vector<connection>& from, const Which& which, std::vector<connection>& into) {
+    for (connection& c : from) {
+      if (which(*c)) into.push_back(std::move(c));
+    }
+    std::erase(from, nullptr);
+  }
+
+  std::vector<connection> open_, closed_;
 };
 
 }  // namespace detail

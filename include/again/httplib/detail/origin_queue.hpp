@@ -56,6 +56,10 @@ class origin_queues {
                   std::vector<idle_connections::connection>& into) {
     for (auto& [origin, q] : all_) q->idle.take_stale(now, limits, into);
   }
+  /// Moves out the idle connections opened before `when`.
+  void take_older(std::chrono::steady_clock::time_point when, std::vector<idle_connections::connection>& into) {
+    for (auto& [origin, q] : all_) q->idle.take_older(when, into);
+  }
   void take_idle(std::vector<idle_connections::connection>& into) {
     for (auto& [origin, q] : all_) q->idle.take_all(into);
   }

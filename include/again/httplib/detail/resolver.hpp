@@ -96,7 +96,7 @@ class resolver {
     const std::shared_ptr<lookup> l = ask(host);
     if (!l) return resolved{{}, "no thread to look it up"};
     const cancel_switch::phase phase{stop,
-                                     {[](void* self) noexcept {
+                                     {[](void* self, cancel_switch::by) noexcept {
                                         lookup& waited = *static_cast<lookup*>(self);
                                         {
                                           const std::lock_guard lock{waited.mutex};

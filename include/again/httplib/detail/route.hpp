@@ -18,6 +18,8 @@ struct route {
   std::string proxy_host;   ///< requests go through it, https ones in a tunnel; empty: none
   int proxy_port = 0;
 
+  /// Do the connections of all origins lead to one peer?
+  bool one_peer() const noexcept { return !unix_socket.empty() || !proxy_host.empty(); }
   /// The name to resolve for a connection to `o`; empty: none.
   const std::string& host_to_resolve(const origin& o) const noexcept {
     static const std::string none;

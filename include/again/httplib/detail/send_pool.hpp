@@ -164,9 +164,10 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
     if (!open && !(c && c->costly())) c.reset();
     bool idle = false;
     {
-      connection dropped;  // closed after the lock
+      std::vector<connection> dropped;  // closed after the lock
       const std::lock_guard lock{mutex_};
-      if (closed_) dropped = std::move(c);
+      if (closed_) dropped.push_back(std::move(c));
+      queue_.take_older(j, end.suspect_before, shared_.via.one_peer(), dropped);
       queue_.end(j, std::move(c), open);
       idle = find_next(me);
     }

@@ -6,9 +6,11 @@
 #include <again/httplib/detail/origin_queue.hpp>
 #include <again/httplib/detail/send_job.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <utility>
+#include <vector>
 
 namespace again {
 inline namespace AGAIN_ABI {
@@ -21,6 +23,7 @@ namespace detail {
 /// Guarded by the pool's lock. Owns the idle connections; of the jobs, the pool has a share until it releases them.
 class send_queue {
  public:
+  using steady = std::chrono::steady_clock;
   using connection = idle_connections::connection;
 
   /// `most_waiting`: jobs that may wait for a connection or a worker. `most_connections`: per origin.
@@ -59,6 +62,11 @@ class send_queue {
     --waiting_;
     begin(*j);
     return j;
+  }
+  /// Moves out the idle connections opened before `when`: of the job's origin, or `all`.
+  void take_older(const send_job& j, steady::time_point when, bool all, std::vector<connection>& into) {
+    if (when == steady::time_point{}) return;
+    all ? origins.take_older(when, into) : j.home->idle.take_older(when, into);
   }
   /// It has run. `kept`: its connection, to be used again; null: none.
   void end(send_job& j, connection kept, bool open) {

@@ -57,7 +57,7 @@ template <class Op, class Numbers> class measured_run {
   void count() noexcept {
     running_ = false;
     try {
-      result_ = run_.look();
+      result_ = run_.inspect();
     } catch (...) { thrown_ = std::current_exception(); }
     if (result_ == nullptr) return numbers_.threw(took());
     if (result_->has_value()) return numbers_.succeeded(took());

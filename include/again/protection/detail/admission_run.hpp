@@ -22,7 +22,6 @@
 #include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/stoppable_wait.hpp>
 #include <again/coro/operation.hpp>
-#include <again/coro/repeatable.hpp>
 #include <again/coro/scheduler.hpp>
 
 #include <cstdint>
@@ -182,7 +181,7 @@ template <class Op, class Ticket> class admission_run {
     state_ = state::ended;
     lazy_time now{*ctx_->scheduler};
     try {
-      result_ = attempt_.look();
+      result_ = attempt_.inspect();
       if (result_ == nullptr || result_->has_value()) {
         ticket_.ended(now, {.ok = result_ != nullptr});
         return;
@@ -195,11 +194,12 @@ template <class Op, class Ticket> class admission_run {
     }
     no_value_->at = now();
     no_value_->reason = ended_by(no_value_->said, no_value_->at, *ctx_);
-    ticket_.ended(now, {.failed = &no_value_->said, .timed_out = timed_out()});
+    const bool cut = timed_out();
+    const verdict heard = cut ? cut_off(no_value_->said) : no_value_->said;  // a cut is not the peer's permanent error
+    ticket_.ended(now, {.failed = &heard, .timed_out = cut});
   }
   bool timed_out() noexcept {
-    return no_value_->said.kind == disposition::aborted && ctx_->kind == deadline_kind::attempt &&
-           ctx_->deadline <= no_value_->at;
+    return made_by_cut(no_value_->said) && ctx_->kind == deadline_kind::attempt && ctx_->deadline <= no_value_->at;
   }
 
   Op& op_;

@@ -59,7 +59,7 @@ template <class Run, class Op, class Instead, class When> class fallback_first {
   bool start(continuation k, const context& ctx) noexcept {
     k_ = k;
     ctx_ = &ctx;
-    return first_.start(parts_.op, {&fallback_first::first_done, this}, ctx) && settle();
+    return first_.start(parts_.op, {&fallback_first::first_done, this}, ctx) && inspect();
   }
 
  protected:
@@ -96,11 +96,11 @@ template <class Run, class Op, class Instead, class When> class fallback_first {
 
   static void first_done(void* p) noexcept {
     fallback_first& self = *static_cast<fallback_first*>(p);
-    if (self.settle()) self.k_();
+    if (self.inspect()) self.k_();
   }
-  bool settle() noexcept {
+  bool inspect() noexcept {
     try {
-      result_ = first_.look();
+      result_ = first_.inspect();
       if (result_ == nullptr || result_->has_value() || !parts_.when(std::as_const(result_->error()))) return true;
       return static_cast<Run*>(this)->failed(result_->error());
     } catch (...) {

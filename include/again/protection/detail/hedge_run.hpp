@@ -12,7 +12,6 @@
 #include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/stoppable_wait.hpp>
 #include <again/coro/operation.hpp>
-#include <again/coro/repeatable.hpp>
 #include <again/policy/failure.hpp>
 #include <again/protection/budget.hpp>
 #include <again/protection/latency.hpp>
@@ -144,7 +143,7 @@ template <class Op> class hedge_run {
     const bool lost = decided();
     attempt_result* result = nullptr;
     try {
-      result = a.run.look();
+      result = a.run.inspect();
       if (result == nullptr) {
         if (!thrown_ && won_ == nullptr) thrown_ = a.run.exception();
       } else if (result->has_value()) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What is attached to a retry: a predicate, observers, and what it shares with others (a budget, a circuit breaker). Each is a
-/// type, so that an absent one costs nothing, and neither header of the shared ones is needed by a retry that has none.
+/// What is attached to a retry: a predicate, observers, a budget and a circuit breaker. Each is a template argument. So
+/// an absent one costs nothing, and a retry without budget and breaker needs neither of their headers.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -16,7 +16,7 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
 
-/// Stands for a budget that is not there: it grants everything.
+/// In place of an absent budget: it allows everything.
 struct no_budget {
   struct call {
     explicit call(no_budget*) noexcept {}
@@ -27,7 +27,7 @@ struct no_budget {
     void end() const noexcept {}
   };
 };
-/// Stands for a breaker that is not there: it lets everything through.
+/// In place of an absent circuit breaker: it admits everything.
 struct no_breaker {
   struct call {
     explicit call(no_breaker*) noexcept {}
@@ -44,13 +44,13 @@ template <class Budget = no_budget, class Breaker = no_breaker> struct retry_gua
   Budget* budget = nullptr;
   Breaker* breaker = nullptr;
 
-  /// One call's dealings with both.
+  /// The state of one call at both.
   class call {
    public:
     explicit call(const retry_guards& shared) noexcept : budget_{shared.budget}, breaker_{shared.breaker} {}
 
-    /// An attempt is to be made: may it? If so it counts as sent. `repeated`: the call itself is one of an outer retry's further
-    /// attempts, so that its first one is not a first attempt.
+    /// True if an attempt may be made; it then counts as sent. `repeated`: the call is inside a repeated attempt of an
+    /// outer retry, so its first attempt does not count as a first one.
     bool admit(time_point now, bool repeated = false) noexcept {
       if (!breaker_.admit(now)) {
         ++refusals_;
@@ -64,21 +64,21 @@ template <class Budget = no_budget, class Breaker = no_breaker> struct retry_gua
       begun_ = true;
       return true;
     }
-    /// Of a refusal: when to ask again.
+    /// After a refusal: when to ask again.
     time_point ask_at() const noexcept { return breaker_.ask_at(); }
     int refusals() const noexcept { return refusals_; }
-    /// An attempt has failed; `again`: another one is wanted. True: it may be made.
+    /// An attempt has failed. `again`: the policy wants another one. True: it may be made.
     bool failed(time_point now, const verdict& v, bool timed_out, bool again) noexcept {
       breaker_.failed(now, v, timed_out);
       return budget_.failed(now, v, timed_out, again);
     }
-    /// `now()` reads the clock: a success mostly needs none.
+    /// An attempt has succeeded. `now()` reads the clock; it is called only if the breaker needs the time.
     template <class Now> void succeeded(Now&& now) noexcept {
       if (!breaker_.succeeded_if_quiet()) breaker_.succeeded(now());
       budget_.succeeded();
       budget_.end();
     }
-    /// It is over without a value: gives back what was reserved and not sent.
+    /// The call ends without a value: gives back what was reserved and not sent.
     void end() noexcept {
       breaker_.abandon();
       budget_.end();
@@ -92,7 +92,7 @@ template <class Budget = no_budget, class Breaker = no_breaker> struct retry_gua
   };
 };
 
-/// Neither: no size, and nothing is asked.
+/// Without both: an empty class.
 template <> struct retry_guards<no_budget, no_breaker> {
   struct call {
     explicit call(const retry_guards&) noexcept {}
@@ -111,11 +111,11 @@ struct own_verdict {
   template <class E> verdict operator()(const E& e) const { return verdict_of(e); }
 };
 
-struct nobody {
+struct no_observer {
   void operator()(const attempt_record&) const noexcept {}
 };
 
-/// Two observers, called in the order of attaching.
+/// Two observers, called in the order in which they were attached.
 template <class First, class Second> struct both_observers {
   First first;
   Second second;
@@ -125,14 +125,14 @@ template <class First, class Second> struct both_observers {
   }
 };
 
-/// `Once`: of a `timeout`, a retry that makes one attempt, as those around it can see from its type.
-template <class When = own_verdict, class Observer = nobody, class Budget = no_budget, class Breaker = no_breaker,
+/// `Once`: the hooks of a `timeout`, which makes a single attempt. Combinators around it see that by its type.
+template <class When = own_verdict, class Observer = no_observer, class Budget = no_budget, class Breaker = no_breaker,
           bool Once = false>
 class retry_hooks {
  public:
   static constexpr bool once = Once;
   using guards = retry_guards<Budget, Breaker>;
-  static constexpr bool observes = !std::is_same_v<Observer, nobody>;
+  static constexpr bool observes = !std::is_same_v<Observer, no_observer>;
   static constexpr bool guarded = !std::is_same_v<guards, retry_guards<>>;
 
   retry_hooks() = default;
@@ -170,10 +170,12 @@ class retry_hooks {
     } else {
       verdict v = verdict_of(e);
       const bool transient = when_(e);
-      if (v.kind == disposition::transient || v.kind == disposition::permanent) {  // what is unsafe stays unsafe
+      if (v.kind == disposition::transient ||
+          v.kind == disposition::permanent) {  // a predicate does not make an unsafe request safe
         v.kind = !transient     ? disposition::permanent
                  : v.repeatable ? disposition::transient
                                 : disposition::not_replayable;
+        v.judges_timeouts = true;  // the caller's word on this very error, however it came about
       }
       return v;
     }
@@ -187,7 +189,7 @@ class retry_hooks {
   [[no_unique_address]] guards shared_;
 };
 
-using once_hooks = retry_hooks<own_verdict, nobody, no_budget, no_breaker, true>;
+using once_hooks = retry_hooks<own_verdict, no_observer, no_budget, no_breaker, true>;
 
 }  // namespace detail
 }  // namespace AGAIN_ABI

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The loop of a retry, as a state machine: an attempt, how it ended, what is decided, the wait, the next attempt. It knows the
-/// types of its operation and its hooks only through an `attempt_port`, and so is compiled once, however many retries there are.
+/// `retry_machine`: the loop of a retry, as a state machine. It makes an attempt, inspects how it ended, decides, waits, and
+/// makes the next attempt. It uses the typed side (`retry_run`) through an `attempt_port`, so it is compiled once for all
+/// retries.
 ///
-/// Owner: the `retry_run` that it is a member of. Everything happens on the scheduler's thread; a stop request from another
+/// Owner: the `retry_run` of which it is a member. Everything happens on the scheduler's thread. A stop request from another
 /// thread is only passed on to the running attempt, or posted.
 #pragma once
 
@@ -42,29 +43,30 @@ struct attempt_end {
 
 /// The typed side of a retry. `run` is the `retry_run`.
 struct attempt_port {
-  /// Asks the guards, starts one attempt, and inspects it if it has finished at once.
+  /// Asks the guards and starts one attempt. Inspects it if it has finished at once.
   attempt_status (*run_attempt)(void* run, const context&, attempt_end&) noexcept;
   /// Inspects an attempt that has finished.
   attempt_status (*inspect)(void* run, attempt_end&) noexcept;
-  /// Tells the observers of a failed attempt; may throw. Null: there are none.
+  /// Calls the observers after a failed attempt. May throw. Null: there are none.
   void (*observe)(void* run, const attempt_record&);
-  /// Tells budget and circuit breaker of a failed attempt; may there be another one? Null: there are none.
+  /// Reports a failed attempt to budget and circuit breaker. True: another attempt may be made. Null: there are none.
   bool (*charge_guards)(void* run, const verdict&, bool timed_out, bool again) noexcept;
   /// Gives back what was reserved and not sent. Null: there are none.
   void (*refund_guards)(void* run) noexcept;
-  bool timed;   ///< observers or guards want to know the time
+  bool timed;   ///< observers or guards need the time of each attempt
   bool nested;  ///< the error is an inner retry's failure
 };
 
 class retry_machine {
  public:
-  /// Makes a machine in `where` and starts it: like a startable's `start`. `now`: the time, if it has just been read; else `never`.
+  /// Makes a machine in `where` and starts it, like a startable's `start`. `now` is the time if it has just been read,
+  /// else `never`.
   [[gnu::noinline]] static bool start(manual_optional<retry_machine>& where, retry_plan& plan, const attempt_port& port,
                                       void* run, continuation k, const context& ctx, time_point now) noexcept {
     retry_machine& self = where.emplace(plan, port, run, k, ctx, now);
     attempt_end end;
     step s = self.before_first();
-    if (s == step::attempt) s = self.make_attempt(end);  // most retries need no loop
+    if (s == step::attempt) s = self.make_attempt(end);  // most retries end with their first attempt
     return s == step::over || self.drive(s, end);
   }
   retry_machine(retry_plan& plan, const attempt_port& port, void* run, continuation k, const context& ctx,
@@ -86,7 +88,7 @@ class retry_machine {
   }
   retry_machine(const retry_machine&) = delete;
   retry_machine& operator=(const retry_machine&) = delete;
-  [[gnu::noinline]] ~retry_machine() {}  // one copy of the code, however many frames hold one
+  [[gnu::noinline]] ~retry_machine() {}  // out of line: one copy of the code for all frames
 
   /// The continuation of a running attempt.
   static void attempt_done(void* machine) noexcept {
@@ -99,7 +101,7 @@ class retry_machine {
 
   [[nodiscard]] bool succeeded() const noexcept { return result_ == attempt_status::value; }
   [[nodiscard]] std::exception_ptr exception() const noexcept { return thrown_; }
-  /// All of the failure but its error; rethrows what ended the retry, if that was an exception.
+  /// Fills in the failure, except its error. Rethrows the exception that ended the retry, if there was one.
   template <class Report> void fill_report(Report& r) const {
     if (thrown_) std::rethrow_exception(thrown_);
     end_.fill(r);
@@ -110,7 +112,7 @@ class retry_machine {
 
   [[nodiscard]] const context& outer() const noexcept { return *ctx_; }
   [[nodiscard]] int attempt() const noexcept { return attempt_; }
-  /// When the attempt began; just read from the clock if `first_and_timed`.
+  /// When the attempt began. Just read from the clock if `first_and_timed()`.
   [[nodiscard]] time_point now() const noexcept { return now_; }
   [[nodiscard]] bool first_and_timed() const noexcept { return timed_ && attempt_ == 1; }
   time_point read_clock() noexcept { return now_ = ctx_->scheduler->now(); }
@@ -118,7 +120,7 @@ class retry_machine {
     r.began = attempt_start_ - start_;
     r.took = now_ - attempt_start_;
   }
-  /// The attempt or a hook threw: the retry ends with that.
+  /// The attempt or a hook threw: the retry ends with that exception.
   [[gnu::noinline, gnu::cold]] attempt_status threw(std::exception_ptr e) noexcept {
     thrown_ = std::move(e);
     return attempt_status::threw;
@@ -133,7 +135,8 @@ class retry_machine {
     if (ctx_->deadline <= start_) return finish(stop_reason::deadline_reached);
     return ctx_->stop.stop_requested() ? finish(stop_reason::cancelled_before_start) : step::attempt;
   }
-  /// The loop. True: it is over. False: an attempt is running, or a wait has begun; both come back with the next step.
+  /// The loop. True: the retry is over. False: an attempt or a wait is running; its end calls this again with the next
+  /// step.
   [[gnu::noinline]] bool drive(step s, attempt_end& end) noexcept {
     for (;;) {
       switch (s) {
@@ -167,10 +170,8 @@ class retry_machine {
     const bool stopped = ctx_->stop.stop_requested();
     const bool timed_out = std::exchange(expired_, false);
     verdict& v = end.verdict;
-    const bool cut_short = v.kind == disposition::aborted;
-    if (timed_out && cut_short && !stopped) {  // our own bound ended it: as bad as a peer that hung up
-      v.kind = v.repeatable ? disposition::transient : disposition::not_replayable;
-    }
+    const bool cut_short = v.kind == disposition::aborted || (timed_out && made_by_cut(v));
+    if (timed_out && !stopped) v = cut_off(v);  // our own timeout ended it
     end_.count(port_.nested ? end.count : 1, v.reach);
     decision d = decide_now(v);
     if (port_.nested) d.stop = reason_beside(end.reason, d.stop, plan_.policy->attempts);
@@ -183,8 +184,8 @@ class retry_machine {
     inner_.repeated = true;
     return d.wait > duration::zero() ? begin_wait(saturating_add(moment(), d.wait)) : step::attempt;
   }
-  // The circuit breaker let no attempt through. The refusal counts as an attempt. Above the time that the breaker names, the wait has
-  // the policy's random part: all who were refused were told the same time.
+  // The circuit breaker refused an attempt; that counts as one. All callers that it refuses are told the same time. So
+  // the wait is longer than that by the random part of the policy's delay.
   step after_refusal(const attempt_end& end) noexcept {
     const policy& p = *plan_.policy;
     const double u = draw_for(p, plan_.settings, *ctx_->scheduler, random_);
@@ -205,7 +206,7 @@ class retry_machine {
     const bool bounded = timed_ || ctx_->deadline != never;
     if (bounded) now_ = ctx_->scheduler->now();
     if (wait_.ended() == wait_end::stopped || ctx_->stop.stop_requested()) {
-      // Before the first attempt there is only the wait for a circuit breaker: nothing was sent yet.
+      // A wait before the first attempt is one for a circuit breaker: nothing was sent.
       return finish(stopped_at(
           moment(), *ctx_, end_.sends == 0 ? stop_reason::cancelled_before_start : stop_reason::cancelled_in_delay));
     }
@@ -237,9 +238,9 @@ class retry_machine {
     }
     return inner_;
   }
-  // The attempt did not finish at once: now it is worth having a timer and listening for a stop.
+  // The attempt did not finish at once: only now it needs a timer, and a callback for a stop request.
   void watch_attempt() noexcept {
-    if (attempt_ends_ == never) return;  // the attempt listens itself
+    if (attempt_ends_ == never) return;  // the attempt has the token of the awaiting context
     wait_.begin(*ctx_, attempt_ends_, {&retry_machine::attempt_expired, this}, false);
     stop_->follow(ctx_->stop);
   }
@@ -262,7 +263,7 @@ class retry_machine {
     const bool may_wait = v.kind == disposition::transient && !at.nested && attempt_ < p.attempts;
     return decide(p, at, v, may_wait ? draw_for(p, plan_.settings, *ctx_->scheduler, random_) : 0);
   }
-  // An attempt that was asked to stop: the reason is who asked, whatever the attempt made of it.
+  // If the attempt was asked to stop, that is the reason, however the attempt ended.
   void stop_wins(decision& d, bool timed_out, bool stopped) const noexcept {
     if (timed_out && attempt_ends_ == deadline_) {
       d.again = false;
@@ -310,8 +311,8 @@ class retry_machine {
   context inner_;  // of the attempts
   int attempt_ = 1;
   attempt_status result_ = attempt_status::running;
-  const bool timed_;      // the clock is read for each attempt
-  bool expired_ = false;  // our own timer has asked the attempt to stop
+  const bool timed_;      // the clock is read around each attempt
+  bool expired_ = false;  // our timer has asked the attempt to stop
   time_point start_;
   time_point now_;
   time_point deadline_ = never;
@@ -320,8 +321,8 @@ class retry_machine {
   backoff_state backoff_;
   std::exception_ptr thrown_;
   manual_optional<random_stream> random_;
-  manual_optional<linked_stop_source> stop_;  // of the running attempt, if it has a bound
-  stoppable_wait wait_;                       // for the attempt's bound, or for the next attempt
+  manual_optional<linked_stop_source> stop_;  // of the running attempt, if its time is bounded
+  stoppable_wait wait_;                       // for the end of the attempt's time, or for the next attempt
   ending end_;
 };
 

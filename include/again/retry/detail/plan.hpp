@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What a call gives to its retry: policy, settings, operation and hooks; and the random draws of its waits.
+/// The parts of a retry: policy, settings, operation and hooks; and the random numbers of its waits.
 #pragma once
 
 #include <again/core/detail/manual_optional.hpp>
@@ -17,14 +17,14 @@ inline namespace AGAIN_ABI {
 namespace detail {
 
 struct retry_settings {
-  bool nested = false;         // may multiply an outer retry's attempts
-  bool seeded = false;         // with `seed`; else the scheduler gives one
-  scheduler* where = nullptr;  // where to run, if given
+  bool nested = false;         // makes all attempts inside a repeated one of an outer retry, too
+  bool seeded = false;         // `seed` is used; else the scheduler gives one
+  scheduler* where = nullptr;  // the scheduler given by `.on`, or null
   std::uint64_t seed = 0;
 };
 
 struct retry_plan {
-  // Out of line: the copy is as long as all the rest of a call's code.
+  // Out of line: copying a policy takes as much code as the rest of a call.
   [[gnu::noinline]] explicit retry_plan(const checked_policy& p) noexcept : policy{p} {}
   [[gnu::noinline]] explicit retry_plan(duration deadline) : policy{checked_policy::one_attempt(deadline)} {}
   checked_policy policy;
@@ -38,7 +38,7 @@ template <class Op, class Hooks> struct retry_parts : retry_plan {
   [[no_unique_address]] Hooks hooks;
 };
 
-/// What jitter adds to the least delay after failed attempt `n`.
+/// How much jitter adds to the shortest delay after failed attempt `n`.
 inline duration random_part(const policy& p, int n, double draw) noexcept {
   backoff_state apart{};
   const duration least = delay_bounds(p.backoff, p.jitter, n).least;
@@ -46,7 +46,7 @@ inline duration random_part(const policy& p, int n, double draw) noexcept {
   return d > least ? d - least : duration::zero();
 }
 
-/// The draw of the next wait's jitter; no seed is taken where it would not matter.
+/// The random number for the next wait's jitter. No seed is taken if the wait does not depend on it.
 inline double draw_for(const policy& p, const retry_settings& s, scheduler& home,
                        manual_optional<random_stream>& random) {
   if (!waits(p.backoff) || (p.jitter.kind == jitter::kinds::none && !p.backoff.random())) return 0;

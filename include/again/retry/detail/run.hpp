@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// One run of a retry, the typed side: holds the attempt, its result and the last real error, in the frame of the awaiting
-/// coroutine. The loop is `retry_machine`, which comes back through the `attempt_port` below.
+/// `retry_run`: one run of a retry, as a startable. It is the typed side: it holds the attempt, its result and the last
+/// real error, in the frame of the awaiting coroutine. The loop is in `retry_machine`, which calls the functions of the
+/// `attempt_port`.
+///
+/// One thread: the scheduler's.
 #pragma once
 
 #include <again/combinator/nested_failure.hpp>
@@ -41,7 +44,7 @@ template <class Op, class Hooks> class retry_run {
   [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<retry_run>{*this}; }
 
   bool start(continuation k, const context& ctx) noexcept { return start_at(k, ctx, never); }
-  /// The same where the time has just been read, by a combinator that starts it in place and `ctx.deadline` is later.
+  /// Like `start`, for a combinator that has just read the time. `ctx.deadline` is later than `now`.
   bool start_at(continuation k, const context& ctx, time_point now) noexcept {
     return retry_machine::start(machine_, parts_, port, this, k, ctx, now);
   }
@@ -89,7 +92,7 @@ template <class Op, class Hooks> class retry_run {
   static attempt_status inspect(void* run, attempt_end& end) noexcept {
     retry_run& self = *static_cast<retry_run*>(run);
     try {
-      attempt_result* const r = self.result_ = self.attempt_.look();
+      attempt_result* const r = self.result_ = self.attempt_.inspect();
       if (r == nullptr) [[unlikely]]
         return self.machine_->threw(self.attempt_.exception());
       if (r->has_value()) {
@@ -106,7 +109,7 @@ template <class Op, class Hooks> class retry_run {
         end.inner = &r->error().trace();
       }
       return attempt_status::error;
-    } catch (...) {  // a predicate, an observer, or a move of the user's types
+    } catch (...) {  // from a predicate, an observer, or a move of the user's types
       return self.machine_->threw(std::current_exception());
     }
   }
@@ -114,12 +117,12 @@ template <class Op, class Hooks> class retry_run {
   bool start_attempt(const context& ctx) noexcept {
     const continuation k{&retry_machine::attempt_done, &*machine_};
     if constexpr (view::starts_at) {
-      // Before a further one an observer may have been called and an attempt destroyed, since the time was read.
+      // Only for the first attempt: before a further one, observers and destructors have run since the time was read.
       if (machine_->first_and_timed()) return attempt_.start_at(parts_.op, k, ctx, machine_->now());
     }
     return attempt_.start(parts_.op, k, ctx);
   }
-  // Destroys the attempt before, whose error is kept. False: the move of its error threw.
+  // Destroys the previous attempt; its error is kept. False: moving the error threw.
   bool clear_attempt() noexcept {
     if (unkept_) {
       try {
@@ -132,7 +135,7 @@ template <class Op, class Hooks> class retry_run {
     attempt_.reset();
     return true;
   }
-  // The attempt's error becomes the last real one, when the next attempt or the end takes its place.
+  // Makes the attempt's error the last real one: before the next attempt, or at the end.
   void keep_error() {
     unkept_ = false;
     detail::keep_error(last_, result_->error(), cut_short_);
@@ -173,13 +176,13 @@ template <class Op, class Hooks> class retry_run {
   }
   static const attempt_port port;
 
-  manual_optional<retry_machine> machine_;  // from the start on
+  manual_optional<retry_machine> machine_;  // made by `start`
   parts_type& parts_;
   attempt_result* result_ = nullptr;
   [[no_unique_address]] typename Hooks::guards::call guards_{parts_.hooks.shared()};
-  bool unkept_ = false;              // the finished attempt holds an error that is not in `last_` yet
-  bool cut_short_ = false;           // a stop made that error
-  std::optional<final_error> last_;  // the last real error but that of the finished attempt
+  bool unkept_ = false;              // the finished attempt holds an error that `last_` does not
+  bool cut_short_ = false;           // that error was caused by a stop request
+  std::optional<final_error> last_;  // the last real error of the attempts before the finished one
   view attempt_;
 };
 

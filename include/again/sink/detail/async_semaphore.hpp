@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `async_semaphore`: a number of permits, and a line of coroutines that wait for one. One loop, one thread.
+/// `async_semaphore`: a number of permits, given in the order in which they were asked for, and a line of coroutines that wait for one.
+/// One loop, one thread.
 #pragma once
 
 #include <again/sink/detail/waiter.hpp>
@@ -14,7 +15,7 @@ namespace detail {
 
 class async_semaphore {
  public:
-  explicit async_semaphore(std::size_t permits) noexcept : permits_{permits} {}
+  explicit async_semaphore(std::size_t permits) noexcept : free_{permits} {}
   async_semaphore(const async_semaphore&) = delete;
   async_semaphore& operator=(const async_semaphore&) = delete;
   ~async_semaphore() = default;
@@ -23,30 +24,44 @@ class async_semaphore {
   waiter acquire() noexcept {
     return waiter{line_,
                   {this, [](void* self) noexcept { return static_cast<async_semaphore*>(self)->try_acquire(); },
+                   [](void* self) noexcept { static_cast<async_semaphore*>(self)->serve(); },
                    [](void* self) noexcept { static_cast<async_semaphore*>(self)->release(); }}};
   }
   bool try_acquire() noexcept {
-    if (closed_ || taken_ >= permits_) return false;
-    ++taken_;
+    if (!idle()) return false;
+    --free_;
     return true;
   }
   void release() noexcept {
-    if (waiter* const next = line_.pop()) {
-      next->grant();  // the permit is handed on
-    } else {
-      --taken_;
-    }
+    ++free_;
+    serve();
   }
   /// From now on it gives no permit; those that wait for one are refused.
   void close() noexcept {
     closed_ = true;
-    while (waiter* const w = line_.pop()) w->refuse();
+    for (waiter* w = line_.front(); w != nullptr; w = fifo::after(*w))
+      if (w->waiting()) w->refuse();
   }
   bool closed() const noexcept { return closed_; }
+  /// A permit is to be had at once.
+  bool idle() const noexcept { return !closed_ && free_ > 0 && line_.empty(); }
 
  private:
-  std::size_t permits_;
-  std::size_t taken_ = 0;
+  void serve() noexcept {
+    for (waiter* w = line_.front(); w != nullptr; w = fifo::after(*w)) {
+      if (!w->waiting()) continue;
+      if (closed_) {
+        w->refuse();
+      } else if (free_ > 0) {
+        --free_;
+        w->grant();
+      } else {
+        return;
+      }
+    }
+  }
+
+  std::size_t free_;
   bool closed_ = false;
   fifo line_;
 };

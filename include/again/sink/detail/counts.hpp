@@ -6,8 +6,10 @@
 
 #include <again/metrics/page.hpp>
 #include <again/sink/delivery.hpp>
+#include <again/sink/endpoint_state.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -24,14 +26,20 @@ struct endpoint_numbers {
   std::string name;
   std::string labels;
   std::array<counter, 4> attempts;
-  counter retries;
+  counter retries, paused, opened;
   gauge in_flight;
   histogram took;
+  std::atomic<endpoint_state> state{endpoint_state::available};
 
   void attempted(const attempt_record& r) noexcept {
     attempts[r.ok ? ok : static_cast<std::size_t>(r.reach)].add();
     if (r.attempt > 1) retries.add();
     if (r.took >= duration::zero()) took.observe(r.took);
+  }
+  void changed(endpoint_state to) noexcept {
+    state.store(to, std::memory_order_relaxed);
+    if (to == endpoint_state::paused) paused.add();
+    if (to == endpoint_state::breaker_open) opened.add();
   }
   /// An attempt that has no outcome, as its delivery was destroyed or it threw: how far it got is unknown.
   void cut_off(bool retry) noexcept {
@@ -114,8 +122,18 @@ struct sink_numbers {
                      metric_label("outcome", i == endpoint_numbers::ok ? "ok" : name(static_cast<reach>(i))));
       }
       page.add("again_sink_retries_total", "Attempts after the first of a delivery.", e.retries, e.labels);
-      page.add("again_sink_endpoint_in_flight", "Deliveries that hold a permit of the endpoint.", e.in_flight,
-               e.labels);
+      page.add("again_sink_endpoint_in_flight", "Attempts under way at the endpoint.", e.in_flight, e.labels);
+      for (const endpoint_state s :
+           {endpoint_state::available, endpoint_state::paused, endpoint_state::breaker_open, endpoint_state::probing}) {
+        gauge is;
+        is.add(e.state.load(std::memory_order_relaxed) == s ? 1 : 0);
+        page.add("again_sink_endpoint_state", "1 for the state that the endpoint is in.", is,
+                 e.labels + ',' + metric_label("state", ::again::name(s)));
+      }
+      constexpr std::string_view closings = "again_sink_endpoint_closings_total",
+                                 closings_help = "Times that nothing was sent to the endpoint for a while, by why.";
+      page.add(closings, closings_help, e.paused, e.labels + ',' + metric_label("by", "retry_after"));
+      page.add(closings, closings_help, e.opened, e.labels + ',' + metric_label("by", "circuit_breaker"));
       page.add("again_sink_attempt_duration_seconds", "Time of one attempt.", e.took, e.labels);
     }
   }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `endpoint_worker`: one endpoint of a sink: its client, its policy, its permits and its numbers.
+/// `endpoint_worker`: one endpoint of a sink: its client, its policy, its rules and its numbers. What it may be sent, and when, is the
+/// `dispatcher`'s.
 #pragma once
 
 #include <again/http/body.hpp>
 #include <again/http/client.hpp>
+#include <again/http/error.hpp>
 #include <again/http/message.hpp>
 #include <again/http/transport.hpp>
 #include <again/policy/policy.hpp>
@@ -13,7 +15,9 @@
 #include <again/sink/event.hpp>
 #include <again/sink/options.hpp>
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <string>
 #include <utility>
@@ -24,34 +28,52 @@ namespace detail {
 
 template <http::transport T> class endpoint_worker {
  public:
-  endpoint_worker(T& through, endpoint e, const sink_options& o, endpoint_numbers& counted)
-      : policy{e.policy},
-        permits{o.order == ordering::per_endpoint ? std::size_t{1} : static_cast<std::size_t>(e.in_flight)},
+  endpoint_worker(T& through, endpoint e, endpoint_numbers& counted)
+      : series{series_of(e.policy)},
+        attempt{attempt_of(e.policy)},
+        rules{e.rules},
+        accept{e.accept},
+        keep_body{e.keep_body},
         numbers{counted},
         client_{through,
                 e.url.origin,
                 {.limits = e.limits, .rules = e.rules, .headers = e.headers, .max_redirects = e.max_redirects}},
         target_{std::move(e.url.target)},
-        accept_{e.accept},
+        read_body_{std::min(e.limits.max_body, std::max(e.keep_body, drained))},
         method_{e.method} {}
 
   /// The operation that sends `e` here.
   http::send_operation<T> send(const event& e, const http::body& content, bool keyed) const {
     http::request r{method_, target_};
     for (const http::headers::field& f : e.headers) r.header(f.name, f.value);
-    r.body(content).accept(accept_);
+    r.body(content).accept(accept).max_body(read_body_);
     if (keyed) r.idempotency_key(e.key);
     return client_.send(std::move(r));
   }
 
-  const checked_policy policy;
-  async_semaphore permits;
+  const checked_policy series;   ///< of all attempts, without the bound on one: an attempt also waits for its permit
+  const checked_policy attempt;  ///< of one attempt: its bound alone
+  const http::rules rules;
+  const http::status_set accept;
+  const std::uint64_t keep_body;
   endpoint_numbers& numbers;
+  async_semaphore turn{1};  ///< where endpoints keep an order
 
  private:
+  /// Bytes of a body that are read although the result does not hold them, so that the connection can be used again.
+  static constexpr std::uint64_t drained = 65536;
+
+  static policy series_of(policy p) noexcept {
+    p.attempt_timeout = forever;
+    return p;
+  }
+  static policy attempt_of(const policy& p) noexcept {
+    return {.attempts = 1, .attempt_timeout = attempt_bound(p), .deadline = forever};
+  }
+
   http::client_over<T> client_;
   std::string target_;
-  http::status_set accept_;
+  std::uint64_t read_body_;
   http::method method_;
 };
 

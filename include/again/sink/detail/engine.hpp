@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `sink_engine`: the way of an event through a sink. It is accepted, waits for its turn, is sent to its endpoints, and ends.
-/// One loop, one thread.
+/// `sink_engine`: the way of an event through a sink. It is accepted (`tracked_event`), waits for its turn (`key_turn`), is sent to its
+/// endpoints (`endpoint_delivery`), each attempt when it may (`dispatcher`), and ends with its result. One loop, one thread.
 #pragma once
 
 #include <again/combinator/ending.hpp>
@@ -9,8 +9,8 @@
 #include <again/coro/this_context.hpp>
 #include <again/coro/when_all.hpp>
 #include <again/http/transport.hpp>
-#include <again/retry/retry.hpp>
 #include <again/sink/delivery.hpp>
+#include <again/sink/detail/async_semaphore.hpp>
 #include <again/sink/detail/endpoint_delivery.hpp>
 #include <again/sink/detail/endpoint_worker.hpp>
 #include <again/sink/detail/pending_delivery.hpp>
@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -36,7 +37,9 @@ template <http::transport T> class sink_engine {
     for (endpoint& e : endpoints) {
       endpoint_numbers& counted = state_.numbers.add_endpoint(shown_name(e));
       all_.push_back(workers_.size());
-      workers_.emplace_back(through, std::move(e), state_.options, counted);
+      patience_ = std::max(patience_, e.policy.deadline);
+      state_.attempts.add_endpoint(e, counted);
+      workers_.emplace_back(through, std::move(e), counted);
     }
   }
   sink_engine(const sink_engine&) = delete;
@@ -49,6 +52,7 @@ template <http::transport T> class sink_engine {
 
   task<> close(duration grace) {
     state_.intake.close();
+    state_.keys.close();
     const bool drained = co_await pending_.count.wait_until_idle(grace, true);
     if (!drained) {
       pending_.stop.request_stop();
@@ -66,72 +70,88 @@ template <http::transport T> class sink_engine {
     const bool rotating = rotates(e);
     tracked_event in{state_, here, std::move(e), rotating ? nullptr : &to};
 
+    // Accepted: a place of its key, and one in the sink.
     sink_numbers& numbers = state_.numbers;
     if (closed()) co_return in.refuse(numbers.closed, stop_reason::cancelled_before_start);
-    bool room = state_.intake.try_acquire();
+    const bool ordered = state_.options.order == ordering::per_key && !in.result.event.order_key.empty();
+    if (ordered) in.turn().enter(state_.keys, in.result.event.order_key);
+    bool place = in.turn().try_place();
+    bool room = place && state_.intake.try_acquire();
     if (!room && !may_wait) {
       in.given_back = true;
       co_return in.refuse(numbers.overloaded, stop_reason::overloaded);
     }
-    if (!room) room = co_await state_.intake.acquire();
+    if (!place) {
+      place = co_await in.turn().wait_for_place();
+      if (place) in.turn().take_place();
+    }
+    if (place && !room) room = co_await state_.intake.acquire();
     if (!room) co_return in.refuse(closed() ? numbers.closed : numbers.cancelled, cancelled_before_start(here));
     in.accept();
 
-    bool turn = true;
-    if (state_.options.order == ordering::per_key && !in.result.event.order_key.empty()) {
-      in.turn().enter(state_.keys, in.result.event.order_key);
-      turn = co_await in.turn().wait();
-      if (turn) in.turn().begin();
+    // Its turn.
+    if (ordered) {
+      const bool turn = co_await in.turn().wait_for_turn();
+      if (!turn) co_return in.end_before_start(cancelled_before_start(here));
+      in.turn().take_turn();
     }
-    if (turn) turn = co_await state_.running.acquire();
-    if (!turn) co_return in.end_before_start(cancelled_before_start(here));
-    in.begin();
 
+    // Delivered: at one of the endpoints, or at each of them.
     const http::body content{in.result.event.body};
-    if (rotating || to.size() == 1) {
-      in.result.outcomes.push_back(co_await deliver_to(in.result.event, content, to.front(), rotating ? &to : nullptr));
+    if (rotating && state_.options.order != ordering::per_endpoint) {
+      endpoint_delivery<T> anywhere{workers_, state_.attempts, state_.options, in.result.event,
+                                    content,  std::nullopt,    patience_};
+      const std::optional<stop_reason> refused = co_await anywhere.begin();
+      if (refused) co_return in.end_before_start(*refused);
+      in.begin();
+      in.result.outcomes.push_back(co_await anywhere.run());
+    } else if (rotating || to.size() == 1) {
+      in.result.outcomes.push_back(co_await deliver_to(in, content, rotating ? pick() : to.front()));
     } else {
       std::vector<task<endpoint_outcome>> each;
       each.reserve(to.size());
-      for (const std::size_t at : to) each.push_back(deliver_to(in.result.event, content, at, nullptr));
+      for (const std::size_t at : to) each.push_back(deliver_to(in, content, at));
       in.result.outcomes = co_await when_all(std::move(each));
+    }
+    if (!in.begun() && here.stop.stop_requested()) {
+      in.result.outcomes.clear();
+      co_return in.end_before_start(cancelled_before_start(here));
     }
     co_return in.end();
   }
 
-  // One for each endpoint that an event goes to.
-  task<endpoint_outcome> deliver_to(const event& e, const http::body& content, std::size_t at,
-                                    const targets* rotating) {
+  // At this endpoint and no other.
+  task<endpoint_outcome> deliver_to(tracked_event& in, const http::body& content, std::size_t at) {
     const context& here = co_await get_context();
-    bool in = false;
-    if (rotating != nullptr) at = pick(*rotating, in);
-    if (!in) in = co_await workers_[at].permits.acquire();
-    if (!in) {
-      co_return endpoint_outcome{
-          workers_[at].numbers.name,
-          endpoint_outcome::result_type{unexpect, failure<http::error>{{.reason = cancelled_before_start(here)}}}, 0,
-          duration::zero(), attempt_trace{}};
+    endpoint_worker<T>& worker = workers_[at];
+    endpoint_delivery<T> there{workers_, state_.attempts,        state_.options, in.result.event, content,
+                               at,       worker.series->deadline};
+    permit turn;
+    if (state_.options.order == ordering::per_endpoint) {  // also between its attempts: no other event overtakes it
+      const bool granted = co_await worker.turn.acquire();
+      if (!granted) co_return there.not_begun(cancelled_before_start(here));
+      turn = permit{worker.turn};
     }
-    endpoint_delivery<T> event_here{workers_, state_.options, e, content, at, rotating};
-    const auto send = [&event_here] { return event_here.next(); };
-    const auto see = [&event_here](const attempt_record& r) { event_here.seen(r); };
-    const time_point start = here.scheduler->now();
-    auto result = co_await retry(workers_[at].policy, send).observe(see);
-    co_return event_here.outcome(std::move(result), here.scheduler->now() - start);
+    const std::optional<stop_reason> refused = co_await there.begin();
+    if (refused) co_return there.not_begun(*refused);
+    in.begin();
+    co_return co_await there.run();
   }
 
-  // The next in turn that has a permit, which is taken; where none has, the next in turn.
-  std::size_t pick(const targets& among, bool& in) noexcept {
-    const std::size_t first = next_;
-    for (std::size_t i = 0; i < among.size(); ++i) {
-      const std::size_t at = among[(first + i) % among.size()];
-      if (!workers_[at].permits.try_acquire()) continue;
-      next_ = first + i + 1;
-      in = true;
-      return at;
-    }
-    ++next_;
-    return among[first % among.size()];
+  // Where endpoints keep an order: the next in turn that has nothing to do, or at least is available.
+  std::size_t pick() noexcept {
+    const std::size_t n = workers_.size(), first = next_++;
+    const auto next_that = [&](auto fits) {
+      for (std::size_t i = 0; i < n; ++i)
+        if (fits((first + i) % n)) return (first + i) % n;
+      return n;
+    };
+    const auto available = [this](std::size_t at) { return state_.attempts.available(at); };
+    std::size_t at = next_that([&](std::size_t i) { return available(i) && workers_[i].turn.idle(); });
+    if (at == n) at = next_that(available);
+    if (at == n) at = first % n;
+    next_ = at + 1;
+    return at;
   }
 
   // Does any one endpoint do?
@@ -162,7 +182,8 @@ template <http::transport T> class sink_engine {
   sink_state state_;
   endpoint_workers<T> workers_;
   targets all_;
-  std::size_t next_ = 0;  // whose turn it is
+  duration patience_{};   // of a first attempt that may be made anywhere: the longest deadline
+  std::size_t next_ = 0;  // the endpoint whose turn it is, where endpoints keep an order
   pending_deliveries pending_;
 };
 

@@ -10,32 +10,35 @@
 #include <again/sink/delivery.hpp>
 #include <again/sink/detail/async_semaphore.hpp>
 #include <again/sink/detail/counts.hpp>
-#include <again/sink/detail/endpoint_delivery.hpp>
+#include <again/sink/detail/dispatcher.hpp>
 #include <again/sink/detail/key_turn.hpp>
 #include <again/sink/options.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <utility>
+#include <vector>
 
 namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
+
+/// Endpoints, by their place in the sink's order.
+using targets = std::vector<std::size_t>;
 
 /// What all events of a sink share. One loop, one thread, but for the numbers, which are read from any.
 struct sink_state {
   explicit sink_state(sink_options o)
       : options{std::move(o)},
         numbers{options.name},
-        intake{at_least_one(options.in_flight) + static_cast<std::size_t>(std::max(options.queue, 0))},
-        running{at_least_one(options.in_flight)} {}
-  static std::size_t at_least_one(int n) noexcept { return static_cast<std::size_t>(std::max(n, 1)); }
+        keys{largest_share(options)},
+        intake{events_in_sink(options)},
+        attempts{options} {}
 
   const sink_options options;
   sink_numbers numbers;
   key_lines keys;
-  async_semaphore intake;   // for events that are accepted and have not ended
-  async_semaphore running;  // for those of them that are begun
+  async_semaphore intake;  // for events that are accepted and have not ended
+  dispatcher attempts;
 };
 
 class tracked_event {
@@ -68,14 +71,14 @@ class tracked_event {
     sink_.numbers.accepted.add();
     sink_.numbers.queued.add(1);
   }
-  /// It has a permit of `running`.
-  void begin() {
-    begun_ = true;
-    running_ = permit{sink_.running};
+  /// Its first attempt is about to be sent, wherever. May be called again.
+  void begin() noexcept {
+    if (std::exchange(begun_, true)) return;
     sink_.numbers.queued.add(-1);
     sink_.numbers.in_flight.add(1);
   }
-  /// The result, after the event was counted and, where it was not delivered, written down. The permits are still held.
+  bool begun() const noexcept { return begun_; }
+  /// The result, after the event was counted and, where it was not delivered, written down. Its places are still held.
   delivery end() {
     ended_ = true;
     if (result.accepted) result.elapsed = home_.now() - since_;
@@ -139,7 +142,6 @@ class tracked_event {
   time_point since_;  // of its acceptance
   permit accepted_;
   key_turn turn_;
-  permit running_;
 };
 
 }  // namespace detail

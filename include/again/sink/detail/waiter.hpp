@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `waiter`: waits in a line until the owner of the line calls it, stop is requested, or a time is over. First come, first served.
+/// `waiter`: waits in a line until the owner of the line grants what it waits for, stop is requested, or a time is over.
+///
+/// A waiter stays in the line until it has woken up. So the owner knows that a grant is still on its way, and lets nobody overtake it.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -21,7 +23,7 @@ class waiter;
 using fifo = intrusive_list<waiter>;
 
 /// A startable; the result says whether it was granted what it waited for. One loop, one thread.
-/// Lifetime: the line and its owner outlive it. Destroyed while it waits, it leaves the line; destroyed between the call and its
+/// Lifetime: the line and its owner outlive it. Destroyed while it waits, it leaves the line; destroyed between the grant and its
 /// wake-up, it gives back what it was granted.
 class [[nodiscard]] waiter {
  public:
@@ -31,6 +33,7 @@ class [[nodiscard]] waiter {
   struct owner {
     void* self;
     bool (*try_grant)(void* self) noexcept;  ///< asked at the start; true: there is no need to wait
+    void (*serve)(void* self) noexcept;      ///< grants what it can to those in the line
     void (*give_back)(void* self) noexcept;  ///< takes back a grant that was never used
   };
 
@@ -39,47 +42,48 @@ class [[nodiscard]] waiter {
   waiter(const waiter&) = delete;
   waiter& operator=(const waiter&) = delete;
   ~waiter() {
+    if (!in_line()) return;
     wait_.cancel();
-    if (state_ == state::waiting) line_.remove(*this);
-    if (state_ == state::called) owner_.give_back(owner_.self);
+    line_.remove(*this);
+    if (state_ == state::granted_on_its_way) owner_.give_back(owner_.self);
   }
   auto operator co_await() && noexcept { return startable_awaiter<waiter>{*this}; }
 
   bool start(continuation k, const context& ctx) noexcept {
+    if (stoppable_ && ctx.stop.stop_requested()) return true;
     if (owner_.try_grant(owner_.self)) {
       state_ = state::granted;
       return true;
     }
-    if (stoppable_ && ctx.stop.stop_requested()) return true;
     k_ = k;
     state_ = state::waiting;
     line_.push(*this);
     const time_point until = at_most_ == forever ? never : saturating_add(ctx.scheduler->now(), at_most_);
     wait_.begin(ctx, until, {&waiter::woken, this}, stoppable_);
+    owner_.serve(owner_.self);
     return false;
   }
   bool take() const noexcept { return state_ == state::granted; }
   static std::exception_ptr exception() noexcept { return nullptr; }
 
-  // For the owner of the line, which has just taken this one out of it.
-  void grant() noexcept { leave_line(state::called); }
-  void refuse() noexcept { leave_line(state::refused); }
+  // For the owner of the line.
+
+  [[nodiscard]] bool waiting() const noexcept { return state_ == state::waiting; }
+  void grant() noexcept { call(state::granted_on_its_way); }
+  void refuse() noexcept { call(state::refused_on_its_way); }
 
  private:
-  enum class state : std::uint8_t { outside, waiting, called, granted, refused };
+  enum class state : std::uint8_t { outside, waiting, granted_on_its_way, refused_on_its_way, granted, refused };
 
-  void leave_line(state to) noexcept {
+  bool in_line() const noexcept { return state_ >= state::waiting && state_ <= state::refused_on_its_way; }
+  void call(state to) noexcept {
     state_ = to;
     wait_.call();
   }
   static void woken(void* p) noexcept {
     waiter& self = *static_cast<waiter*>(p);
-    if (self.state_ == state::called) {
-      self.state_ = state::granted;
-    } else if (self.state_ == state::waiting) {  // stopped, or its time is over
-      self.line_.remove(self);
-      self.state_ = state::refused;
-    }
+    self.line_.remove(self);
+    self.state_ = self.state_ == state::granted_on_its_way ? state::granted : state::refused;
     self.k_();
   }
 
