@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "harness.hpp"
 
+#include "allocations.hpp"
+
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <fstream>
-#include <malloc.h>
-#include <new>
 #include <sstream>
 #include <string_view>
 #include <thread>
@@ -33,46 +32,6 @@
 #ifndef BENCH_FLAGS
 #define BENCH_FLAGS ""
 #endif
-
-namespace {
-
-std::atomic<bool> counting{false};  // off while time is taken: counting costs more than an allocation
-std::atomic<std::uint64_t> allocations{0};
-std::atomic<std::uint64_t> allocated_bytes{0};
-std::atomic<std::int64_t> live_bytes{0};
-std::atomic<std::int64_t> peak_bytes{0};
-
-void* counted(void* p) {
-  if (p == nullptr) throw std::bad_alloc{};
-  if (!counting.load(std::memory_order_relaxed)) return p;
-  const auto size = static_cast<std::int64_t>(malloc_usable_size(p));
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  allocated_bytes.fetch_add(static_cast<std::uint64_t>(size), std::memory_order_relaxed);
-  const std::int64_t live = live_bytes.fetch_add(size, std::memory_order_relaxed) + size;
-  if (live > peak_bytes.load(std::memory_order_relaxed)) peak_bytes.store(live, std::memory_order_relaxed);
-  return p;
-}
-void released(void* p) noexcept {
-  if (p == nullptr) return;
-  if (!counting.load(std::memory_order_relaxed)) {
-    std::free(p);
-    return;
-  }
-  live_bytes.fetch_sub(static_cast<std::int64_t>(malloc_usable_size(p)), std::memory_order_relaxed);
-  std::free(p);
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) { return counted(std::malloc(size)); }
-void* operator new(std::size_t size, std::align_val_t align) {
-  const std::size_t a = static_cast<std::size_t>(align);
-  return counted(std::aligned_alloc(a, (size + a - 1) / a * a));
-}
-void operator delete(void* p) noexcept { released(p); }
-void operator delete(void* p, std::size_t) noexcept { released(p); }
-void operator delete(void* p, std::align_val_t) noexcept { released(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { released(p); }
 
 namespace bench {
 
@@ -273,17 +232,13 @@ void suite::calibrate(one& c) const {
 void suite::count(one& c) const {
   if (!c.body && !c.once) return;
   std::map<std::string, double> own;
-  live_bytes.store(0);
-  peak_bytes.store(0);
-  const std::uint64_t allocations_before = allocations.load();
-  const std::uint64_t bytes_before = allocated_bytes.load();
-  counting.store(true);
+  start_counting_allocations();
   c.body ? c.body(c.n) : c.once(c.n, own);
-  counting.store(false);
+  const allocation_counts seen = stop_counting_allocations();
   const double n = static_cast<double>(c.n);
-  c.series["allocations"] = {static_cast<double>(allocations.load() - allocations_before) / n};
-  c.series["bytes"] = {static_cast<double>(allocated_bytes.load() - bytes_before) / n};
-  if (c.once) c.series["peak"] = {static_cast<double>(peak_bytes.load()) / n};
+  c.series["allocations"] = {static_cast<double>(seen.allocations) / n};
+  c.series["bytes"] = {static_cast<double>(seen.bytes) / n};
+  if (c.once) c.series["peak"] = {static_cast<double>(seen.peak_bytes) / n};
 }
 
 void suite::measure(one& c) const {

@@ -2,9 +2,8 @@
 /// \file
 /// What every topic of the benchmarks shares: cases measured side by side in interleaved rounds, so that what disturbs one
 /// disturbs its peers as well; ratios are taken round by round. Time is the CPU time of the calling thread unless a case
-/// says otherwise; heap allocations and bytes are counted by a replaced `operator new` in a run of
-/// its own, since counting takes time; instructions come from the
-/// processor's counter where the kernel allows it, else from callgrind where that is installed.
+/// says otherwise; heap allocations and bytes are counted beneath `malloc` in a run of its own, since counting takes time;
+/// instructions come from the processor's counter where the kernel allows it, else from callgrind where that is installed.
 #pragma once
 
 #include <cstddef>

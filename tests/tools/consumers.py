@@ -4,7 +4,7 @@
 
     consumers.py SOURCE BUILD KIND...        KIND: meson (a subproject), cmake, pkg-config; exit 77 if the tool is absent
 
-Also: what is installed is exactly the list of headers, and the installed files push no flag of ours on anyone.
+Also: what is installed is exactly what the folders list, and the installed files push no flag of ours on anyone.
 """
 import os
 import re
@@ -33,8 +33,11 @@ def stage(source, folder, kind):
     run("meson", "setup", build, source, "--prefix", prefix, "--includedir", headers, "--datadir", data, "-Dtests=disabled", "-Dexamples=disabled", "-Dbench=disabled")
     run("meson", "install", "-C", build, "--quiet")
 
-    with open(os.path.join(source, "include/meson.build"), encoding="utf-8") as file:
-        wanted = set(re.findall(r"'(again/[^']+\.hpp)'", file.read()))
+    wanted = set()
+    for where, _, names in os.walk(os.path.join(source, "include/again")):
+        if "meson.build" in names:
+            with open(os.path.join(where, "meson.build"), encoding="utf-8") as file:
+                wanted |= set(re.findall(r"'(again/[^']+\.hpp)'", file.read()))
     include = os.path.join(prefix, headers)
     there = {os.path.relpath(os.path.join(w, n), include) for w, _, names in os.walk(include) for n in names}
     if wanted != there:
