@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 NOISE = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|(?<!\w)\'(?:\\.|[^\'\\\n])+\'|^[ \t]*#(?:\\\n|[^\n])*', re.S | re.M)
-ATTRIBUTE = re.compile(r"\[\[.*?\]\]|\balignas\s*\([^)]*\)|\bnoexcept\s*\([^{}]*\)|\bdecltype\s*\([^{}]*\)")
+ATTRIBUTE = re.compile(r"\[\[.*?\]\]|\balignas\s*\([^)]*\)|\bnoexcept\s*\([^{}]*\)|\bdecltype\s*\([^{}]*\)", re.S)
 TYPE = re.compile(r"(?:^|[\s>])(?:struct|class|union|enum(?:\s+(?:class|struct))?)\s+(?:\w+::)*([A-Za-z_]\w*)[^()=]*$")
 FUNCTION = re.compile(r"(operator\s*(?:\(\s*\)|\[\s*\]|[^\s\w(]+|[A-Za-z_][\w:]*)|~?[A-Za-z_]\w*)\s*\((?!\s*\*)")
 HIDDEN_BY = ("a macro in front of it, `requires a || b` without parentheses, or a result that is the first of several template "
