@@ -30,10 +30,12 @@ TEST_CASE("an error made of a response holds the whole response and the verdict 
   CHECK(e.reach() == reach::answered);
   REQUIRE(e.response());
   CHECK(e.response()->body == "busy");
-  CHECK(
-      e.verdict() ==
-      again::verdict{
-          .kind = disposition::transient, .reach = reach::answered, .server_delay = 2s, .code = 503, .name = "status"});
+  CHECK(e.verdict() == again::verdict{.kind = disposition::transient,
+                                      .reach = reach::answered,
+                                      .judges_timeouts = true,
+                                      .server_delay = 2s,
+                                      .code = 503,
+                                      .name = "status"});
   CHECK(again::verdict_of(e) == e.verdict());
   CHECK(e.text() == "503 Service Unavailable (answered, Retry-After 2 s)");
 }
