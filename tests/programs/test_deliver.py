@@ -273,7 +273,8 @@ class Interrupted(unittest.TestCase):
                 while server.counts()["requests"] < 3 and time.monotonic() < deadline:
                     time.sleep(0.01)
                 child.send_signal(what)
-                out, _ = child.communicate(timeout=30)
+                out = child.stdout.read()  # its input stays open to the end: else it may see that end first
+                child.communicate(timeout=30)
             results = [json.loads(line) for line in out.splitlines()]
             self.assertEqual([r["ok"] for r in results], [True] * 3)
             self.assertEqual(child.returncode, 1, "the input was not read to its end")
