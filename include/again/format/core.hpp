@@ -28,7 +28,15 @@
 #include <again/policy/policy.hpp>
 #include <again/policy/verdict.hpp>
 
+// g++ 12 at -O3 warns of fmt's parser of specifications, in whoever formats a type of their own.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wstringop-overflow"
+#endif
 #include <fmt/format.h>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 #include <concepts>
 #include <cstddef>
