@@ -40,8 +40,9 @@ int main() {
   void* const small = std::malloc(1);
   std::free(counted_once("realloc", [&] { return std::realloc(small, size); }));
   ::operator delete(counted_once("operator new", [] { return ::operator new(size); }));
-  ::operator delete(counted_once("aligned operator new", [] { return ::operator new(size, std::align_val_t{alignment}); }),
-                    std::align_val_t{alignment});
+  ::operator delete(
+      counted_once("aligned operator new", [] { return ::operator new(size, std::align_val_t{alignment}); }),
+      std::align_val_t{alignment});
 
   bench::start_counting_allocations();
   for (int i = 0; i < 3; ++i) std::free(std::malloc(size));

@@ -6,7 +6,8 @@
 #include <string>
 
 #if defined(__clang__) || __GNUC__ > 12
-#error "another compiler is right; again: g++ 12 destroys twice what a lambda owns that is written inside a co_await expression: name the lambda first"
+#error \
+    "another compiler is right; again: g++ 12 destroys twice what a lambda owns that is written inside a co_await expression: name the lambda first"
 #endif
 
 again::task<again::expected<int, char>> load(const std::string&);
