@@ -12,12 +12,14 @@ import re
 import subprocess
 import sys
 import tempfile
+import signal
 import termios
 import threading
 import time
 import unittest
 
 FOLDERS = []
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the programs would inherit that it is ignored, and respect it
 
 
 def program(name):
