@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const state at_end = whole.end();
   response expected = whole.take();
   if (expected.body.size() > most) std::abort();
-  if (at_end == state::malformed && *whole.why() == '\0') std::abort();
+  if (at_end == state::malformed && *whole.reason() == '\0') std::abort();
   for (const auto& [name, value] : expected.headers)
     if (name.empty() || value.find_first_of(std::string_view{"\r\n\0", 3}) != std::string_view::npos) std::abort();
   for (const std::size_t piece : {std::size_t{1}, std::size_t{3}}) {
