@@ -277,7 +277,7 @@ struct stuck {
 };
 struct fails_stuck {
   using result_type = again::expected<int, stuck>;
-  result_type result{again::unexpect};
+  result_type result{again::unexpect, stuck{}};
   static bool start(again::continuation, const again::context&) noexcept { return true; }
   result_type take() { return result; }
   static std::exception_ptr exception() noexcept { return nullptr; }
@@ -296,7 +296,7 @@ TEST_CASE("an error whose verdict throws, or which cannot be moved, ends the hed
   SUBCASE("at once") {
     auto op = again::hedge(soon, [&]() -> again::task<again::expected<int, unreadable>> {
       ++sends;
-      co_return again::expected<int, unreadable>{again::unexpect};
+      co_return again::expected<int, unreadable>{again::unexpect, unreadable{}};
     });
     CHECK_THROWS_WITH(w.run(op), "no verdict");
     CHECK(sends == 1);
@@ -308,7 +308,7 @@ TEST_CASE("an error whose verdict throws, or which cannot be moved, ends the hed
         stopped_first = !co_await again::sleep_for(1h);
         co_return 1;
       }
-      co_return again::expected<int, unreadable>{again::unexpect};
+      co_return again::expected<int, unreadable>{again::unexpect, unreadable{}};
     });
     CHECK_THROWS_WITH(w.run(op), "no verdict");
     CHECK(stopped_first);
