@@ -100,7 +100,8 @@ class reporter : public again::delivery_observer {
 
   /// No result can be written from now on. `unwritten` gives their tags.
   void output_failed(int problem, output_writer& unwritten) noexcept {
-    if (!std::exchange(output_failed_, true))
+    output_failed_ = true;
+    if (!std::exchange(failure_said_, true))  // a single result may have found out before
       account("deliver: results cannot be written: {}; reading no further", std::strerror(problem));
     while (const auto tag = unwritten.next_unwritten()) without_result(*tag / 2, *tag % 2 != 0);
   }
@@ -199,6 +200,7 @@ class reporter : public again::delivery_observer {
   responses* responses_;
   std::unique_ptr<again::delivery_log> delivery_log_;
   bool output_failed_ = false;
+  bool failure_said_ = false;
 };
 
 }  // namespace programs
