@@ -75,7 +75,8 @@ void read_all(json::value value, int depth) {
   constexpr int deepest = 1000;
   static_assert(deepest < static_cast<int>(simdjson::DEFAULT_MAX_DEPTH));
   if (depth > deepest) throw refused{"more than 1000 levels of nesting"};
-  switch (value.type()) {
+  const json_type kind = value.type();
+  switch (kind) {
     case json_type::object:
       for (auto field : value.get_object()) {
         static_cast<void>(std::string_view{field.unescaped_key()});
