@@ -156,6 +156,28 @@ class Stalled(unittest.TestCase):
 
 
 class Failing(unittest.TestCase):
+    def test_a_reader_that_goes_costs_no_event_its_account(self):
+        with tempfile.TemporaryDirectory() as folder, Server({"*": [OK]}, "--keep", "0") as server:
+            dead = os.path.join(folder, "dead")
+            child = subprocess.Popen([program("deliver"), server.url(), "--dead-letters", dead], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            child.stdin.write(lines(event(0)))
+            child.stdin.flush()
+            self.assertTrue(json.loads(child.stdout.readline())["ok"])
+            child.stdout.close()
+            child.stdin.write(lines(*map(event, range(1, 200))))
+            child.stdin.close()
+            said = child.stderr.read().decode().splitlines()
+            child.stderr.close()
+            child.wait(timeout=60)
+            with open(dead) as file:
+                letters = {json.loads(line)["id"] for line in file}
+        self.assertEqual(child.returncode, 1)
+        # The writer's thread says it, the loop's names the lines: in any order.
+        self.assertEqual(said.count("deliver: results cannot be written: Broken pipe; reading no further"), 1, said)
+        named = {int(m[1]): m[2] is None for line in said if (m := re.fullmatch(r"deliver: line (\d+): (not )?delivered, but its result could not be written", line))}
+        self.assertEqual(letters, {f"e{line - 1}" for line, ok in named.items() if not ok})
+        self.assertEqual(sorted(named), list(range(2, len(named) + 2)), "every line that was read, but the one whose result was")
+
     def test_a_closed_stdout_is_an_error_before_anything_is_read_or_sent(self):
         with Server({"*": [OK]}) as server:
             for command in ('exec "$@" >&-', 'exec "$@" 1</dev/null'):
