@@ -157,6 +157,21 @@ class Input(unittest.TestCase):
                 self.assertIn(b"--metrics: cannot listen on 127.0.0.1:", done.stderr)
                 os.close(read), os.close(write)
 
+    def test_nothing_is_read_if_the_certificates_cannot_be_read(self):
+        read, write = os.pipe()
+        os.write(write, lines(event(1)))
+        done = subprocess.run([program("deliver"), "https://127.0.0.1:9/", "--cacert", "typo.pem"], stdin=read, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=60)
+        self.assertEqual((done.returncode, done.stdout, unread(read)), (2, b"", len(lines(event(1)))))
+        self.assertEqual(done.stderr, b"deliver: --cacert: 'typo.pem': No such file or directory\n")
+        os.close(read), os.close(write)
+
+    def test_a_result_says_why_a_certificate_is_not_trusted(self):
+        with Server([{"do": "tls_expired"}], "--tls") as server:
+            run = Run("deliver", server.url(), "--cacert", server.authority, stdin=lines(event(1)))
+        self.assertEqual((run.code, run.json["error"], run.json["reason"], run.json["attempts"]), (1, "tls_verify", "permanent", 1))
+        self.assertTrue(run.json["detail"].endswith("certificate has expired"), run.json["detail"])
+
     def test_bad_lines_are_reported_by_number_and_do_not_stop_the_rest(self):
         text = b'{"id":"a"}\nnot json\n[1,2]\n\n\xff\xfe\n{"hello":1}\r\n{"specversion":"0.3","id":"x"}\n{"specversion":"1.0","id":"x"}\n{"big":"' + b"x" * 5000 + b'"}\n{"id":"last"}'
         with Server({"*": [OK]}) as server:

@@ -12,9 +12,11 @@
 /// (addresses), connection (a client of cpp-httplib), own_exchange or library_exchange, wire (the socket).
 #pragma once
 
+#include <again/http/invalid.hpp>
 #include <again/http/transport.hpp>
 #include <again/httplib/detail/send.hpp>
 #include <again/httplib/detail/send_pool.hpp>
+#include <again/httplib/detail/tls_setup.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -22,6 +24,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -36,6 +39,9 @@ namespace http {
 
 /// Which addresses of a name are used.
 enum class address_family : std::uint8_t { any, ipv4, ipv6 };
+
+/// Why the PEM file `path` cannot be the `cacert` of a transport: "'typo.pem': No such file or directory"; nullopt: it can.
+std::optional<invalid> validate_cacert(const std::string& path);
 
 /// What a transport is set up with. Every default is finite.
 struct httplib_options {
@@ -53,6 +59,9 @@ struct httplib_options {
   duration keep_at_most = std::chrono::minutes{5};
   /// PEM file of the certificates to trust for https; empty: the system's. Verification is always on.
   std::string cacert{};
+  /// PEM files of the certificate that we show to a server that asks for one, with its issuers, and of its key, without a password.
+  /// Empty: none; an empty key: it is in the same file.
+  std::string client_certificate{}, client_key{};
   /// "http://host:port": http requests go through this proxy. https through it is refused as `unsupported` where cpp-httplib's CONNECT
   /// can hang (before 0.13.2).
   std::string proxy{};
@@ -70,7 +79,8 @@ struct httplib_options {
 /// Threads: all members from any. Destroying it cancels the attempts that run (each still gives its result) and joins its workers.
 class httplib_transport {
  public:
-  /// Throws std::invalid_argument with a reason if the options contradict themselves or the proxy is no URL.
+  /// Throws std::invalid_argument with a reason if the options contradict themselves, the proxy is no URL, or a file of certificates
+  /// cannot be read, holds none, or does not fit its key.
   explicit httplib_transport(httplib_options options = {});
   httplib_transport(const httplib_transport&) = delete;
   httplib_transport& operator=(const httplib_transport&) = delete;
@@ -90,6 +100,15 @@ class httplib_transport {
 };
 
 // ── definitions ──
+
+inline std::optional<invalid> validate_cacert([[maybe_unused]] const std::string& path) {
+#if defined(CPPHTTPLIB_OPENSSL_SUPPORT)
+  auto read = detail::read_roots(path);
+  return read ? std::nullopt : std::optional{std::move(read.error())};
+#else
+  return invalid{"this program's cpp-httplib was built without TLS"};
+#endif
+}
 
 namespace detail {
 
@@ -112,7 +131,7 @@ inline pool_settings settings_of(httplib_options&& o) {
   s.queue = o.queue;
   s.connections = o.max_connections;
   s.keep = {.idle = std::min<duration>(o.keep_idle, std::chrono::hours{24}), .age = o.keep_at_most};
-  s.certificates = std::move(o.cacert);
+  s.certificates = {std::move(o.cacert), std::move(o.client_certificate), std::move(o.client_key)};
   s.look_ups = o.resolver_threads;
   s.via.unix_socket = std::move(o.unix_socket);
   if (!o.proxy.empty()) {

@@ -32,7 +32,7 @@ namespace detail {
 struct send_resources {
   route via;
   idle_limits keep;
-  tls_roots roots;
+  tls_credentials credentials;
   resolver names;
   dead_fd dead{};
 };
@@ -74,7 +74,8 @@ class connect_and_send {
     if (connection_ && (what_.needs_fresh_connection() || shared_.keep.passed_by(*connection_, steady::now())))
       connection_->close();
     if (!connection_) {
-      connection_ = std::make_unique<httplib_connection>(what_.origin, shared_.via, shared_.roots, shared_.dead.fd());
+      connection_ =
+          std::make_unique<httplib_connection>(what_.origin, shared_.via, shared_.credentials, shared_.dead.fd());
     }
     if (!what_.request.body().absent()) {
       auto opened = what_.open_body();

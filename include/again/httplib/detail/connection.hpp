@@ -34,8 +34,12 @@ class httplib_connection {
   using steady = std::chrono::steady_clock;
 
   /// `dead_fd`: a descriptor that is no socket, and stays open.
-  httplib_connection(const origin& o, const route& r, tls_roots& roots, int dead_fd)
-      : origin_{o}, route_{r}, roots_{&roots}, watch_{o.scheme == scheme::https, dead_fd}, peer_{o.host, watch_} {}
+  httplib_connection(const origin& o, const route& r, tls_credentials& credentials, int dead_fd)
+      : origin_{o},
+        route_{r},
+        credentials_{&credentials},
+        watch_{o.scheme == scheme::https, dead_fd},
+        peer_{o.host, watch_} {}
 
   socket_watch& watch() noexcept { return watch_; }
   bool open() const { return client_ && client_->is_socket_open() != 0; }
@@ -65,7 +69,7 @@ class httplib_connection {
           send_failure{error_kind::tls_verify, reach::not_sent, "the certificates to trust could not be read"}};
     }
     const bool reused = open();
-    peer_.begin();
+    if (tls()) peer_.begin();
     const bounds limits{in_range_of_poll(what.limits.connect), in_range_of_poll(what.limits.idle)};
     client_->set_connection_timeout(limits.connect);
     client_->set_read_timeout(limits.idle);
@@ -106,10 +110,11 @@ class httplib_connection {
 #if defined(CPPHTTPLIB_OPENSSL_SUPPORT)
     if (tls()) {
       auto client = std::make_unique<secure_client>(host, origin_.port);
-      X509_STORE* const trusted = roots_->store();
+      X509_STORE* const trusted = credentials_->trusted();
       if (!client->is_valid() || trusted == nullptr) return false;
       client->enable_server_certificate_verification(false);  // peer_ verifies, and more strictly
       peer_.guard(context_of(*client), trusted);
+      if (!credentials_->show_in(context_of(*client))) return false;
       if constexpr (!std::is_same_v<secure_client, httplib::SSLClient>) tls_wire_ = client.get();
       client_ = std::move(client);
     }
@@ -171,7 +176,7 @@ class httplib_connection {
     diagnosis d{true, error_kind::status, reach::answered, {}};
     if (!x.whole(says)) {
       d = diagnose(says, x.seen, watch_.examine(), tls(), now - begun, limits.connect, limits.idle);
-      if (!d.success) peer_.explain(d);
+      if (tls() && !d.success) peer_.explain(d);
     }
     if (!d.success || x.must_close) close();
     if (!open()) watch_.release();
@@ -185,7 +190,7 @@ class httplib_connection {
 
   const origin origin_;
   const route route_;
-  tls_roots* const roots_;
+  tls_credentials* const credentials_;
   socket_watch watch_;  // before the client, which reports to both until it is gone
   tls_peer peer_;
   std::unique_ptr<httplib::ClientImpl> client_;

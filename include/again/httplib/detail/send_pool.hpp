@@ -28,7 +28,7 @@ struct pool_settings {
   std::size_t connections = 64;  ///< per origin
   idle_limits keep;
   route via;
-  std::string certificates;
+  tls_files certificates;
   resolver::look_up_function look_up;
   std::size_t look_ups = 2;
 };
@@ -42,8 +42,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
 
   explicit send_pool(pool_settings s)
       : keep_idle_{s.keep.idle},
-        shared_{std::move(s.via), s.keep, tls_roots{std::move(s.certificates)},
-                resolver{std::move(s.look_up), s.look_ups}},
+        shared_{std::move(s.via), s.keep, tls_credentials{s.certificates}, resolver{std::move(s.look_up), s.look_ups}},
         queue_{s.queue, s.connections},
         workers_{s.workers} {}
   send_pool(const send_pool&) = delete;

@@ -7,6 +7,7 @@
 #include <again/httplib/detail/httplib_versions.hpp>
 #include <again/httplib/detail/resolver.hpp>
 #include <again/httplib/detail/socket_watch.hpp>
+#include <again/httplib/detail/tls_setup.hpp>
 
 #include <string>
 
@@ -27,13 +28,6 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 namespace detail {
-
-/// OpenSSL's words for `code`, an entry of its error queue.
-inline std::string openssl_reason(unsigned long code) {
-  if (ERR_SYSTEM_ERROR(code)) return std::system_category().message(ERR_GET_REASON(code));
-  const char* const reason = ERR_reason_error_string(code);
-  return reason != nullptr ? reason : "error " + std::to_string(code) + " of OpenSSL";
-}
 
 /// Checks the peer's certificate inside OpenSSL's own verification, so that a handshake with anyone else fails. cpp-httplib's check is
 /// switched off: it takes a common name although there are alternative names, a bare "*", and "f*.example", and it minds upper case.
@@ -67,6 +61,7 @@ class tls_peer {
 
   /// An attempt begins, on an open connection or on none.
   void begin() noexcept {
+    ERR_clear_error();  // what other connections of this thread have left
     verify_error_ = X509_V_OK;
     handshake_error_ = 0;
     system_error_ = 0;
