@@ -74,6 +74,9 @@ struct httplib_options {
   std::function<std::vector<std::string>(const std::string& host)> resolve{};
   /// Names looked up at a time. 2: one that hangs leaves one.
   std::size_t resolver_threads = 2;
+  /// A look-up that failed is not made again for as long as it took, and at most for this: one that times out after seconds is not
+  /// repeated for each request, and one that fails at once is. 0: always again. 2 s: what a request loses at most once a name is back.
+  duration keep_failed_lookup = std::chrono::seconds{2};
 };
 
 /// Threads: all members from any. Destroying it cancels the attempts that run (each still gives its result) and joins its workers.
@@ -117,6 +120,8 @@ inline pool_settings settings_of(httplib_options&& o) {
   if (o.max_connections == 0) throw std::invalid_argument{"again: httplib_options: max_connections must be at least 1"};
   if (o.resolver_threads == 0)
     throw std::invalid_argument{"again: httplib_options: resolver_threads must be at least 1"};
+  if (o.keep_failed_lookup < duration::zero() || o.keep_failed_lookup > std::chrono::hours{24})
+    throw std::invalid_argument{"again: httplib_options: keep_failed_lookup must be from 0 to 24 h"};
   if (o.keep_idle <= duration::zero() || o.keep_at_most <= duration::zero()) {
     throw std::invalid_argument{"again: httplib_options: keep_idle and keep_at_most must be positive"};
   }
@@ -133,6 +138,7 @@ inline pool_settings settings_of(httplib_options&& o) {
   s.keep = {.idle = std::min<duration>(o.keep_idle, std::chrono::hours{24}), .age = o.keep_at_most};
   s.certificates = {std::move(o.cacert), std::move(o.client_certificate), std::move(o.client_key)};
   s.look_ups = o.resolver_threads;
+  s.keep_failed_lookup = o.keep_failed_lookup;
   s.via.unix_socket = std::move(o.unix_socket);
   if (!o.proxy.empty()) {
     const auto proxy = parse_origin(o.proxy);

@@ -91,7 +91,7 @@ class connect_and_send {
     const std::string& name = shared_.via.host_to_resolve(what_.origin);
     if (!connection_->open() && !name.empty()) {
       const duration patience = std::min<duration>({what_.limits.total, what_.limits.connect, std::chrono::hours{24}});
-      resolved found = shared_.names.resolve(name, steady::now() + patience, job_.stop);
+      resolved found = shared_.names.resolve(name, patience, job_.stop);
       if (found.addresses.empty()) {
         keep_unread_body();
         return failed(error_kind::resolve, reach::not_sent, "'" + name + "': " + found.reason);

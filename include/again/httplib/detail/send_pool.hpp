@@ -31,6 +31,7 @@ struct pool_settings {
   tls_files certificates;
   resolver::look_up_function look_up;
   std::size_t look_ups = 2;
+  duration keep_failed_lookup = std::chrono::seconds{2};
 };
 
 /// Owns queue, workers and idle connections. One lock guards them all. It is never held while something blocks; of a job's own
@@ -42,7 +43,8 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
 
   explicit send_pool(pool_settings s)
       : keep_idle_{s.keep.idle},
-        shared_{std::move(s.via), s.keep, tls_credentials{s.certificates}, resolver{std::move(s.look_up), s.look_ups}},
+        shared_{std::move(s.via), s.keep, tls_credentials{s.certificates},
+                resolver{std::move(s.look_up), s.look_ups, {.at_most = s.keep_failed_lookup}}},
         queue_{s.queue, s.connections},
         workers_{s.workers} {}
   send_pool(const send_pool&) = delete;
