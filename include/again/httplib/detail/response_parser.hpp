@@ -49,6 +49,8 @@ class response_parser {
   bool whole() const noexcept { return now_ == state::whole; }
   /// Status and headers are known.
   bool has_head() const noexcept { return part_ != part::status && part_ != part::fields; }
+  /// Of the response whose head has come last, interim ones included; 0: none.
+  int status() const noexcept { return response_.status; }
   /// Something of the final response has come.
   bool begun() const noexcept { return part_ != part::status || !pending_.empty(); }
   /// The body ends with the connection.
