@@ -60,6 +60,19 @@ int number(tls_version version) {
   return 0;
 }
 
+void use(SSL_CTX* context, const key_pair& own) {
+  const auto bio = [](const std::string& text) {
+    return std::unique_ptr<BIO, decltype(&BIO_free_all)>{BIO_new_mem_buf(text.data(), static_cast<int>(text.size())),
+                                                         BIO_free_all};
+  };
+  const std::unique_ptr<X509, decltype(&X509_free)> shown{
+      PEM_read_bio_X509(bio(own.certificate_pem).get(), nullptr, nullptr, nullptr), X509_free};
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key{
+      PEM_read_bio_PrivateKey(bio(own.key_pem).get(), nullptr, nullptr, nullptr), EVP_PKEY_free};
+  if (SSL_CTX_use_certificate(context, shown.get()) != 1 || SSL_CTX_use_PrivateKey(context, key.get()) != 1)
+    tls_failed("using a certificate made for this test");
+}
+
 context_ptr tls_context(const tls_options& options, certificate shown) {
   const certificates& all = certificates::shared();
   context_ptr made{SSL_CTX_new(TLS_server_method())};
@@ -72,8 +85,10 @@ context_ptr tls_context(const tls_options& options, certificate shown) {
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   constexpr std::array<unsigned char, 5> id{'a', 'g', 'a', 'i', 'n'};
   SSL_CTX_set_session_id_context(context, id.data(), id.size());
-  if (SSL_CTX_use_certificate_chain_file(context, all.certificate_file(shown).c_str()) != 1 ||
-      SSL_CTX_use_PrivateKey_file(context, all.key_file(shown).c_str(), SSL_FILETYPE_PEM) != 1) {
+  if (options.own && shown == options.certificate) {
+    use(context, *options.own);
+  } else if (SSL_CTX_use_certificate_chain_file(context, all.certificate_file(shown).c_str()) != 1 ||
+             SSL_CTX_use_PrivateKey_file(context, all.key_file(shown).c_str(), SSL_FILETYPE_PEM) != 1) {
     tls_failed("using a test certificate");
   }
   if (options.demand_client_certificate) {
@@ -565,6 +580,7 @@ class misbehaving_server::engine {
 
     seen_request r;
     r.connection = index;
+    r.server_name = w.server_name();
     std::vector<std::string> faults;
     const bool sensible = parse_head(head, r, faults);
     step s;

@@ -114,6 +114,7 @@ struct seen_request {
   std::size_t body_bytes = 0;  // all of them
   bool body_complete = false;
   std::string key;
+  std::string server_name;  // of the TLS handshake; empty: none
   std::chrono::steady_clock::time_point at;
 
   const std::string* header(std::string_view field) const noexcept;  ///< first of that name in any case, or null
@@ -123,6 +124,7 @@ enum class tls_version { any, v1_1, v1_2, v1_3 };
 
 struct tls_options {
   again_test::certificate certificate = again_test::certificate::trusted;
+  std::optional<key_pair> own{};  // shown instead of `certificate`
   tls_version min = tls_version::any, max = tls_version::any;
   bool demand_client_certificate = false;
   bool close_notify = true;  // before every orderly close; false: FIN alone

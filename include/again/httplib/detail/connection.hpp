@@ -10,6 +10,7 @@
 #include <again/httplib/detail/own_exchange.hpp>
 #include <again/httplib/detail/route.hpp>
 #include <again/httplib/detail/socket_watch.hpp>
+#include <again/httplib/detail/tls_peer.hpp>
 #include <again/httplib/detail/tls_setup.hpp>
 #include <again/httplib/detail/wire.hpp>
 
@@ -34,7 +35,7 @@ class httplib_connection {
 
   /// `dead_fd`: a descriptor that is no socket, and stays open.
   httplib_connection(const origin& o, const route& r, tls_roots& roots, int dead_fd)
-      : origin_{o}, route_{r}, roots_{&roots}, watch_{o.scheme == scheme::https, dead_fd} {}
+      : origin_{o}, route_{r}, roots_{&roots}, watch_{o.scheme == scheme::https, dead_fd}, peer_{o.host, watch_} {}
 
   socket_watch& watch() noexcept { return watch_; }
   bool open() const { return client_ && client_->is_socket_open() != 0; }
@@ -64,6 +65,7 @@ class httplib_connection {
           send_failure{error_kind::tls_verify, reach::not_sent, "the certificates to trust could not be read"}};
     }
     const bool reused = open();
+    peer_.begin();
     const bounds limits{in_range_of_poll(what.limits.connect), in_range_of_poll(what.limits.idle)};
     client_->set_connection_timeout(limits.connect);
     client_->set_read_timeout(limits.idle);
@@ -104,8 +106,10 @@ class httplib_connection {
 #if defined(CPPHTTPLIB_OPENSSL_SUPPORT)
     if (tls()) {
       auto client = std::make_unique<secure_client>(host, origin_.port);
-      if (!client->is_valid() || !use_roots(*client, *roots_)) return false;
-      report_to(context_of(*client), watch_);
+      X509_STORE* const trusted = roots_->store();
+      if (!client->is_valid() || trusted == nullptr) return false;
+      client->enable_server_certificate_verification(false);  // peer_ verifies, and more strictly
+      peer_.guard(context_of(*client), trusted);
       if constexpr (!std::is_same_v<secure_client, httplib::SSLClient>) tls_wire_ = client.get();
       client_ = std::move(client);
     }
@@ -165,7 +169,10 @@ class httplib_connection {
     says = x.settle(says, head);
     x.seen.quiet = now - x.last_progress();
     diagnosis d{true, error_kind::status, reach::answered, {}};
-    if (!x.whole(says)) d = diagnose(says, x.seen, watch_.examine(), tls(), now - begun, limits.connect, limits.idle);
+    if (!x.whole(says)) {
+      d = diagnose(says, x.seen, watch_.examine(), tls(), now - begun, limits.connect, limits.idle);
+      if (!d.success) peer_.explain(d);
+    }
     if (!d.success || x.must_close) close();
     if (!open()) watch_.release();
 
@@ -179,7 +186,8 @@ class httplib_connection {
   const origin origin_;
   const route route_;
   tls_roots* const roots_;
-  socket_watch watch_;  // before the client, which reports to it until it is gone
+  socket_watch watch_;  // before the client, which reports to both until it is gone
+  tls_peer peer_;
   std::unique_ptr<httplib::ClientImpl> client_;
   own_wire_client<httplib::ClientImpl>* plain_wire_ = nullptr;  // the client, where we read and write ourselves
   secure_client* tls_wire_ = nullptr;                           // the same, over TLS

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `tls_roots`, `report_to`: TLS under cpp-httplib. One set of trusted certificates for all connections, and callbacks of OpenSSL
-/// that say when the handshake has finished and how the connection ended.
+/// `tls_roots`, `context_of`: TLS under cpp-httplib. One set of trusted certificates for all connections.
 #pragma once
 
 #include <again/httplib/detail/httplib_versions.hpp>
-#include <again/httplib/detail/socket_watch.hpp>
 
 #include <string>
 
@@ -15,7 +13,6 @@
 #include <mutex>
 #include <utility>
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
@@ -41,16 +38,12 @@ class tls_roots {
       if (fresh) {
         const int read = file_.empty() ? X509_STORE_set_default_paths(fresh.get())
                                        : X509_STORE_load_locations(fresh.get(), file_.c_str(), nullptr);
-        // cpp-httplib will add this directory to it (see use_roots). Once it is known, adding it again changes nothing.
-        if (read == 1) X509_STORE_load_locations(fresh.get(), nullptr, no_directory);
         if (read == 1) store_ = std::move(fresh);
       }
       ERR_clear_error();
     }
     return store_.get();
   }
-
-  static constexpr const char* no_directory = "/nonexistent";
 
  private:
   const std::string file_;
@@ -66,47 +59,6 @@ template <class Client> SSL_CTX* context_of(Client& client) noexcept {
   } else {
     return client.ssl_context();
   }
-}
-
-/// Makes `client` trust `roots` and nothing else. Versions before 0.31 add the system's bundle to any store set this way, unless
-/// they were given a directory of certificates: hence the one that does not exist.
-template <class Client> bool use_roots(Client& client, tls_roots& roots) {
-  X509_STORE* const store = roots.store();
-  if (store == nullptr) return false;
-  X509_STORE_up_ref(store);
-  client.set_ca_cert_store(store);  // takes over the reference
-  client.set_ca_cert_path("", tls_roots::no_directory);
-  client.enable_server_certificate_verification(true);
-  return true;
-}
-
-inline int watch_slot() noexcept {
-  static const int slot = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
-  return slot;
-}
-
-/// Reports the end of the first handshake, and how reads on the socket end, to `watch`, which must outlive the client.
-inline void report_to(SSL_CTX* context, socket_watch& watch) noexcept {
-  SSL_CTX_set_ex_data(context, watch_slot(), &watch);
-  SSL_CTX_set_info_callback(context, [](const SSL* ssl, int where, int value) {
-    auto* const w = static_cast<socket_watch*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), watch_slot()));
-    if (w == nullptr) return;
-    if ((where & SSL_CB_HANDSHAKE_START) != 0) {
-      BIO* const bio = SSL_get_rbio(ssl);
-      if (bio == nullptr || BIO_get_callback_arg(bio) != nullptr) return;
-      BIO_set_callback_arg(bio, reinterpret_cast<char*>(w));
-      BIO_set_callback_ex(
-          bio, [](BIO* b, int operation, const char*, std::size_t, int, long, int result, std::size_t*) -> long {
-            const bool over = result <= 0 && BIO_should_retry(b) == 0;
-            auto& told = *reinterpret_cast<socket_watch*>(BIO_get_callback_arg(b));
-            if (operation == (BIO_CB_READ | BIO_CB_RETURN) && over) told.ended(result == 0);
-            if (operation == (BIO_CB_WRITE | BIO_CB_RETURN) && over) told.ended(false);
-            return result;
-          });
-    }
-    if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && (value & 0xff) == SSL_AD_CLOSE_NOTIFY) w->close_notified();
-    if ((where & SSL_CB_HANDSHAKE_DONE) != 0) w->secured();
-  });
 }
 
 }  // namespace detail
