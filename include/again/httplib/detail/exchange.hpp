@@ -59,7 +59,6 @@ class exchange {
 
   std::uint64_t max_body() const noexcept { return what_.request.max_body().value_or(what_.limits.max_body); }
   bool is_head() const noexcept { return what_.request.method() == method::head; }
-  socket_watch& watch() const noexcept { return watch_; }
 
   /// Takes over what `parser` has made of all bytes there were. `ended_in_order`: the connection's end was seen, and was no reset.
   void take_from(response_parser& parser, bool ended_in_order) {
