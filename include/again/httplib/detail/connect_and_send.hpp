@@ -116,7 +116,7 @@ class connect_and_send {
         keep_unread_body();
         return ended(unexpected<send_failure>{client_destroyed(reach::not_sent)});
       }
-      send_result r = connection_->attempt(what_, job_.number, address_, content_ ? &*content_ : nullptr);
+      send_result r = connection_->attempt(what_, job_.number, address_, content_ ? &*content_ : nullptr, job_.stop);
       learn_from(r);
       // Refused at once and not a byte sent: the next address belongs to the same attempt. A silent one has used up its time.
       const bool refused = !r && r.error().reach == reach::not_sent && r.error().kind == error_kind::refused;

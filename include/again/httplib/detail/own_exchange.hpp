@@ -19,14 +19,17 @@ namespace detail {
 
 class own_exchange final : public exchange, public wire_listener {
  public:
-  own_exchange(const outgoing& what, body::reader* content, socket_watch& watch, bool tls)
-      : exchange{what, content, watch}, tls_{tls} {}
+  own_exchange(const outgoing& what, body::reader* content, socket_watch& watch, cancel_switch& stop, bool tls)
+      : exchange{what, content, watch, stop}, tls_{tls} {}
 
   bool on_bytes(std::string_view bytes) override {
     moved();
     read_ += bytes.size();
-    return parser().feed(bytes) == response_parser::state::more;
+    const auto now = parser().feed(bytes);
+    if (parser_->has_head()) head_has_come();
+    return now == response_parser::state::more;
   }
+  std::optional<steady::time_point> wait_until() const override { return read_until(); }
   void on_end() override { static_cast<void>(parser().end()); }
   bool complete() const override { return parser_ && parser_->whole(); }
   void on_written(std::size_t n) override { written_ += n; }

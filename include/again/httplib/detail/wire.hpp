@@ -47,12 +47,23 @@ class wire_listener {
   virtual void on_end() = 0;
   /// Has a whole response come?
   virtual bool complete() const = 0;
+  /// Until when the rest of the response is waited for, where that is not only a matter of the idle limit.
+  virtual std::optional<std::chrono::steady_clock::time_point> wait_until() const = 0;
   /// Bytes were written to the socket, or to the TLS session.
   virtual void on_written(std::size_t n) = 0;
 
  protected:
   ~wire_listener() = default;
 };
+
+/// `which`: SO_RCVTIMEO or SO_SNDTIMEO.
+inline void limit_socket(int fd, int which, again::duration to) noexcept {
+  const auto us = std::chrono::ceil<std::chrono::microseconds>(to).count();
+  ::timeval limit{};
+  limit.tv_sec = static_cast<decltype(limit.tv_sec)>(us / 1'000'000);
+  limit.tv_usec = static_cast<decltype(limit.tv_usec)>(us % 1'000'000);
+  static_cast<void>(::setsockopt(fd, SOL_SOCKET, which, &limit, sizeof limit));
+}
 
 /// One request and its response on a connected socket, with or without TLS. Owns neither. One system call each to write and to
 /// read: the socket's own time limits do the waiting, and poll() where it does not block.
@@ -87,6 +98,8 @@ class wire_stream : public httplib::Stream {
     return static_cast<ssize_t>(n);
   }
   using httplib::Stream::write;
+  /// Was the socket's limit on the time to read changed?
+  bool hurried() const noexcept { return hurried_; }
 
   void get_remote_ip_and_port(std::string&, int&) const {}
   void get_local_ip_and_port(std::string&, int&) const {}
@@ -108,6 +121,7 @@ class wire_stream : public httplib::Stream {
   bool read_response() {
     char buffer[16384];
     for (;;) {
+      if (const auto until = listener_.wait_until(); until && !hurry(*until - steady::now())) return false;
       const ssize_t n = receive_some(buffer);
       if (n < 0) return false;
       if (n == 0) {
@@ -118,6 +132,15 @@ class wire_stream : public httplib::Stream {
     }
   }
 
+  /// From now on nothing is waited for longer than `left`. False: that is nothing.
+  bool hurry(again::duration left) noexcept {
+    if (left <= again::duration::zero()) return false;
+    if (left >= limit_) return true;
+    limit_ = left;
+    hurried_ = true;
+    limit_socket(fd_, SO_RCVTIMEO, left);
+    return true;
+  }
   /// Repeats `once` until it is done or time is over. `once` gives what a system call gives, and in `needs` what it waits for.
   template <class Once> ssize_t until_done(Once&& once) const {
     const auto begun = steady::now();
@@ -166,7 +189,8 @@ class wire_stream : public httplib::Stream {
 
   const int fd_;
   void* const tls_;
-  const again::duration limit_;
+  again::duration limit_;
+  bool hurried_ = false;
   wire_listener& listener_;
   std::optional<bool> complete_;
   std::string_view empty_response_ = "HTTP/1.1 204 No Content\r\n\r\n";
@@ -193,15 +217,13 @@ template <class Base> class own_wire_client final : public Base {
     const auto fd = static_cast<int>(socket.sock);
     if (limit_of_socket_ != next.idle_limit) {
       limit_of_socket_ = next.idle_limit;
-      const auto us = std::chrono::ceil<std::chrono::microseconds>(next.idle_limit).count();
-      ::timeval limit{};
-      limit.tv_sec = static_cast<decltype(limit.tv_sec)>(us / 1'000'000);
-      limit.tv_usec = static_cast<decltype(limit.tv_usec)>(us % 1'000'000);
-      static_cast<void>(::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit));
-      static_cast<void>(::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit));
+      limit_socket(fd, SO_RCVTIMEO, next.idle_limit);
+      limit_socket(fd, SO_SNDTIMEO, next.idle_limit);
     }
     wire_stream stream{fd, session_of(socket), next.idle_limit, *next.listener};
-    return callback(stream);
+    const bool done = callback(stream);
+    if (stream.hurried()) forget_socket();
+    return done;
   }
   bool process_socket(const socket_type& socket, std::chrono::time_point<std::chrono::steady_clock>,
                       std::function<bool(httplib::Stream&)> callback) {
