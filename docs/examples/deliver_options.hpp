@@ -188,6 +188,7 @@ struct deliver_settings {
                       .limits = client.limits};
     e.rules.successes = again::http::status_set::range(200, 299);  // a redirect has delivered nothing
     e.accept = by.accept;
+    if (!exported) e.keep_body = 0;  // nobody asks for it
     e.max_redirects = by.follow_redirects ? 10 : 0;
     e.in_flight = by.endpoint_parallel > 0 ? by.endpoint_parallel : by.parallel;
     endpoints.push_back(std::move(e));

@@ -72,6 +72,19 @@ class Results(unittest.TestCase):
             self.assertEqual((run.code, run.json["redirects"]), (0, 1))
         self.assertEqual([r["target"] for r in server.final["seen"]], ["/in", "/there"] * 2)
 
+    def test_the_status_line_decides_whatever_happens_to_the_body_after_it(self):
+        large = "x" * 300_000
+        endings = [{"do": "respond", "body": large}, {"do": "respond", "body": large, "chunked": True}, {"do": "respond", "body": large, "no_length": True},
+                   {"do": "drip", "body": large}, {"do": "stall_body", "body": "x", "content_length": 5}, {"do": "truncated", "body": "x", "content_length": 9},
+                   {"do": "truncated", "body": "x", "content_length": 9, "end": "reset"}, {"do": "raw", "data": "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"}]
+        for more in ([], ["--export", 0]):
+            with Server({f'"/test#e{i}"': [how] for i, how in enumerate(endings)}, "--key", "Idempotency-Key") as server:
+                run = Run("deliver", server.url(), *more, stdin=lines(*map(event, range(len(endings)))))
+            self.assertEqual((run.code, len(run.lines)), (0, len(endings)), run.err)
+            for result in run.lines:
+                self.assertEqual((result["ok"], result["status"], result["attempts"]), (True, 200, 1), result)
+            self.assertEqual(server.final["requests"], len(endings))
+
     def test_attempts_equal_requests_under_all_kinds_of_faults(self):
         faults = [{"do": "close"}, {"do": "reset"}, {"do": "respond", "status": 503}, {"do": "truncated", "content_length": 9, "body": "x"},
                   {"do": "respond", "status": 500}, {"do": "hang", "ms": 8000}]
