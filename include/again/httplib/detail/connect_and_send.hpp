@@ -18,6 +18,7 @@
 #include <chrono>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -44,7 +45,14 @@ struct attempt_end {
   std::chrono::steady_clock::time_point suspect_before{};
 };
 
-inline send_failure client_destroyed(reach far) { return {error_kind::cancelled, far, "the client was destroyed"}; }
+/// Without memory it has no text.
+inline send_failure client_destroyed(reach far) noexcept {
+  send_failure f{error_kind::cancelled, far, {}};
+  try {
+    f.detail = "the client was destroyed";
+  } catch (const std::bad_alloc&) {}
+  return f;
+}
 
 /// One attempt on the calling thread, which it blocks; `job.stop` ends it from any other. `c`: a connection that was idle, or null;
 /// afterwards the one that was used, open or closed, or null.
