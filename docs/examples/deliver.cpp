@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // deliver URL...: one JSON event per line in, one JSON result per event out. A front for again::sink.
 #include "deliver_options.hpp"
+#include "descriptor_limit.hpp"
 #include "event.hpp"
 #include "input_file.hpp"
 #include "interrupts.hpp"
@@ -204,6 +205,8 @@ int program(int argc, char** argv) {
   again::inplace_stop_source closing, cancel;
   block_interrupts();
   message_log log;
+  const auto shortage = shortage_of_descriptors(s.most_connections(), raise_descriptor_limit());
+  if (shortage) log.say("deliver: {}", *shortage);
   responses kept{s.kept_responses};
   event_reader events{input, s};
   reporter report{s, input.size(), log, dead.get(), s.exported ? &kept : nullptr};

@@ -69,6 +69,12 @@ struct deliver_settings {
     if (typed != 0 && static_cast<std::size_t>(typed) != endpoints.size())
       throw usage_error{"-H: a Content-Type for some endpoints only: give it to all of them or to none"};
   }
+  /// Attempts that may be under way at a time.
+  std::size_t most_connections() const noexcept {
+    std::size_t all = 0;
+    for (const again::endpoint& e : endpoints) all += static_cast<std::size_t>(e.in_flight);
+    return std::min(all, static_cast<std::size_t>(parallel));
+  }
   bool names_endpoints() const noexcept { return !urls_.empty() || endpoint_file; }
   /// The longest line of input. A dead letter holds its event as JSON in JSON, and the id twice: each byte may take six bytes.
   std::size_t line_bound() const noexcept {
