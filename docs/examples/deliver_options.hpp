@@ -34,7 +34,7 @@ struct deliver_settings {
   again::moving move_on = again::moving::any;
   int parallel = 16;
   int endpoint_parallel = 0;  // 0: as parallel
-  int queue = 16;
+  int queue = 256;            // as the sink's: with fewer, the events of one slow key soon hold all places
   std::size_t kept_responses = 1000;
   std::size_t longest = std::size_t{1} << 20U;
   again::duration grace = std::chrono::seconds{5};
@@ -144,7 +144,7 @@ struct deliver_settings {
            });
     o.with("--endpoint-parallel", "N", "events in flight at one URL (as --parallel)",
            [this](std::string_view v) { endpoint_parallel = number_in<int>(v, 1, 1024); });
-    o.with("--queue", "N", "events that wait for a free place (16)",
+    o.with("--queue", "N", "events that wait for a free place (256)",
            [this](std::string_view v) { queue = number_in<int>(v, 0, 65536); });
     o.with("--accept", "LIST", "statuses that deliver an event besides 2xx, such as 302,404",
            [this](std::string_view v) { accept = taken(again::http::parse_status_set(v)); });
