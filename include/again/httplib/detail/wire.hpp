@@ -48,8 +48,13 @@ class wire_listener {
   virtual void on_end() = 0;
   /// Has a whole response come?
   virtual bool complete() const = 0;
+<<<<<<< HEAD
   /// Has the head of a final response come that has no use for the rest of the request?
   virtual bool refuses_rest() const = 0;
+=======
+  /// Until when the rest of the response is waited for, where that is not only a matter of the idle limit.
+  virtual std::optional<std::chrono::steady_clock::time_point> wait_until() const = 0;
+>>>>>>> w-prog
   /// Bytes were written to the socket, or to the TLS session.
   virtual void on_written(std::size_t n) = 0;
   /// The rest of the request is not written, because of the response.
@@ -60,6 +65,15 @@ class wire_listener {
  protected:
   ~wire_listener() = default;
 };
+
+/// `which`: SO_RCVTIMEO or SO_SNDTIMEO.
+inline void limit_socket(int fd, int which, again::duration to) noexcept {
+  const auto us = std::chrono::ceil<std::chrono::microseconds>(to).count();
+  ::timeval limit{};
+  limit.tv_sec = static_cast<decltype(limit.tv_sec)>(us / 1'000'000);
+  limit.tv_usec = static_cast<decltype(limit.tv_usec)>(us % 1'000'000);
+  static_cast<void>(::setsockopt(fd, SOL_SOCKET, which, &limit, sizeof limit));
+}
 
 /// One request and its response on a connected socket, with or without TLS. Owns neither. One system call each to write and to
 /// read a small request and its response. Without TLS the socket's own time limit waits for the response; all other waits are
@@ -109,6 +123,8 @@ class wire_stream : public httplib::Stream {
     return static_cast<ssize_t>(n);
   }
   using httplib::Stream::write;
+  /// Was the socket's limit on the time to read changed?
+  bool hurried() const noexcept { return hurried_; }
 
   void get_remote_ip_and_port(std::string&, int&) const {}
   void get_local_ip_and_port(std::string&, int&) const {}
@@ -140,9 +156,20 @@ class wire_stream : public httplib::Stream {
   bool read_response() {
     char buffer[16384];
     for (;;) {
+<<<<<<< HEAD
       const progress p = receive(buffer);
       if (p.n < 0) return fail(p.error);
       if (!take(p, buffer)) return listener_.complete();
+=======
+      if (const auto until = listener_.wait_until(); until && !hurry(*until - steady::now())) return false;
+      const ssize_t n = receive_some(buffer);
+      if (n < 0) return false;
+      if (n == 0) {
+        listener_.on_end();
+        return listener_.complete();
+      }
+      if (!listener_.on_bytes({buffer, static_cast<std::size_t>(n)})) return listener_.complete();
+>>>>>>> w-prog
     }
   }
   /// Takes what is there of a response, while the request is being written. False: that has ended the write.
@@ -183,8 +210,22 @@ class wire_stream : public httplib::Stream {
     return false;
   }
 
+<<<<<<< HEAD
   /// Waits until something has come.
   progress receive(std::span<char> into) const {
+=======
+  /// From now on nothing is waited for longer than `left`. False: that is nothing.
+  bool hurry(again::duration left) noexcept {
+    if (left <= again::duration::zero()) return false;
+    if (left >= limit_) return true;
+    limit_ = left;
+    hurried_ = true;
+    limit_socket(fd_, SO_RCVTIMEO, left);
+    return true;
+  }
+  /// Repeats `once` until it is done or time is over. `once` gives what a system call gives, and in `needs` what it waits for.
+  template <class Once> ssize_t until_done(Once&& once) const {
+>>>>>>> w-prog
     const auto begun = steady::now();
     for (;;) {
       const progress p = receive_once(into, 0);
@@ -233,7 +274,8 @@ class wire_stream : public httplib::Stream {
 
   const int fd_;
   void* const tls_;
-  const again::duration limit_;
+  again::duration limit_;
+  bool hurried_ = false;
   wire_listener& listener_;
   int writes_ = 0;  // up to two: head, and body or the first part of it; no response could have come to less
   std::optional<bool> complete_;
@@ -263,6 +305,7 @@ template <class Base> class own_wire_client final : public Base {
     if (limit_of_socket_ != next.idle_limit) {
       const bool fresh = limit_of_socket_ == again::duration{};
       limit_of_socket_ = next.idle_limit;
+<<<<<<< HEAD
       // OpenSSL writes without a flag for each call, and a write that blocks could not read.
       if (session != nullptr && fresh) static_cast<void>(::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK));
       const auto us = std::chrono::ceil<std::chrono::microseconds>(next.idle_limit).count();
@@ -273,6 +316,15 @@ template <class Base> class own_wire_client final : public Base {
     }
     wire_stream stream{fd, session, next.idle_limit, *next.listener};
     return callback(stream);
+=======
+      limit_socket(fd, SO_RCVTIMEO, next.idle_limit);
+      limit_socket(fd, SO_SNDTIMEO, next.idle_limit);
+    }
+    wire_stream stream{fd, session_of(socket), next.idle_limit, *next.listener};
+    const bool done = callback(stream);
+    if (stream.hurried()) forget_socket();
+    return done;
+>>>>>>> w-prog
   }
   bool process_socket(const socket_type& socket, std::chrono::time_point<std::chrono::steady_clock>,
                       std::function<bool(httplib::Stream&)> callback) {

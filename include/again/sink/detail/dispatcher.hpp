@@ -34,7 +34,7 @@ namespace detail {
 
 class dispatcher {
  public:
-  explicit dispatcher(const sink_options& o) noexcept
+  explicit dispatcher(const sink_options& o)
       : observer_{o.observer}, free_{static_cast<std::size_t>(o.in_flight)}, most_waiting_{largest_share(o)} {}
   dispatcher(const dispatcher&) = delete;
   dispatcher& operator=(const dispatcher&) = delete;
