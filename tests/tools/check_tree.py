@@ -151,6 +151,9 @@ def check_header(header, text):
                     folder_of(name_of(header)) not in allowed:
                 faults.append(f"{header}: includes <{target}>, which only {', '.join(sorted(allowed))}/ may: a dependency stands "
                               f"at the edge; move what needs it there")
+    includes = INCLUDE.findall(text)
+    if "AGAIN_ABI {" in text and not (includes and includes[0][1].startswith("again/")):
+        faults.append(f"{header}: the first include must be one of ours: it brings core/detail/compiler.hpp before all else, and AGAIN_ABI")
     if is_face(name_of(header)):
         for number, line in enumerate(lines, 1):
             if line and not line.startswith(("//", "#include <again/", "#pragma once")):
@@ -281,6 +284,8 @@ def self_test():
         ({"include/again/core/clock.hpp": head + "\n" * 399}, "past 400 a header holds two ideas"),
         ({"include/again/core/clock.hpp": "#pragma once\n"}, "the first line must be"),
         ({"include/again/core/clock.hpp": "// SPDX-License-Identifier: MIT\n"}, "no '#pragma once'"),
+        ({"include/again/coro/task.hpp": head + "#include <again/coro/detail/promise.hpp>\ninline namespace AGAIN_ABI {}\n"}, None),
+        ({"include/again/core/clock.hpp": head + "#include <chrono>\ninline namespace AGAIN_ABI {}\n"}, "the first include must be one of ours"),
         ({"include/again/core/clock.hpp": head + "#include <again/core/nowhere.hpp>\n"}, "which does not exist"),
         ({"include/again/whim/whim.hpp": head}, "the folder whim/ has no place in the order"),
         ({"include/again/core/detail/idle.hpp": head}, "no header includes it"),
