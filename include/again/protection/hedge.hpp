@@ -38,9 +38,9 @@ namespace again {
 inline namespace AGAIN_ABI {
 
 struct hedging {
-  duration delay = std::chrono::milliseconds{100};  ///< before each further attempt, unless `after` is set
-  latency* after = nullptr;                         ///< the delay is this one's quantile, which learns from the calls
-  int attempts = 2;                                 ///< sends in all, the first included; at most 4
+  duration_with_unit delay = std::chrono::milliseconds{100};  ///< before each further attempt, unless `after` is set
+  latency* after = nullptr;  ///< the delay is this one's quantile, which learns from the calls
+  int attempts = 2;          ///< sends in all, the first included; at most 4
 };
 
 /// What `hedge` returns: awaitable, and an operation.

@@ -28,14 +28,14 @@ inline namespace AGAIN_ABI {
 
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
-auto timeout(duration d, Op&& op) {
+auto timeout(duration_with_unit d, Op&& op) {
   return retry_operation<detail::stored_t<Op>, detail::once_hooks>{d, std::forward<Op>(op)};
 }
 
 // Any other argument is a mistake: one compile error says how to fix it.
 template <class Wrong>
   requires(!fallible_operation<std::decay_t<Wrong>>)
-auto timeout(duration, Wrong&&) {
+auto timeout(duration_with_unit, Wrong&&) {
   detail::explain_misuse<std::decay_t<Wrong>, 0>();
   return detail::misused{};
 }

@@ -35,9 +35,10 @@ namespace again {
 inline namespace AGAIN_ABI {
 
 struct chaos_rules {
-  double faults = 0;                                ///< share of starts that fail
-  double slow = 0;                                  ///< share of starts that wait first
-  duration latency = std::chrono::milliseconds{0};  ///< how long those wait: uniform between half of it and it
+  double faults = 0;  ///< share of starts that fail
+  double slow = 0;    ///< share of starts that wait first
+  duration_with_unit latency =
+      std::chrono::milliseconds{0};  ///< how long those wait: uniform between half of it and it
   std::uint64_t seed = 1;
 };
 
