@@ -32,6 +32,8 @@ SHARED_DETAIL = {
     "coro/detail/attempt": "every combinator holds one start of its operation in it",
     "coro/detail/stoppable_wait": "there is one way to wait for a time, a stop or a call, whatever waits",
     "coro/detail/unnamed_closure": "every combinator stores its operation by it, so that a task can warn for g++ 12",
+    "coro/detail/misused": "every function that tells a misuse in one sentence returns it",
+    "coro/detail/not_awaited": "every operation tells a forgotten co_await by it",
     "coro/detail/run_on": "what `.on(scheduler)` of a combinator returns",
     "http/detail/chars": "a transport reads bytes by the grammar that http/ has",
 }

@@ -81,7 +81,7 @@ auto operator|(Op&& op, const stage<F>& next) {
   if constexpr (fallible_operation<std::decay_t<Op>>) {
     return next(std::forward<Op>(op));
   } else {
-    detail::explain_misuse<std::decay_t<Op>, 0>();
+    detail::explain_misuse<std::decay_t<Op>>();
     return detail::misused{};
   }
 }

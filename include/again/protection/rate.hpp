@@ -109,7 +109,7 @@ auto rate(Shared& shared, Op&& op) {
 template <detail::rate_like Shared, class Wrong>
   requires(!fallible_operation<std::decay_t<Wrong>>)
 auto rate(Shared&, Wrong&&) {
-  detail::explain_misuse<std::decay_t<Wrong>, 0>();
+  detail::explain_misuse<std::decay_t<Wrong>>();
   return detail::misused{};
 }
 

@@ -20,6 +20,7 @@
 #include <again/coro/detail/unnamed_closure.hpp>
 #include <again/retry/retry.hpp>
 
+#include <concepts>
 #include <type_traits>
 #include <utility>
 
@@ -36,7 +37,14 @@ auto timeout(duration_with_unit d, Op&& op) {
 template <class Wrong>
   requires(!fallible_operation<std::decay_t<Wrong>>)
 auto timeout(duration_with_unit, Wrong&&) {
-  detail::explain_misuse<std::decay_t<Wrong>, 0>();
+  detail::explain_misuse<std::decay_t<Wrong>>();
+  return detail::misused{};
+}
+template <class Op>
+  requires(!std::convertible_to<Op, duration_with_unit>)
+auto timeout(Op&&, duration_with_unit) {
+  static_assert(std::convertible_to<Op, duration_with_unit>,
+                "again::timeout: the duration comes first; write timeout(5s, op)");
   return detail::misused{};
 }
 
