@@ -65,7 +65,7 @@ class dispatcher {
     gate(dispatcher& d, const endpoint& e, endpoint_numbers& n)
         : owner{d},
           places{static_cast<std::size_t>(e.in_flight)},
-          longest_pause{std::min(e.rules.max_retry_after, e.policy.server_delay_max)},
+          longest_pause{std::min<duration>(e.rules.max_retry_after, e.policy.server_delay_max)},
           health{e.breaker},
           numbers{n} {
       fire = [](timer& t) noexcept { static_cast<gate&>(t).owner.dispatch(); };
