@@ -42,6 +42,14 @@ class idle_connections {
   void put(connection c, bool open) { (open ? open_ : closed_).push_back(std::move(c)); }
   bool empty() const noexcept { return open_.empty() && closed_.empty(); }
 
+  /// The open one used longest ago; null: there is none.
+  const httplib_connection* longest_idle() const noexcept { return open_.empty() ? nullptr : open_.front().get(); }
+  /// Moves it out.
+  connection take_longest_idle() {
+    connection c = std::move(open_.front());
+    open_.erase(open_.begin());
+    return c;
+  }
   /// Moves out those that have been idle or alive for too long.
   void take_stale(std::chrono::steady_clock::time_point now, const idle_limits& limits, std::vector<connection>& into) {
     const auto stale = [&](const httplib_connection& c) { return limits.passed_by(c, now); };

@@ -43,7 +43,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
   explicit send_pool(pool_settings s)
       : keep_idle_{s.keep.idle},
         shared_{std::move(s.via), s.keep, tls_roots{std::move(s.certificates)},
-                resolver{std::move(s.look_up), s.look_ups}},
+                resolver{std::move(s.look_up), s.look_ups}, descriptor_wait{[this] { return close_longest_idle(); }}},
         queue_{s.queue, s.connections},
         workers_{s.workers} {}
   send_pool(const send_pool&) = delete;
@@ -52,7 +52,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
 
   // ── the awaiting side; any thread ──
 
-  enum class admission { accepted, overloaded, closed };
+  enum class admission { accepted, overloaded, no_thread, closed };
 
   /// Takes a share of `j` if accepted.
   admission submit(send_job& j) {
@@ -80,7 +80,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
     if (workers_.none()) {  // the system has no thread left
       --home.in_use;
       j.release();
-      return admission::overloaded;
+      return admission::no_thread;
     }
     queue_.wait_for_worker(j);
     return admission::accepted;
@@ -187,6 +187,14 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
 
  private:
   static send_result cancelled(reach r) { return unexpected<send_failure>{client_destroyed(r)}; }
+
+  /// False: no connection is idle.
+  bool close_longest_idle() {
+    std::unique_lock lock{mutex_};
+    const connection longest = queue_.origins.take_longest_idle();
+    lock.unlock();  // and only then it is closed
+    return longest != nullptr;
+  }
 
   // ── under the lock ──
 
