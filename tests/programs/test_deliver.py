@@ -97,7 +97,7 @@ class Results(unittest.TestCase):
         with Server({"*": [OK]}) as server:
             done = run(server, 64, 128, "--parallel", 1000, count=5)
             few = run(server, 64, 128, "--parallel", 1000, "--endpoint-parallel", 5, count=5)
-        self.assertEqual((done.returncode, done.stderr.decode()), (0, "deliver: 1000 events in flight may need 2064 descriptors, and the limit is 128: "
+        self.assertEqual((done.returncode, done.stderr.decode()), (0, "deliver: 1000 events in flight may need 1064 descriptors, and the limit is 128: "
                                                                       "raise it (ulimit -Hn, LimitNOFILE=), or lower --parallel\n"))
         self.assertEqual((few.returncode, few.stderr), (0, b""))
 

@@ -27,6 +27,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -43,8 +44,13 @@ enum class address_family : std::uint8_t { any, ipv4, ipv6 };
 /// Why the PEM file `path` cannot be the `cacert` of a transport: "'typo.pem': No such file or directory"; nullopt: it can.
 std::optional<invalid> validate_cacert(const std::string& path);
 
-/// What one open connection takes of the process's limit on descriptors.
-inline constexpr std::size_t descriptors_per_connection = 2;
+/// What one open connection takes of the process's limit on descriptors. Two only where cpp-httplib (0.16 and later) opens
+/// the sockets of https connections itself: what we see of them goes through a duplicate.
+#if defined(CPPHTTPLIB_OPENSSL_SUPPORT)
+inline constexpr std::size_t descriptors_per_connection = std::is_final_v<httplib::SSLClient> ? 2 : 1;
+#else
+inline constexpr std::size_t descriptors_per_connection = 1;
+#endif
 
 /// What a transport is set up with. Every default is finite.
 struct httplib_options {
