@@ -602,7 +602,7 @@ class misbehaving_server::engine {
     }
     if (decide_ && options_.decide_before_body) s = ask_table(r);
     const bool decided = !decide_ || options_.decide_before_body;
-    if (decided && (s.what == action::early_response || s.what == action::stop_reading)) {
+    if (decided && (s.what == action::early_response || s.what == action::unread || s.what == action::stop_reading)) {
       r.body = buffer.substr(0, options_.kept_body);
       r.body_bytes = buffer.size();
       if (!decide_) count_key(r);
@@ -610,7 +610,9 @@ class misbehaving_server::engine {
       return perform(w, r, s, idle);
     }
     std::string fault;
-    const auto read = read_body(w, buffer, r, fault);
+    const bool echoes = decided && s.what == action::echo;
+    if (echoes && w.write(echo_head(r)) != outcome::done) return then_what::finish;
+    const auto read = read_body(w, buffer, r, fault, echoes);
     r.body_complete = read == outcome::done;
     if (!decide_) count_key(r);
     if (read == outcome::done && decide_ && !options_.decide_before_body) s = ask_table(r);
@@ -688,7 +690,12 @@ class misbehaving_server::engine {
     return stays;
   }
 
-  outcome read_body(wire& w, std::string& buffer, seen_request& r, std::string& fault) {
+  static std::string echo_head(const seen_request& r) {
+    const std::string* const length = r.header("Content-Length");
+    return "HTTP/1.1 200 OK\r\n" + (length ? "Content-Length: " + *length : "Connection: close") + "\r\n\r\n";
+  }
+
+  outcome read_body(wire& w, std::string& buffer, seen_request& r, std::string& fault, bool echoes) {
     const bool chunked = has_token(r.headers, "Transfer-Encoding", "chunked");
     std::size_t left = 0;
     if (!chunked) {
@@ -709,7 +716,9 @@ class misbehaving_server::engine {
       }
       if (const auto sent = w.write("HTTP/1.1 100 Continue\r\n\r\n"); sent != outcome::done) return sent;
     }
+    outcome echoed = outcome::done;
     const auto keep = [&](std::string_view piece) {
+      if (echoes && echoed == outcome::done) echoed = w.write(piece);
       r.body_bytes += piece.size();
       r.body.append(piece.substr(0, options_.kept_body - std::min(options_.kept_body, r.body.size())));
     };
@@ -731,6 +740,7 @@ class misbehaving_server::engine {
         left -= got;
         if (left == 0) return outcome::done;
       }
+      if (echoed != outcome::done) return echoed;
       if (const auto got = w.read(buffer); got != outcome::done) return got;
     }
   }
@@ -821,6 +831,14 @@ class misbehaving_server::engine {
         }
         finish(w);
         w.drain(s.wait.count() > 0 ? s.wait : 5s);
+        return then_what::finish;
+      case action::unread:
+        w.shrink_window();
+        if (w.write(s.content) == outcome::done) w.silence({});
+        return then_what::finish;
+      case action::echo:  // as far as `read_body` has not done it
+        if (r.header("Content-Length")) return then_what::next_request;
+        finish(w);
         return then_what::finish;
       case action::stop_reading:
         w.shrink_window();

@@ -43,6 +43,9 @@ enum class address_family : std::uint8_t { any, ipv4, ipv6 };
 /// Why the PEM file `path` cannot be the `cacert` of a transport: "'typo.pem': No such file or directory"; nullopt: it can.
 std::optional<invalid> validate_cacert(const std::string& path);
 
+/// What one open connection takes of the process's limit on descriptors.
+inline constexpr std::size_t descriptors_per_connection = 2;
+
 /// What a transport is set up with. Every default is finite.
 struct httplib_options {
   /// Threads at most, each making one attempt at a time; they start when first needed. 64: what one slow server can hold without

@@ -18,6 +18,7 @@
 #include <chrono>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -44,7 +45,14 @@ struct attempt_end {
   std::chrono::steady_clock::time_point suspect_before{};
 };
 
-inline send_failure client_destroyed(reach far) { return {error_kind::cancelled, far, "the client was destroyed"}; }
+/// Without memory it has no text.
+inline send_failure client_destroyed(reach far) noexcept {
+  send_failure f{error_kind::cancelled, far, {}};
+  try {
+    f.detail = "the client was destroyed";
+  } catch (const std::bad_alloc&) {}
+  return f;
+}
 
 /// One attempt on the calling thread, which it blocks; `job.stop` ends it from any other. `c`: a connection that was idle, or null;
 /// afterwards the one that was used, open or closed, or null.
@@ -121,7 +129,7 @@ class connect_and_send {
         keep_unread_body();
         return ended(unexpected<send_failure>{client_destroyed(reach::not_sent)});
       }
-      send_result r = connection_->attempt(what_, job_.number, address_, content_ ? &*content_ : nullptr);
+      send_result r = connection_->attempt(what_, job_.number, address_, content_ ? &*content_ : nullptr, job_.stop);
       learn_from(r);
       // Refused at once and not a byte sent: the next address belongs to the same attempt. A silent one has used up its time.
       const bool refused = !r && r.error().reach == reach::not_sent && r.error().kind == error_kind::refused;

@@ -62,8 +62,10 @@ class httplib_connection {
   }
 
   /// One attempt: on the open connection, or on a new one to `address` (a number; unused for Unix sockets).
-  /// `content` may be null; `content_touched` says afterwards whether anything of it was read.
-  send_result attempt(const outgoing& what, int number, const std::string& address, body::reader* content) {
+  /// `content` may be null; `content_touched` says afterwards whether anything of it was read. `stop` is told where the result is
+  /// decided before the attempt has ended.
+  send_result attempt(const outgoing& what, int number, const std::string& address, body::reader* content,
+                      cancel_switch& stop) {
     if (!client_ && !create_client()) {
       return unexpected<send_failure>{
           send_failure{error_kind::tls_verify, reach::not_sent, "the certificates to trust could not be read"}};
@@ -76,14 +78,14 @@ class httplib_connection {
     client_->set_write_timeout(limits.idle);
     if (!reused) aim_at(address_ = address);
     if (plain_wire_ != nullptr || tls_wire_ != nullptr) {
-      own_exchange x{what, content, watch_, tls()};
+      own_exchange x{what, content, watch_, stop};
       if (plain_wire_ != nullptr) read_over(*plain_wire_, x, limits.idle, reused);
       if (tls_wire_ != nullptr) read_over(*tls_wire_, x, limits.idle, reused);
       send_result r = run(x, what, number, limits, reused);
       if (r && open() && plain_wire_ != nullptr) watch_.moved(x.written(), x.read());
       return r;
     }
-    library_exchange x{what, content, watch_};
+    library_exchange x{what, content, watch_, stop};
     return run(x, what, number, limits, reused);
   }
 
@@ -182,7 +184,7 @@ class httplib_connection {
     if (!open()) watch_.release();
 
     x.response.url = url{what.origin, what.request.target()};
-    if (d.success) return std::move(x.response);
+    if (d.success || x.decided()) return x.take_response(d.success);
     send_failure failure{d.kind, d.reach, std::move(d.text)};
     if (x.seen.headers_complete) failure.partial = std::move(x.response);
     return unexpected<send_failure>{std::move(failure)};

@@ -190,12 +190,13 @@ class resolver {
     l->host = host;
     // As many as are idle may be spoken for already, by look-ups that they have not woken up for yet.
     if (state_->wanted.size() >= state_->idle && state_->threads.size() < limit_) {
-      state_->threads.push_back(std::make_unique<thread>());
-      thread& t = *state_->threads.back();
+      const std::size_t others = state_->threads.size();
       try {
+        state_->threads.push_back(std::make_unique<thread>());
+        thread& t = *state_->threads.back();
         t.handle = std::thread{[state = state_, self = &t] { serve(state, *self); }};
-      } catch (const std::system_error&) {
-        state_->threads.pop_back();
+      } catch (const std::exception&) {  // no thread, or no memory
+        state_->threads.resize(others);
         if (state_->threads.empty()) return nullptr;
       }
     }

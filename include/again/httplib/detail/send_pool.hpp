@@ -167,7 +167,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
     {
       std::vector<connection> dropped;  // closed after the lock
       const std::lock_guard lock{mutex_};
-      if (closed_) dropped.push_back(std::move(c));
+      if (closed_) idle_connections::move_to(dropped, c);
       queue_.take_older(j, end.suspect_before, shared_.via.one_peer(), dropped);
       queue_.end(j, std::move(c), open);
       idle = find_next(me);
@@ -187,7 +187,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
   }
 
  private:
-  static send_result cancelled(reach r) { return unexpected<send_failure>{client_destroyed(r)}; }
+  static send_result cancelled(reach r) noexcept { return unexpected<send_failure>{client_destroyed(r)}; }
 
   // ── under the lock ──
 
