@@ -117,6 +117,10 @@ class connect_and_send {
         keep_unread_body();
         return failed(error_kind::resolve, reach::not_sent, "'" + name + "': " + found.reason);
       }
+      if (const std::string refusal = shared_.via.keep_allowed(found.addresses); found.addresses.empty()) {
+        keep_unread_body();
+        return failed(error_kind::denied, reach::not_sent, "'" + name + "': " + refusal);
+      }
       addresses = std::move(found.addresses);
       job_.home->addresses.sort(addresses);
     }
