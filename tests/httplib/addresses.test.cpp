@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -103,6 +104,7 @@ TEST_CASE("a name without an address is the error resolve") {
   httplib_options options;
   options.resolve = [](const std::string& host) -> std::vector<std::string> {
     if (host == "throws.example") throw std::runtime_error{"the zone is gone"};
+    if (host == "no-memory.example") throw std::bad_alloc{};
     return {};
   };
   httplib_transport transport{options};
@@ -111,6 +113,10 @@ TEST_CASE("a name without an address is the error resolve") {
   const auto threw = sync_wait(transport.send(to_name(server, "throws.example", request::get("/")), 1));
   REQUIRE(!threw);
   CHECK(threw.error().detail == "'throws.example': the zone is gone");
+  const auto short_of_memory = sync_wait(transport.send(to_name(server, "no-memory.example", request::get("/")), 1));
+  REQUIRE(!short_of_memory);
+  CHECK(short_of_memory.error().kind == error_kind::shortage);  // which says nothing of the name
+  CHECK(reach_of(short_of_memory) == "not_sent");
 }
 
 TEST_CASE("several addresses: after one that failed, later attempts begin with one that worked") {

@@ -115,7 +115,8 @@ class connect_and_send {
       resolved found = shared_.names.resolve(name, patience, job_.stop);
       if (found.addresses.empty()) {
         keep_unread_body();
-        return failed(error_kind::resolve, reach::not_sent, "'" + name + "': " + found.reason);
+        return failed(found.own_shortage ? error_kind::shortage : error_kind::resolve, reach::not_sent,
+                      "'" + name + "': " + found.reason);
       }
       if (const std::string refusal = shared_.via.keep_allowed(found.addresses); found.addresses.empty()) {
         keep_unread_body();
