@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // deliver URL...: one JSON event per line in, one JSON result per event out. A front for again::sink.
 #include "deliver_options.hpp"
+#include "descriptor_limit.hpp"
 #include "event.hpp"
 #include "input_file.hpp"
 #include "interrupts.hpp"
@@ -81,11 +82,10 @@ class event_reader {
   simdjson::dom::parser letters_;
 };
 
-/// Delivers lines one after another: the next line is taken when the result of this one is on its way out.
-again::task<> deliver_lines(line_source& source, event_reader& events, again::sink& to, reporter& report,
-                            result_output& results) {
-  std::string text;
-  text.reserve(output_writer::reserved);
+/// Delivers lines one after another: the next line is taken when the result of this one is on its way out. `text`: for its results, with
+/// the capacity that a brief one needs, so that no line is taken for which there is no room.
+again::task<> deliver_lines(std::string text, line_source& source, event_reader& events, again::sink& to,
+                            reporter& report, result_output& results) {
   for (;;) {
     auto line = co_await source.next();
     if (!line) co_return;
@@ -144,7 +144,11 @@ again::task<> run(line_source& source, event_reader& events, again::sink& to, co
   again::scope workers{here}, beside{here};
   if (report.on_terminal() && !s.how.no_wait) beside.spawn(redraw(report));
   beside.spawn(close_when_asked(to, asked));
-  for (int i = 0; i < s.parallel + s.queue; ++i) workers.spawn(deliver_lines(source, events, to, report, results));
+  for (int i = 0; i < s.parallel + s.queue; ++i) {
+    std::string text;
+    text.reserve(output_writer::reserved);
+    workers.spawn(deliver_lines(std::move(text), source, events, to, report, results));
+  }
   source.start();  // last: a start that fails above must not lose lines that were already read
   co_await workers.join();
   beside.request_stop();
@@ -201,6 +205,8 @@ int program(int argc, char** argv) {
   again::inplace_stop_source closing, cancel;
   block_interrupts();
   message_log log;
+  const auto shortage = shortage_of_descriptors(s.most_connections(), raise_descriptor_limit());
+  if (shortage) log.say("deliver: {}", *shortage);
   responses kept{s.kept_responses};
   event_reader events{input, s};
   reporter report{s, input.size(), log, dead.get(), s.exported ? &kept : nullptr};

@@ -34,7 +34,7 @@ struct deliver_settings {
   again::moving move_on = again::moving::any;
   int parallel = 16;
   int endpoint_parallel = 0;  // 0: as parallel
-  int queue = 16;
+  int queue = 256;            // as the sink's: with fewer, the events of one slow key soon hold all places
   std::size_t kept_responses = 1000;
   std::size_t longest = std::size_t{1} << 20U;
   again::duration grace = std::chrono::seconds{5};
@@ -68,6 +68,12 @@ struct deliver_settings {
                                      [](const again::endpoint& at) { return at.headers.contains("Content-Type"); });
     if (typed != 0 && static_cast<std::size_t>(typed) != endpoints.size())
       throw usage_error{"-H: a Content-Type for some endpoints only: give it to all of them or to none"};
+  }
+  /// Attempts that may be under way at a time.
+  std::size_t most_connections() const noexcept {
+    std::size_t all = 0;
+    for (const again::endpoint& e : endpoints) all += static_cast<std::size_t>(e.in_flight);
+    return std::min(all, static_cast<std::size_t>(parallel));
   }
   bool names_endpoints() const noexcept { return !urls_.empty() || endpoint_file; }
   /// The longest line of input. A dead letter holds its event as JSON in JSON, and the id twice: each byte may take six bytes.
@@ -138,7 +144,7 @@ struct deliver_settings {
            });
     o.with("--endpoint-parallel", "N", "events in flight at one URL (as --parallel)",
            [this](std::string_view v) { endpoint_parallel = number_in<int>(v, 1, 1024); });
-    o.with("--queue", "N", "events that wait for a free place (16)",
+    o.with("--queue", "N", "events that wait for a free place (256)",
            [this](std::string_view v) { queue = number_in<int>(v, 0, 65536); });
     o.with("--accept", "LIST", "statuses that deliver an event besides 2xx, such as 302,404",
            [this](std::string_view v) { accept = taken(again::http::parse_status_set(v)); });
@@ -188,6 +194,7 @@ struct deliver_settings {
                       .limits = client.limits};
     e.rules.successes = again::http::status_set::range(200, 299);  // a redirect has delivered nothing
     e.accept = by.accept;
+    if (!exported) e.keep_body = 0;  // nobody asks for it
     e.max_redirects = by.follow_redirects ? 10 : 0;
     e.in_flight = by.endpoint_parallel > 0 ? by.endpoint_parallel : by.parallel;
     endpoints.push_back(std::move(e));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Standard input or a file: opened, and identified.
+// Standard input, a file, or what a service manager has passed: opened, and identified.
 #pragma once
 
 #include "options.hpp"
@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -21,11 +22,35 @@
 
 namespace programs {
 
+/// The descriptor that a service manager has passed, as sd_listen_fds(3) has it: of the unit's `ListenFIFO=`. Nothing: none was passed to
+/// this process. Throws usage_error where there are several, or where it is a socket.
+inline std::optional<int> passed_descriptor() {
+  constexpr int first = 3;  // SD_LISTEN_FDS_START
+  const auto number_of = [](const char* variable) {
+    const char* const text = std::getenv(variable);
+    return text == nullptr ? std::nullopt : whole_number<long>(text);
+  };
+  if (number_of("LISTEN_PID") != static_cast<long>(::getpid())) return std::nullopt;
+  const long passed = number_of("LISTEN_FDS").value_or(0);
+  if (passed < 1) return std::nullopt;
+  if (passed > 1) throw usage_error{fmt::format("LISTEN_FDS: {} descriptors were passed; deliver reads one", passed)};
+  struct stat about{};
+  if (::fstat(first, &about) != 0)
+    throw usage_error{fmt::format("LISTEN_FDS: descriptor {}: {}", first, std::strerror(errno))};
+  if (S_ISSOCK(about.st_mode))
+    throw usage_error{"LISTEN_FDS: a socket was passed; deliver reads a pipe: ListenFIFO= in the socket unit"};
+  ::fcntl(first, F_SETFD, FD_CLOEXEC);
+  return first;
+}
+
 class input_file {
  public:
-  /// Without a path: standard input. Throws usage_error if it cannot be read.
+  /// Without a path: the descriptor that a service manager has passed, else standard input. Throws usage_error if it cannot be read.
   explicit input_file(const std::optional<std::string>& path) : opened_{path.has_value()} {
-    if (opened_) fd_ = ::open(path->c_str(), O_RDONLY | O_CLOEXEC);
+    if (opened_)
+      fd_ = ::open(path->c_str(), O_RDONLY | O_CLOEXEC);
+    else
+      fd_ = passed_descriptor().value_or(STDIN_FILENO);
     if (fd_ < 0) throw usage_error{fmt::format("--input: cannot read {}: {}", *path, std::strerror(errno))};
     ::fstat(fd_, &about_);
     if (S_ISDIR(about_.st_mode)) throw usage_error{fmt::format("--input: {} is a directory", path.value_or("stdin"))};

@@ -73,7 +73,8 @@ class reporter : public again::delivery_observer {
       if (responses_ != nullptr) responses_->keep(d);
     });
     if (d.dead_letter == again::dead_letter::lost)
-      account("deliver: {}: its dead letter is LOST: {}", d.event.id, dead_->problem());
+      account("deliver: {}: its dead letter is LOST: {}", d.event.id,
+              dead_->problem().empty() ? std::string_view{"no memory"} : dead_->problem());
   }
 
   /// Writes the result line of an event into `text`, which has a capacity of `output_writer::reserved`. True: it was delivered.

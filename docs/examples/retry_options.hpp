@@ -6,6 +6,7 @@
 
 #include <again/http/client.hpp>
 #include <again/http/presets.hpp>
+#include <again/httplib/transport.hpp>
 #include <again/policy/policy.hpp>
 
 #include <algorithm>
@@ -81,7 +82,10 @@ class retry_options {
 
     o.heading("Other options");
     o.with("-H", "'NAME: VALUE'", "a header field; may be repeated", [this](std::string_view v) { add_header(v); });
-    o.with("--cacert", "FILE", "PEM file of the certificates to trust", [this](std::string_view v) { cacert = v; });
+    o.with("--cacert", "FILE", "PEM file of the certificates to trust", [this](std::string_view v) {
+      cacert = v;
+      if (const auto bad = again::http::validate_cacert(cacert)) throw usage_error{bad->text()};
+    });
     o.on("-v", "print one line per attempt to stderr", verbose);
   }
 

@@ -142,7 +142,9 @@ again::task<outcome> call(http::client& client, const settings& s, const std::st
   std::vector<attempt> trace;
   const auto see = [&trace, &last_detail, &s](const again::attempt_record& record) {
     trace.push_back({record, record.ok ? std::string{} : last_detail});
-    if (s.how.verbose) complain(fmt::format("{}", record));
+    if (s.how.verbose)
+      complain(record.ok || last_detail.empty() ? fmt::format("{}", record)
+                                                : fmt::format("{}: {}", record, last_detail));
   };
   again::scheduler& where = co_await again::get_scheduler();
   const again::time_point start = where.now();

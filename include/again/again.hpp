@@ -4,6 +4,7 @@
 /// library alone. For HTTP include `<again/http.hpp>`, for fmt `<again/format.hpp>`.
 #pragma once
 
+#include <again/combinator/catching.hpp>
 #include <again/core/clock.hpp>
 #include <again/core/expected.hpp>
 #include <again/core/random.hpp>

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <ratio>
+#include <type_traits>
 
 using namespace std::chrono_literals;
 using again::duration;
@@ -31,6 +32,18 @@ TEST_CASE("products round to a nanosecond and stay between 0 and forever") {
   CHECK(again::saturating_scale(1ns, std::numeric_limits<double>::infinity()) == forever);
   CHECK(again::saturating_scale(0ns, std::numeric_limits<double>::infinity()) == 0ns);
   CHECK(again::saturating_scale(1s, std::numeric_limits<double>::quiet_NaN()) == 0ns);
+}
+
+TEST_CASE("a duration with a unit is made from every duration that fits, and is one") {
+  using again::duration_with_unit;
+  constexpr duration_with_unit five = 5s;
+  CHECK(five == 5'000ms);
+  CHECK(duration_with_unit{} == 0ns);
+  const duration plain = five;
+  CHECK(plain == 5s);
+  static_assert(std::is_convertible_v<std::chrono::hours, duration_with_unit>);
+  static_assert(!std::is_convertible_v<std::chrono::duration<double>, duration_with_unit>);  // would lose a fraction
+  static_assert(std::is_trivially_copyable_v<duration_with_unit> && sizeof(duration_with_unit) == sizeof(duration));
 }
 
 TEST_CASE("saturating_cast saturates where duration_cast would overflow") {

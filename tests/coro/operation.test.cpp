@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <again/coro/operation.hpp>
 
+#include <again/combinator/catching.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
 #include <again/protection/breaker.hpp>
@@ -16,7 +17,6 @@
 
 #include <functional>
 #include <memory>
-#include <stdexcept>
 #include <string>
 
 using again::task;
@@ -25,22 +25,6 @@ using again_test::world;
 using namespace std::chrono_literals;
 
 namespace {
-
-task<int> throws(int n) {
-  if (n < 0) throw std::runtime_error{"negative"};
-  co_return n;
-}
-task<> throws_nothing_else() {
-  throw 42;
-  co_return;
-}
-std::string text_of(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::exception& e) { return e.what(); } catch (int n) {
-    return std::to_string(n);
-  }
-}
 
 struct database {
   int loads = 0;
@@ -61,42 +45,6 @@ const again::policy quick{.attempts = 3, .backoff = again::constant(std::chrono:
 static_assert(again::operation<task<int> (*)()> && !again::operation<task<int>> && !again::operation<int (*)()>);
 static_assert(!again::operation<task<int> (*)(int)>);
 static_assert(again::fallible_operation<task<outcome> (*)()> && !again::fallible_operation<task<int> (*)()>);
-
-TEST_CASE("catching makes an exception an error, and leaves a value a value") {
-  world w;
-  const auto bad = w.run(again::catching([] { return throws(-1); }));
-  REQUIRE_FALSE(bad.has_value());
-  CHECK(text_of(bad.error()) == "negative");
-  const auto good = w.run(again::catching([] { return throws(5); }));
-  REQUIRE(good.has_value());
-  CHECK(*good == 5);
-  const auto nothing = w.run(again::catching(throws_nothing_else));
-  REQUIRE_FALSE(nothing.has_value());
-  CHECK(text_of(nothing.error()) == "42");
-  const auto with_argument = w.run(again::catching(throws, -1));
-  CHECK_FALSE(with_argument.has_value());
-}
-
-TEST_CASE("catching catches what is thrown while the task is made") {
-  world w;
-  const auto result = w.run(again::catching([]() -> task<int> { throw std::runtime_error{"not made"}; }));
-  REQUIRE_FALSE(result.has_value());
-  CHECK(text_of(result.error()) == "not made");
-}
-
-TEST_CASE("a catching operation can be retried, and gives the last exception") {
-  world w;
-  int sends = 0;
-  const auto result = w.run(again::retry(quick, again::catching([&]() -> task<int> {
-                                           ++sends;
-                                           throw std::runtime_error{"attempt " + std::to_string(sends)};
-                                           co_return 0;
-                                         })));
-  REQUIRE_FALSE(result.has_value());
-  CHECK(sends == 3);
-  CHECK(text_of(*result.error().error()) == "attempt 3");
-  CHECK(*w.run(again::retry(quick, again::catching(throws, 3))) == 3);
-}
 
 TEST_CASE("a function's arguments are copied once and passed to every attempt; an object is shared with std::ref") {
   world w;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// EXPECT: again::retry: the function must return a task (or another awaitable) of expected<T, E>
+// EXPECT: again: the operation must give an expected<T, E>, so that a failure can be seen
 #include <again/coro/task.hpp>
 #include <again/retry.hpp>
 

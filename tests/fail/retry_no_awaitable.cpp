@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// EXPECT: again: this callable returns nothing that can be awaited
+// EXPECT: again: this function returns nothing that can be awaited; make a coroutine of it
 #include <again/coro/task.hpp>
 #include <again/retry.hpp>
 

@@ -37,6 +37,12 @@ TEST_CASE("spaces and tabs around a value are dropped") {
   CHECK(h.find("B") == "");
 }
 
+TEST_CASE("a further line of a value is appended with one space") {
+  headers h{{"A", "1"}, {"B", ""}};
+  h.unfold(" \t 2 ").unfold("  ").unfold("3");
+  CHECK(h == headers{{"A", "1"}, {"B", "2 3"}});
+}
+
 TEST_CASE("a whole token is found in comma-separated lists, in any case, in repeated fields") {
   const headers h{{"Connection", "keep-alive , Close"}, {"connection", "x-close"}};
   CHECK(h.has_token("Connection", "close"));

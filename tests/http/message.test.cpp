@@ -121,6 +121,8 @@ TEST_CASE("a request that cannot be sent is refused with a reason and a position
   CHECK(refusal(request::get("/").header("X A", "1")) == "a header's name contains a space (position 1)");
   CHECK(refusal(request::get("/").header("", "1")) == "a header has no name");
   CHECK(refusal(request::get("/").header("X-A", "1\r\nEvil: 2")) == "header 'X-A': its value contains CR (position 1)");
+  CHECK(refusal(request::get("/").header("X-A", "1\r\n folded")) == "header 'X-A': its value contains CR (position 1)");
+  CHECK(refusal(request::get("/").header("X-A", "1\n\tfolded")) == "header 'X-A': its value contains LF (position 1)");
   CHECK(refusal(request::get("/").header("Header-Name", "bad header value \x1b")) ==
         "header 'Header-Name': its value contains byte 0x1B (position 17)");
   CHECK(refusal(request::get("/").attempt_header("a b")) == "the attempt header's name is not a token");

@@ -35,7 +35,7 @@ static_assert(of(post, {.kind = error_kind::reset, .reach = reach::maybe_sent}) 
 TEST_CASE("where no byte was sent, every method may be sent again") {
   for (const error_kind kind :
        {error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::tls_handshake,
-        error_kind::reset, error_kind::closed, error_kind::timeout}) {
+        error_kind::reset, error_kind::closed, error_kind::timeout, error_kind::shortage}) {
     CAPTURE(name(kind));
     const outcome o{.kind = kind, .reach = reach::not_sent};
     for (const request_facts& f : {get, put, post, keyed_post, harmless_post, harmful_get})
@@ -45,7 +45,8 @@ TEST_CASE("where no byte was sent, every method may be sent again") {
 
 TEST_CASE(
     "where the request was sent or answered, it is repeated only if method, key or idempotent() makes it harmless") {
-  for (const error_kind kind : {error_kind::reset, error_kind::closed, error_kind::timeout, error_kind::truncated}) {
+  for (const error_kind kind :
+       {error_kind::reset, error_kind::closed, error_kind::timeout, error_kind::truncated, error_kind::shortage}) {
     for (const reach how_far : {reach::maybe_sent, reach::answered}) {
       CAPTURE(name(kind));
       const outcome o{.kind = kind, .reach = how_far};

@@ -373,4 +373,6 @@ TEST_CASE("options that contradict themselves are refused with a reason") {
         "again: httplib_options: the path of unix_socket is too long");
   CHECK(refusal([](auto& o) { o.keep_idle = 0s; }) ==
         "again: httplib_options: keep_idle and keep_at_most must be positive");
+  CHECK(refusal([](auto& o) { o.keep_failed_lookup = -1s; }) ==
+        "again: httplib_options: keep_failed_lookup must be from 0 to 24 h");
 }

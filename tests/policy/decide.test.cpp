@@ -192,7 +192,7 @@ TEST_CASE("no policy, progress, verdict or draw makes a wait that is negative or
     REQUIRE(d.wait >= 0ns);
     REQUIRE((at.inherited == forever || d.wait < at.inherited));
     REQUIRE((p.deadline == forever || d.wait < p.deadline - at.elapsed));
-    REQUIRE((v.server_delay < 0ns || d.wait >= std::min(v.server_delay, p.server_delay_max)));
+    REQUIRE((v.server_delay < 0ns || d.wait >= std::min<again::duration>(v.server_delay, p.server_delay_max)));
     REQUIRE((d.by == wait_by::none) == (d.wait == 0ns));
     if (v.server_delay <= 0ns) REQUIRE(d.wait <= p.backoff.cap);
   }

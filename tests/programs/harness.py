@@ -136,10 +136,11 @@ class Pipe:
 
 
 class Service:
-    """A running `deliver` that reads from a pipe; `ports` from what it says on stderr."""
+    """A running `deliver` that reads from a pipe; `ports` from what it says on stderr. `through`: a command that becomes the program."""
 
-    def __init__(self, *arguments, stdin=subprocess.PIPE):
-        self.child = subprocess.Popen([program("deliver"), *map(str, arguments)], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def __init__(self, *arguments, stdin=subprocess.PIPE, through=(), pass_fds=()):
+        self.child = subprocess.Popen([*through, program("deliver"), *map(str, arguments)], stdin=stdin, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, pass_fds=pass_fds)
         self.ports, self.complaints, self.results = {}, [], []
         self.threads = [threading.Thread(target=self.hear), threading.Thread(target=self.listen)]
         for t in self.threads:

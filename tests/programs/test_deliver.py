@@ -72,6 +72,35 @@ class Results(unittest.TestCase):
             self.assertEqual((run.code, run.json["redirects"]), (0, 1))
         self.assertEqual([r["target"] for r in server.final["seen"]], ["/in", "/there"] * 2)
 
+    def test_the_status_line_decides_whatever_happens_to_the_body_after_it(self):
+        large = "x" * 300_000
+        endings = [{"do": "respond", "body": large}, {"do": "respond", "body": large, "chunked": True}, {"do": "respond", "body": large, "no_length": True},
+                   {"do": "drip", "body": large}, {"do": "stall_body", "body": "x", "content_length": 5}, {"do": "truncated", "body": "x", "content_length": 9},
+                   {"do": "truncated", "body": "x", "content_length": 9, "end": "reset"}, {"do": "raw", "data": "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"}]
+        for more in ([], ["--export", 0]):
+            with Server({f'"/test#e{i}"': [how] for i, how in enumerate(endings)}, "--key", "Idempotency-Key") as server:
+                run = Run("deliver", server.url(), *more, stdin=lines(*map(event, range(len(endings)))))
+            self.assertEqual((run.code, len(run.lines)), (0, len(endings)), run.err)
+            for result in run.lines:
+                self.assertEqual((result["ok"], result["status"], result["attempts"]), (True, 200, 1), result)
+            self.assertEqual(server.final["requests"], len(endings))
+
+    def test_the_soft_limit_on_descriptors_is_raised_and_what_does_not_fit_is_said_in_a_line(self):
+        def run(server, soft, hard, *arguments, count):
+            command = ["sh", "-c", f'ulimit -Sn {soft} && ulimit -Hn {hard} && exec "$@"', "sh", program("deliver"), server.url(), *map(str, arguments)]
+            return subprocess.run(command, input=lines(*map(event, range(count))), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+
+        with Server({"*": [{"do": "delay", "ms": 300, "then": OK}]}, "--keep", "0") as server:
+            done = run(server, 64, 1024, "--parallel", 100, count=200)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.assertEqual(sum(json.loads(line)["attempts"] for line in done.stdout.splitlines()), 200, "none failed for want of a descriptor")
+        with Server({"*": [OK]}) as server:
+            done = run(server, 64, 128, "--parallel", 1000, count=5)
+            few = run(server, 64, 128, "--parallel", 1000, "--endpoint-parallel", 5, count=5)
+        self.assertEqual((done.returncode, done.stderr.decode()), (0, "deliver: 1000 events in flight may need 2064 descriptors, and the limit is 128: "
+                                                                      "raise it (ulimit -Hn, LimitNOFILE=), or lower --parallel\n"))
+        self.assertEqual((few.returncode, few.stderr), (0, b""))
+
     def test_attempts_equal_requests_under_all_kinds_of_faults(self):
         faults = [{"do": "close"}, {"do": "reset"}, {"do": "respond", "status": 503}, {"do": "truncated", "content_length": 9, "body": "x"},
                   {"do": "respond", "status": 500}, {"do": "hang", "ms": 8000}]
@@ -156,6 +185,21 @@ class Input(unittest.TestCase):
                 self.assertEqual((done.returncode, unread(read)), (2, len(text)))
                 self.assertIn(b"--metrics: cannot listen on 127.0.0.1:", done.stderr)
                 os.close(read), os.close(write)
+
+    def test_nothing_is_read_if_the_certificates_cannot_be_read(self):
+        read, write = os.pipe()
+        os.write(write, lines(event(1)))
+        done = subprocess.run([program("deliver"), "https://127.0.0.1:9/", "--cacert", "typo.pem"], stdin=read, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=60)
+        self.assertEqual((done.returncode, done.stdout, unread(read)), (2, b"", len(lines(event(1)))))
+        self.assertEqual(done.stderr, b"deliver: --cacert: 'typo.pem': No such file or directory\n")
+        os.close(read), os.close(write)
+
+    def test_a_result_says_why_a_certificate_is_not_trusted(self):
+        with Server([{"do": "tls_expired"}], "--tls") as server:
+            run = Run("deliver", server.url(), "--cacert", server.authority, stdin=lines(event(1)))
+        self.assertEqual((run.code, run.json["error"], run.json["reason"], run.json["attempts"]), (1, "tls_verify", "permanent", 1))
+        self.assertTrue(run.json["detail"].endswith("certificate has expired"), run.json["detail"])
 
     def test_bad_lines_are_reported_by_number_and_do_not_stop_the_rest(self):
         text = b'{"id":"a"}\nnot json\n[1,2]\n\n\xff\xfe\n{"hello":1}\r\n{"specversion":"0.3","id":"x"}\n{"specversion":"1.0","id":"x"}\n{"big":"' + b"x" * 5000 + b'"}\n{"id":"last"}'

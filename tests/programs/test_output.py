@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import Server, event, lines, main, program, taken_in, unread, wait_for  # noqa: E402
 
 OK = {"do": "respond", "status": 202}
-QUEUE, WORKERS = 256, 32  # results that the writer holds, and coroutines that wait with one each (--parallel and --queue: 16 each)
+QUEUE, WORKERS = 256, 16 + 256  # results that the writer holds, and coroutines that wait with one each (--parallel and --queue)
 
 
 class FullPipe:
@@ -132,7 +132,7 @@ class Stalled(unittest.TestCase):
             out, _ = child.communicate(timeout=60)
         self.assertEqual(child.returncode, 1)
         results = [json.loads(line) for line in out.splitlines()]
-        self.assertGreaterEqual(len(results), 32)
+        self.assertGreaterEqual(len(results), WORKERS)
         self.assertEqual(self.letters(), sorted(r["id"] for r in results))
 
     def test_signals_hurry_and_the_third_one_kills(self):

@@ -228,8 +228,24 @@ class Requests(unittest.TestCase):
         with Server([OK], "--tls") as server:
             run = Run("send", "GET", server.url(), "--cacert", server.authority)
             self.assertEqual(run.code, 0)
-            run = Run("send", "GET", server.url(), "--attempts", 1)
+            run = Run("send", "GET", server.url(), "--attempts", 1, "-v")
         self.assertEqual((run.code, run.json["error"]), (1, "tls_verify"))
+        self.assertIn("unable to get local issuer certificate", run.json["detail"])
+        self.assertEqual(run.json["trace"][0]["detail"], run.json["detail"])
+        self.assertIn(run.json["detail"], run.err)
+
+    def test_certificates_that_cannot_be_read_are_a_wrong_command_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            garbage = os.path.join(folder, "gar\rbage.pem")
+            with open(garbage, "w") as file:
+                file.write("no certificate")
+            missing = os.path.join(folder, "typo.pem")
+            for path, shown, reason in ((missing, missing, "No such file or directory"), (garbage, "gar\\u000dbage.pem", "")):
+                run = Run("send", "POST", "https://127.0.0.1:9/", "--cacert", path, "--body-file", "/dev/stdin", stdin=b"body")
+                self.assertEqual((run.code, run.out), (2, ""))
+                self.assertRegex(run.err, r"\Asend: --cacert: '[^\n]*': [^\n]+\n\Z")
+                self.assertIn(shown, run.err)
+                self.assertIn(reason, run.err)
 
     def test_a_response_larger_than_allowed_is_an_error(self):
         with Server([{"do": "respond", "status": 200, "body": "x" * 2000}]) as server:

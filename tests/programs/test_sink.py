@@ -106,6 +106,18 @@ class Endpoints(unittest.TestCase):
         self.assertEqual(headings, ["http://h/c, quick:", "patient:"])
         self.assertEqual([line.split(" attempts")[0] for line in run.out.splitlines() if " attempts; " in line], ["2", "6"])
 
+    def test_a_key_that_is_stuck_leaves_the_others_their_places(self):
+        of_key = [event(i, partitionkey=f"k{i % 20}") for i in range(2000)]
+        with Server({'"/test#e0"': [{"do": "hang"}], "*": [OK]}, "--key", "Idempotency-Key", "--keep", "0") as server:
+            with Service(server.url(), "--order", "key", "--grace", "100ms", "--attempt-timeout", "10m", "--deadline", "1h") as service:
+                service.give(*of_key)
+                wait_for(lambda: len(service.results) == 1900)
+                self.assertEqual(server.counts()["requests"], 1901, "of its key only the first event was sent")
+                service.end(signal.SIGTERM)
+        delivered = {r["id"] for r in service.results if r["ok"]}
+        self.assertEqual(delivered, {f"e{i}" for i in range(2000) if i % 20 != 0})
+        self.assertEqual(len(service.results), 2000)
+
     def test_a_trace_holds_the_last_eight_attempts_and_counts_the_dropped(self):
         with Server({"*": [BUSY]}) as server:
             run = Run("deliver", server.url(), "--attempts", 12, "--no-wait", "--deadline", "1h", stdin=lines(event(1)))

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <again/combinator/catching.hpp>
 #include <again/coro/operation.hpp>
 #include <again/coro/task.hpp>
 

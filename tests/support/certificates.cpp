@@ -107,6 +107,20 @@ std::string pem(EVP_PKEY* key) {
   return text_of(bio.get());
 }
 
+x509_ptr certificate_in(const std::string& text) {
+  const bio_ptr bio{BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))};
+  x509_ptr read{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)};
+  if (!read) fail("reading a certificate");
+  return read;
+}
+
+key_ptr key_in(const std::string& text) {
+  const bio_ptr bio{BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))};
+  key_ptr read{PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr)};
+  if (!read) fail("reading a key");
+  return read;
+}
+
 const char* file_name(certificate which) {
   switch (which) {
     case certificate::trusted: return "trusted";
@@ -132,6 +146,7 @@ certificates::certificates() {
   const key_ptr root_key = new_key();
   const x509_ptr root = sign({"again test authority", nullptr, nullptr, true}, root_key.get(), nullptr, nullptr);
   authority_ = pem(root.get());
+  authority_key_ = pem(root_key.get());
   const auto issue = [&](certificate which, const wish& w, bool by_authority = true) {
     const key_ptr key = new_key();
     const x509_ptr made =
@@ -158,6 +173,15 @@ certificates::certificates() {
 certificates::~certificates() {
   std::error_code ignored;
   std::filesystem::remove_all(folder_, ignored);
+}
+
+key_pair certificates::issue(const std::string& common_name, const std::string& names) const {
+  const x509_ptr root = certificate_in(authority_);
+  const key_ptr root_key = key_in(authority_key_);
+  const key_ptr key = new_key();
+  const x509_ptr made = sign({common_name.c_str(), names.empty() ? nullptr : names.c_str(), "serverAuth"}, key.get(),
+                             root.get(), root_key.get());
+  return {pem(made.get()), pem(key.get())};
 }
 
 const certificates& certificates::shared() {

@@ -38,13 +38,17 @@ class certificates {
   const std::string& authority_pem() const noexcept { return authority_; }
   const key_pair& pair(certificate which) const { return pairs_.at(which); }
 
+  /// One more, signed by the test authority for a server: its common name, and its alternative names as OpenSSL writes them
+  /// ("DNS:a.example,IP:::1"; empty: none).
+  key_pair issue(const std::string& common_name, const std::string& names = {}) const;
+
   /// For clients that want file names: the authority to trust, and each certificate with its key.
   std::filesystem::path authority_file() const { return folder_ / "authority.pem"; }
   std::filesystem::path certificate_file(certificate which) const;
   std::filesystem::path key_file(certificate which) const;
 
  private:
-  std::string authority_;
+  std::string authority_, authority_key_;
   std::map<certificate, key_pair> pairs_;
   std::filesystem::path folder_;
 };

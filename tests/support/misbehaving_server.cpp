@@ -60,6 +60,19 @@ int number(tls_version version) {
   return 0;
 }
 
+void use(SSL_CTX* context, const key_pair& own) {
+  const auto bio = [](const std::string& text) {
+    return std::unique_ptr<BIO, decltype(&BIO_free_all)>{BIO_new_mem_buf(text.data(), static_cast<int>(text.size())),
+                                                         BIO_free_all};
+  };
+  const std::unique_ptr<X509, decltype(&X509_free)> shown{
+      PEM_read_bio_X509(bio(own.certificate_pem).get(), nullptr, nullptr, nullptr), X509_free};
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key{
+      PEM_read_bio_PrivateKey(bio(own.key_pem).get(), nullptr, nullptr, nullptr), EVP_PKEY_free};
+  if (SSL_CTX_use_certificate(context, shown.get()) != 1 || SSL_CTX_use_PrivateKey(context, key.get()) != 1)
+    tls_failed("using a certificate made for this test");
+}
+
 context_ptr tls_context(const tls_options& options, certificate shown) {
   const certificates& all = certificates::shared();
   context_ptr made{SSL_CTX_new(TLS_server_method())};
@@ -72,8 +85,10 @@ context_ptr tls_context(const tls_options& options, certificate shown) {
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   constexpr std::array<unsigned char, 5> id{'a', 'g', 'a', 'i', 'n'};
   SSL_CTX_set_session_id_context(context, id.data(), id.size());
-  if (SSL_CTX_use_certificate_chain_file(context, all.certificate_file(shown).c_str()) != 1 ||
-      SSL_CTX_use_PrivateKey_file(context, all.key_file(shown).c_str(), SSL_FILETYPE_PEM) != 1) {
+  if (options.own && shown == options.certificate) {
+    use(context, *options.own);
+  } else if (SSL_CTX_use_certificate_chain_file(context, all.certificate_file(shown).c_str()) != 1 ||
+             SSL_CTX_use_PrivateKey_file(context, all.key_file(shown).c_str(), SSL_FILETYPE_PEM) != 1) {
     tls_failed("using a test certificate");
   }
   if (options.demand_client_certificate) {
@@ -565,6 +580,7 @@ class misbehaving_server::engine {
 
     seen_request r;
     r.connection = index;
+    r.server_name = w.server_name();
     std::vector<std::string> faults;
     const bool sensible = parse_head(head, r, faults);
     step s;
@@ -586,7 +602,7 @@ class misbehaving_server::engine {
     }
     if (decide_ && options_.decide_before_body) s = ask_table(r);
     const bool decided = !decide_ || options_.decide_before_body;
-    if (decided && (s.what == action::early_response || s.what == action::stop_reading)) {
+    if (decided && (s.what == action::early_response || s.what == action::unread || s.what == action::stop_reading)) {
       r.body = buffer.substr(0, options_.kept_body);
       r.body_bytes = buffer.size();
       if (!decide_) count_key(r);
@@ -594,7 +610,9 @@ class misbehaving_server::engine {
       return perform(w, r, s, idle);
     }
     std::string fault;
-    const auto read = read_body(w, buffer, r, fault);
+    const bool echoes = decided && s.what == action::echo;
+    if (echoes && w.write(echo_head(r)) != outcome::done) return then_what::finish;
+    const auto read = read_body(w, buffer, r, fault, echoes);
     r.body_complete = read == outcome::done;
     if (!decide_) count_key(r);
     if (read == outcome::done && decide_ && !options_.decide_before_body) s = ask_table(r);
@@ -672,7 +690,12 @@ class misbehaving_server::engine {
     return stays;
   }
 
-  outcome read_body(wire& w, std::string& buffer, seen_request& r, std::string& fault) {
+  static std::string echo_head(const seen_request& r) {
+    const std::string* const length = r.header("Content-Length");
+    return "HTTP/1.1 200 OK\r\n" + (length ? "Content-Length: " + *length : "Connection: close") + "\r\n\r\n";
+  }
+
+  outcome read_body(wire& w, std::string& buffer, seen_request& r, std::string& fault, bool echoes) {
     const bool chunked = has_token(r.headers, "Transfer-Encoding", "chunked");
     std::size_t left = 0;
     if (!chunked) {
@@ -693,7 +716,9 @@ class misbehaving_server::engine {
       }
       if (const auto sent = w.write("HTTP/1.1 100 Continue\r\n\r\n"); sent != outcome::done) return sent;
     }
+    outcome echoed = outcome::done;
     const auto keep = [&](std::string_view piece) {
+      if (echoes && echoed == outcome::done) echoed = w.write(piece);
       r.body_bytes += piece.size();
       r.body.append(piece.substr(0, options_.kept_body - std::min(options_.kept_body, r.body.size())));
     };
@@ -715,6 +740,7 @@ class misbehaving_server::engine {
         left -= got;
         if (left == 0) return outcome::done;
       }
+      if (echoed != outcome::done) return echoed;
       if (const auto got = w.read(buffer); got != outcome::done) return got;
     }
   }
@@ -805,6 +831,14 @@ class misbehaving_server::engine {
         }
         finish(w);
         w.drain(s.wait.count() > 0 ? s.wait : 5s);
+        return then_what::finish;
+      case action::unread:
+        w.shrink_window();
+        if (w.write(s.content) == outcome::done) w.silence({});
+        return then_what::finish;
+      case action::echo:  // as far as `read_body` has not done it
+        if (r.header("Content-Length")) return then_what::next_request;
+        finish(w);
         return then_what::finish;
       case action::stop_reading:
         w.shrink_window();

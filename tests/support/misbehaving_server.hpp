@@ -35,6 +35,8 @@ enum class action {
   stall_body,             // headers, the body bytes there are, silence, close
   raw,                    // content as it is, then the end
   early_response,         // response after the headers only, half-close, drain, close
+  unread,                 // content as it is after the headers only, then neither read nor close
+  echo,                   // 200 with the request's body, piece by piece as it comes
   stop_reading,           // read the headers, then never again
   garbage,                // bytes that are no HTTP, then the end
   tls_handshake_stall,    // connection: accept, never speak
@@ -91,6 +93,8 @@ step truncated(std::string body, std::size_t content_length, ending end = ending
 step stall_body(std::string body, std::size_t content_length, std::chrono::milliseconds silence = {});
 step raw(std::string bytes, ending end = ending::close);
 step early_response(int status);
+step unread(std::string bytes);
+step echo();
 step stop_reading(std::chrono::milliseconds silence = {});
 step garbage(ending end = ending::close);
 step tls_handshake_stall(std::chrono::milliseconds silence = {});
@@ -110,6 +114,7 @@ struct seen_request {
   std::size_t body_bytes = 0;  // all of them
   bool body_complete = false;
   std::string key;
+  std::string server_name;  // of the TLS handshake; empty: none
   std::chrono::steady_clock::time_point at;
 
   const std::string* header(std::string_view field) const noexcept;  ///< first of that name in any case, or null
@@ -119,6 +124,7 @@ enum class tls_version { any, v1_1, v1_2, v1_3 };
 
 struct tls_options {
   again_test::certificate certificate = again_test::certificate::trusted;
+  std::optional<key_pair> own{};  // shown instead of `certificate`
   tls_version min = tls_version::any, max = tls_version::any;
   bool demand_client_certificate = false;
   bool close_notify = true;  // before every orderly close; false: FIN alone
@@ -139,7 +145,7 @@ struct server_options {
   std::optional<step> otherwise{};  // after the script; unset: 500 that says so, counted as overrun
   std::function<std::string(const seen_request&)> key{};  // unset: the target
   bool decide_before_body =
-      false;  // a table is asked as soon as the headers are there (for early_response, stop_reading)
+      false;  // a table is asked as soon as the headers are there (for early_response, unread, echo, stop_reading)
   bool respond_to_expect_continue = true;
   again_test::refusals refusals = again_test::refusals::counted;
   std::size_t kept_body = 65'536;      // bytes of each request body

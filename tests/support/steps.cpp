@@ -23,6 +23,8 @@ constexpr std::array action_names{
     "stall_body"sv,
     "raw"sv,
     "early_response"sv,
+    "unread"sv,
+    "echo"sv,
     "stop_reading"sv,
     "garbage"sv,
     "tls_handshake_stall"sv,
@@ -156,6 +158,8 @@ step early_response(int status) {
   return s;
 }
 
+step unread(std::string bytes) { return plain(action::unread).body(std::move(bytes)); }
+step echo() { return plain(action::echo); }
 step stop_reading(std::chrono::milliseconds silence) { return plain(action::stop_reading, silence); }
 step garbage(ending end) { return plain(action::garbage).ends(end); }
 step tls_handshake_stall(std::chrono::milliseconds silence) { return plain(action::tls_handshake_stall, silence); }

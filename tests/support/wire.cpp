@@ -57,6 +57,11 @@ wire::outcome wire::handshake(SSL_CTX* context) {
   }
 }
 
+std::string wire::server_name() const {
+  const char* const name = ssl_ ? SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name) : nullptr;
+  return name ? name : "";
+}
+
 wire::outcome wire::read(std::string& into, limit until) {
   std::array<char, 16'384> piece;
   for (;;) {

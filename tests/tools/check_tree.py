@@ -33,6 +33,8 @@ SHARED_DETAIL = {
     "coro/detail/attempt": "every combinator holds one start of its operation in it",
     "coro/detail/stoppable_wait": "there is one way to wait for a time, a stop or a call, whatever waits",
     "coro/detail/unnamed_closure": "every combinator stores its operation by it, so that a task can warn for g++ 12",
+    "coro/detail/misused": "every function that tells a misuse in one sentence returns it",
+    "coro/detail/not_awaited": "every operation tells a forgotten co_await by it",
     "coro/detail/run_on": "what `.on(scheduler)` of a combinator returns",
     "coro/detail/foreign_awaitable": "an edge starts whatever a coroutine can await",
     "coro/detail/promise_allocation": "a block that is made for each await comes from the recycled frames",
@@ -159,6 +161,9 @@ def check_header(header, text):
                     folder_of(name_of(header)) not in allowed:
                 faults.append(f"{header}: includes <{target}>, which only {', '.join(sorted(allowed))}/ may: a dependency stands "
                               f"at the edge; move what needs it there")
+    includes = INCLUDE.findall(text)
+    if "AGAIN_ABI {" in text and not (includes and includes[0][1].startswith("again/")):
+        faults.append(f"{header}: the first include must be one of ours: it brings core/detail/compiler.hpp before all else, and AGAIN_ABI")
     if is_face(name_of(header)):
         for number, line in enumerate(lines, 1):
             if line and not line.startswith(("//", "#include <again/", "#pragma once")):
@@ -289,6 +294,8 @@ def self_test():
         ({"include/again/core/clock.hpp": head + "\n" * 399}, "past 400 a header holds two ideas"),
         ({"include/again/core/clock.hpp": "#pragma once\n"}, "the first line must be"),
         ({"include/again/core/clock.hpp": "// SPDX-License-Identifier: MIT\n"}, "no '#pragma once'"),
+        ({"include/again/coro/task.hpp": head + "#include <again/coro/detail/promise.hpp>\ninline namespace AGAIN_ABI {}\n"}, None),
+        ({"include/again/core/clock.hpp": head + "#include <chrono>\ninline namespace AGAIN_ABI {}\n"}, "the first include must be one of ours"),
         ({"include/again/core/clock.hpp": head + "#include <again/core/nowhere.hpp>\n"}, "which does not exist"),
         ({"include/again/whim/whim.hpp": head}, "the folder whim/ has no place in the order"),
         ({"include/again/core/detail/idle.hpp": head}, "no header includes it"),

@@ -3,11 +3,13 @@
 """Misuse is an error with a sentence of ours: each tests/fail/*.cpp must not compile, and must say what it EXPECTs.
 
     must_not_compile.py BUILD FILE...      FILE holds at least one line `// EXPECT: sentence`;
-                                           `// EXPECT-gcc:` and `// EXPECT-clang:` count for that compiler only
+                                           `// EXPECT-gcc:` and `// EXPECT-clang:` count for that compiler only;
+                                           `// FLAGS:` (`-gcc`, `-clang`) adds flags
     must_not_compile.py BUILD --self-test
 
 BUILD's compile_commands.json gives compiler and flags. A folder stands for the .cpp files in it.
-A sentence has to appear within the first dozen lines of the compiler's output: near the top, where people read.
+The first sentence has to belong to the compiler's first error, and all of them have to appear within the first dozen lines of its
+output: near the top, where people read.
 """
 import concurrent.futures
 import os
@@ -19,17 +21,19 @@ import tempfile
 import compile_flags
 
 NEAR_THE_TOP = 12
-EXPECT = re.compile(r"^\s*// EXPECT(-gcc|-clang)?: ?(.*?)\s*$", re.M)
+LINE = re.compile(r"^\s*// (EXPECT|FLAGS)(-gcc|-clang)?: ?(.*?)\s*$", re.M)
 
 
 def check(command, file):
     """None if the file fails as it should, else what is wrong."""
     mine = "-clang" if compile_flags.is_clang(command[:1]) else "-gcc"
     with open(file, encoding="utf-8") as source:
-        sentences = [text for which, text in EXPECT.findall(source.read()) if which in ("", mine)]
+        lines = [(word, text) for word, which, text in LINE.findall(source.read()) if which in ("", mine)]
+    sentences = [text for word, text in lines if word == "EXPECT"]
+    flags = [flag for word, text in lines if word == "FLAGS" for flag in text.split()]
     if not sentences or not all(sentences):
         return "has no '// EXPECT: sentence' for this compiler"
-    run = subprocess.run([*command, "-fsyntax-only", "-fno-diagnostics-color", file], capture_output=True, text=True)
+    run = subprocess.run([*command, *flags, "-fsyntax-only", "-fno-diagnostics-color", file], capture_output=True, text=True)
     if run.returncode == 0:
         return "compiles, and must not"
     if run.returncode < 0 or "internal compiler error" in run.stderr:
@@ -39,6 +43,8 @@ def check(command, file):
         if sentence not in head:
             where = "is not near the top" if sentence in run.stderr else "is missing"
             return f"'{sentence}' {where}; the compiler says\n{head}"
+    if sentences[0] not in "".join(re.split(r"error: ", run.stderr, maxsplit=2)[:2]):  # the first error and its notes
+        return f"'{sentences[0]}' does not belong to the first error; the compiler says\n{head}"
     return None
 
 
@@ -52,6 +58,9 @@ def self_test(command):
         ("// EXPECT: an int has no size\n" + good, "is missing"),
         ("// EXPECT: an int has a size\n// EXPECT: no such text\n" + good, "is missing"),
         ("// EXPECT: late\n" + good * 15 + "static_assert(false, \"late\");\n", "is not near the top"),
+        ("// EXPECT: second\n" + good + "static_assert(sizeof(int) == 0, \"second\");\n", "does not belong to the first error"),
+        ("// EXPECT: an int has a size\n// FLAGS: -DBROKEN\n#ifdef BROKEN\n" + good + "#endif\n", None),
+        ("// EXPECT: an int has a size\n#ifdef BROKEN\n" + good + "#endif\n", "compiles, and must not"),
         (good, "has no '// EXPECT"),
         ("// EXPECT:\n" + good, "has no '// EXPECT"),
     ]

@@ -22,12 +22,30 @@
 #include <chrono>
 #endif
 
+#include <concepts>
+#include <type_traits>
+
 namespace again {
 inline namespace AGAIN_ABI {
 
 using duration = std::chrono::nanoseconds;
 using time_point = std::chrono::time_point<std::chrono::steady_clock, duration>;
 using wall_time = std::chrono::time_point<std::chrono::system_clock, duration>;
+
+/// A duration in a struct of settings or as an argument, such as `.deadline = 5s`. What converts to `duration` converts to
+/// it. A plain number is a compile error that asks for the unit.
+struct duration_with_unit : duration {
+  constexpr duration_with_unit() noexcept : duration{} {}
+  template <std::convertible_to<duration> Duration>
+  constexpr duration_with_unit(const Duration& d) noexcept : duration(static_cast<duration>(d)) {}
+  template <class Number>
+    requires std::is_arithmetic_v<Number>
+  constexpr duration_with_unit(Number number) noexcept
+      : duration(std::chrono::milliseconds{1} * static_cast<rep>(number)) {
+    static_assert(!std::is_arithmetic_v<Number>,
+                  "again: a duration needs a unit: write 5s or 5000ms (after `using namespace std::chrono_literals;`)");
+  }
+};
 
 /// No bound. It compares as later or longer than every other value.
 inline constexpr duration forever = duration::max();

@@ -14,6 +14,8 @@
 /// them.
 #pragma once
 
+#include <again/core/detail/compiler.hpp>
+
 #include <version>
 
 #if defined(__cpp_lib_expected)

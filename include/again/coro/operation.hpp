@@ -7,11 +7,9 @@
 /// again::retry(polite, api.get("/quote"))                // an HTTP operation
 /// again::retry(polite, [&] { return load(db, id); })     // a function of yours
 /// again::retry(polite, load, std::ref(db), id)           // the same: all attempts get the same copies of the arguments
-/// again::catching([&] { return may_throw(); })           // exceptions become errors: expected<T, std::exception_ptr>
 /// again::once_only([&] { return place_order(db, id); })  // must not be sent twice: it is never hedged
 /// ```
 ///
-/// - `catching` turns an operation that throws into one that fails. `retry` sees the exception as an error.
 /// - `is_repeatable(op)` says whether the operation may be sent a second time while the first send may still take
 ///   effect. `hedge` asks it. An operation tells by a member `bool repeatable() const`: an HTTP send is repeatable if
 ///   its method is idempotent or it has an Idempotency-Key, and its body can be sent again. The combinators, `std::ref`
@@ -100,66 +98,7 @@ template <class F, class... Args> class bound_operation {
   std::tuple<Args...> args_;
 };
 
-template <operation Op> class catching_run {
- public:
-  using value = operation_result_t<Op>;
-  using result_type = expected<value, std::exception_ptr>;
-
-  explicit catching_run(Op& op) noexcept : op_{op} {}
-  catching_run(const catching_run&) = delete;
-  catching_run& operator=(const catching_run&) = delete;
-  ~catching_run() = default;
-  [[nodiscard]] auto operator co_await() && noexcept { return startable_awaiter<catching_run>{*this}; }
-
-  bool start(continuation k, const context& ctx) noexcept { return slot_.start(op_, k, ctx); }
-  static std::exception_ptr exception() noexcept { return nullptr; }
-  result_type take() {
-    if (std::exception_ptr error = slot_.exception()) return result_type(unexpect, std::move(error));
-    if constexpr (std::is_void_v<value>) {
-      slot_.take();
-      return result_type();
-    } else {
-      return result_type(slot_.take());
-    }
-  }
-
- private:
-  Op& op_;
-  attempt_slot<Op> slot_;
-};
-
 }  // namespace detail
-
-/// What `catching` returns. Cost: that of the throw; the exception is not rethrown.
-template <operation Op> class [[nodiscard]] catching_operation {
- public:
-  explicit catching_operation(Op op) : op_(std::move(op)) {}
-  auto operator()() { return detail::catching_run<Op>{op_}; }
-  auto operator co_await() { return detail::holding_awaiter<detail::catching_run<Op>>{std::in_place, op_}; }
-  bool repeatable() const { return is_repeatable(op_); }
-
- private:
-  Op op_;
-};
-
-/// Makes an operation whose result is `expected<T, std::exception_ptr>`: an exception of `op` becomes its error.
-template <class Op>
-  requires operation<std::decay_t<Op>>
-auto catching(Op&& op) {
-  static_assert(
-      !expected_result<operation_result_t<std::decay_t<Op>>>,
-      "again::catching: this operation already gives an expected; throw or return errors, not both: await it in "
-      "a coroutine of your own that does one of the two");
-  return catching_operation<detail::stored_t<Op>>{std::forward<Op>(op)};
-}
-
-/// The same for a function and its arguments, which are copied. Share an object with `std::ref`.
-template <class F, class... Args>
-  requires(sizeof...(Args) > 0 && detail::binds<F, Args...>)
-auto catching(F&& f, Args&&... args) {
-  using bound = detail::bound_operation<detail::stored_t<F>, std::decay_t<Args>...>;
-  return catching_operation<bound>{bound{std::in_place, std::forward<F>(f), std::forward<Args>(args)...}};
-}
 
 /// An operation that must not be sent twice.
 template <operation Op> class [[nodiscard]] once_only {

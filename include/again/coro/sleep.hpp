@@ -30,7 +30,7 @@ class [[nodiscard]] sleep : detail::stoppable_wait {
  public:
   using result_type = bool;
 
-  explicit sleep(duration span) noexcept {
+  explicit sleep(duration_with_unit span) noexcept {
     when = time_point{span};
     relative_ = true;
   }
@@ -65,6 +65,11 @@ class [[nodiscard]] sleep : detail::stoppable_wait {
 
 template <class Rep, class Period> sleep sleep_for(const std::chrono::duration<Rep, Period>& span) noexcept {
   return sleep{saturating_cast(span)};
+}
+template <class Number>
+  requires std::is_arithmetic_v<Number>
+sleep sleep_for(Number number) noexcept {
+  return sleep{duration_with_unit{number}};  // does not compile, and says why
 }
 inline sleep sleep_until(time_point until) noexcept { return sleep{until}; }
 

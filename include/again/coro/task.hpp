@@ -21,6 +21,7 @@
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/gcc_frame_check.hpp>
+#include <again/coro/detail/not_awaited.hpp>
 #include <again/coro/detail/task_promise.hpp>
 
 #include <coroutine>
@@ -31,7 +32,8 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
-template <class T = void> class [[nodiscard]] task {
+template <class T = void> class [[nodiscard("nothing runs until it is awaited: write co_await before it")]] task
+    : public detail::not_awaited<task<T>, T> {
  public:
   using promise_type = detail::task_promise<T>;
   using result_type = T;

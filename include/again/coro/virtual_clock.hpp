@@ -37,7 +37,7 @@ class virtual_clock final : public clock {
   wall_time wall_now() const noexcept override { return wall_start_ + (now() - start); }
 
   /// Advances the clock; for tests that control the time themselves.
-  void advance(duration by) noexcept { move_to(saturating_add(now(), by)); }
+  void advance(duration_with_unit by) noexcept { move_to(saturating_add(now(), by)); }
 
   bool jump(time_point next) noexcept override {
     if (next != never) move_to(next);

@@ -12,6 +12,7 @@
 /// Errors: a body that cannot be opened or read ends the attempt as `error_kind::invalid_request` with the reason.
 #pragma once
 
+#include <again/core/detail/posix.hpp>
 #include <again/http/invalid.hpp>
 
 #include <algorithm>

@@ -23,6 +23,7 @@
 #pragma once
 
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/not_awaited.hpp>
 #include <again/http/detail/client_send.hpp>
 #include <again/http/message.hpp>
 #include <again/http/rules.hpp>
@@ -50,7 +51,9 @@ struct client_options {
 };
 
 /// A send that can be started again.
-template <transport T> class [[nodiscard]] send_operation {
+template <transport T>
+class [[nodiscard("nothing runs until it is awaited: write co_await before it")]] send_operation
+    : public again::detail::not_awaited<send_operation<T>, typename detail::client_send<T>::result_type> {
  public:
   send_operation(T& through, std::shared_ptr<const detail::planned> what) noexcept
       : through_{&through}, what_{std::move(what)} {}

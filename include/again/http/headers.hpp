@@ -38,6 +38,14 @@ class headers {
     fields_.emplace_back(std::move(name), std::string{detail::trim(value)});
     return *this;
   }
+  /// Appends a further line to the value of the field added last: a line fold is one space (RFC 9112 5.2). There has to be one.
+  headers& unfold(std::string_view line) {
+    std::string& value = fields_.back().value;
+    line = detail::trim(line);
+    if (!value.empty() && !line.empty()) value += ' ';
+    value += line;
+    return *this;
+  }
   /// Replaces all fields of that name with one.
   headers& set(std::string name, std::string_view value) {
     erase(name);

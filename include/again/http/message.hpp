@@ -7,6 +7,7 @@
 /// ```
 #pragma once
 
+#include <again/core/clock.hpp>
 #include <again/http/body.hpp>
 #include <again/http/headers.hpp>
 #include <again/http/idempotency.hpp>
@@ -14,6 +15,7 @@
 #include <again/http/status.hpp>
 #include <again/http/url.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -23,6 +25,16 @@
 namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
+
+/// How much of a response's body is read where its status alone counts (`request::status_decides`).
+struct drain_limits {
+  std::uint64_t keep = std::uint64_t{16} << 10U;  ///< bytes of it in the response. 16 KiB: the reason of a refusal
+  /// Bytes that are read at most, so that the connection can be used again. 64 KiB: more costs more than a new connection.
+  std::uint64_t read = std::uint64_t{64} << 10U;
+  duration time = std::chrono::seconds{1};  ///< for the reading, from the end of the head on
+
+  friend bool operator==(const drain_limits&, const drain_limits&) = default;
+};
 
 /// A request, and what decides whether it may be sent again. Building it refuses nothing: `validate` checks the whole request, and
 /// a client calls it before it sends. Lifetime: it owns its texts; a copy shares the body.
@@ -54,6 +66,9 @@ class request {
   request& idempotent(bool yes = true) & { return idempotent_ = yes, *this; }
   /// The largest response body in bytes; a larger one is the error `too_large`. Default: the client's.
   request& max_body(std::uint64_t bytes) & { return max_body_ = bytes, *this; }
+  /// A response is complete with its head, whatever happens to its body: too large, endless, slow, or cut short. So a request that the
+  /// server has accepted is not sent again. Of the body `d` is read; where it had no end by then, the response's `body_cut` says so.
+  request& status_decides(const drain_limits& d = {}) & { return drain_ = d, *this; }
   /// How many redirects are followed at most; 0: a redirect is the response. Default: the client's.
   request& max_redirects(int n) & { return max_redirects_ = n, *this; }
   /// Sends the attempt's number, from 1, as a header field of that name.
@@ -66,6 +81,7 @@ class request {
   request&& idempotency_key_auto() && { return std::move(idempotency_key_auto()); }
   request&& idempotent(bool yes = true) && { return std::move(idempotent(yes)); }
   request&& max_body(std::uint64_t bytes) && { return std::move(max_body(bytes)); }
+  request&& status_decides(const drain_limits& d = {}) && { return std::move(status_decides(d)); }
   request&& max_redirects(int n) && { return std::move(max_redirects(n)); }
   request&& attempt_header(std::string name) && { return std::move(attempt_header(std::move(name))); }
 
@@ -76,6 +92,7 @@ class request {
   const http::body& body() const noexcept { return body_; }
   const status_set& accept() const noexcept { return accept_; }
   std::optional<std::uint64_t> max_body() const noexcept { return max_body_; }
+  const std::optional<drain_limits>& drain() const noexcept { return drain_; }
   std::optional<int> max_redirects() const noexcept { return max_redirects_; }
 
   /// Whether it carries an Idempotency-Key, also one that is still to be made.
@@ -121,6 +138,7 @@ class request {
   std::string key_;
   std::string attempt_header_;
   std::optional<std::uint64_t> max_body_;
+  std::optional<drain_limits> drain_;
   std::optional<int> max_redirects_;
   std::optional<bool> idempotent_;
   key_kind key_kind_ = key_kind::none;
@@ -132,7 +150,7 @@ class request {
 /// Idempotency-Key that is not valid, and two of them.
 std::optional<invalid> validate(const request& r);
 
-/// A response. Its body is complete unless it is the partial response of an `error`.
+/// A response. Its body is complete unless `body_cut`, or it is the partial response of an `error`.
 struct response {
   response() = default;
   explicit response(int s, http::headers h = {}, std::string b = {})
@@ -144,6 +162,7 @@ struct response {
   std::string version = "1.1";  ///< of HTTP, such as "1.1"
   http::url url;                ///< where it came from, after redirects
   int redirects = 0;            ///< how many redirects were followed; each was one more request
+  bool body_cut = false;        ///< the request said that the status decides, and the body is not all here
 
   /// The value of the first header field of that name. Lifetime: until the headers change.
   std::optional<std::string_view> header(std::string_view name) const noexcept { return headers.find(name); }

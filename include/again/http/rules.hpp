@@ -44,8 +44,9 @@ struct rules {
   /// Where no byte was sent, every method may be repeated (RFC 9110 9.2.2: "the original request was never applied").
   bool not_sent_any_method = true;
   /// Errors worth another attempt. Default: all that may be over at the next attempt.
-  error_set errors{error_kind::resolve, error_kind::refused, error_kind::connect_timeout, error_kind::tls_handshake,
-                   error_kind::reset,   error_kind::closed,  error_kind::timeout,         error_kind::truncated};
+  error_set errors{error_kind::resolve,       error_kind::refused,   error_kind::connect_timeout,
+                   error_kind::tls_handshake, error_kind::reset,     error_kind::closed,
+                   error_kind::timeout,       error_kind::truncated, error_kind::shortage};
   /// A truncated response that was cut in the header section is worth another attempt, even where `errors` has no `truncated`.
   bool truncated_headers = false;
 

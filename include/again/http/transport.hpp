@@ -12,6 +12,7 @@
 #include <again/http/message.hpp>
 #include <again/policy/verdict.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <concepts>
 #include <cstdint>
@@ -54,6 +55,11 @@ class outgoing {
   const http::request request;
   const http::send_limits limits;
 
+  /// Bytes of a response's body that are read at most.
+  std::uint64_t max_body() const noexcept {
+    const std::uint64_t most = request.max_body().value_or(limits.max_body);
+    return request.drain() ? std::min(most, std::max(request.drain()->read, request.drain()->keep)) : most;
+  }
   /// The body for one attempt. Give it back if nothing of it was read, so that an attempt without a connection leaves even a
   /// one-shot body for the next one. Thread: any.
   expected<body::reader, invalid> open_body() const {
@@ -103,7 +109,9 @@ using send_result = expected<response, send_failure>;
 /// - Cancellation: on `context.stop` it finishes at once, with the true reach. The kind is `deadline` or `timeout` where the
 ///   context's deadline has passed (by the deadline's kind), else `cancelled`.
 /// - Lifetime: destroyed before it has finished, it ends the attempt without waiting for it.
-/// - A response that was cut short is a `send_failure` with the part that arrived.
+/// - A response that was cut short is a `send_failure` with the part that arrived. Where `request.drain()` is set, a response is complete
+///   with its head: the body is read within these limits, and what ends the reading (a limit, the connection, `context.stop`) gives
+///   the response, with `body_cut`.
 template <class T>
 concept transport = requires(T& t, std::shared_ptr<const outgoing> what, int number) {
   { t.send(std::move(what), number) } -> startable;

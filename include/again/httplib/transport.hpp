@@ -12,9 +12,11 @@
 /// (addresses), connection (a client of cpp-httplib), own_exchange or library_exchange, wire (the socket).
 #pragma once
 
+#include <again/http/invalid.hpp>
 #include <again/http/transport.hpp>
 #include <again/httplib/detail/send.hpp>
 #include <again/httplib/detail/send_pool.hpp>
+#include <again/httplib/detail/tls_setup.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -22,6 +24,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -36,6 +39,14 @@ namespace http {
 
 /// Which addresses of a name are used.
 enum class address_family : std::uint8_t { any, ipv4, ipv6 };
+
+<<<<<<< HEAD
+/// Why the PEM file `path` cannot be the `cacert` of a transport: "'typo.pem': No such file or directory"; nullopt: it can.
+std::optional<invalid> validate_cacert(const std::string& path);
+=======
+/// What one open connection takes of the process's limit on descriptors.
+inline constexpr std::size_t descriptors_per_connection = 2;
+>>>>>>> w-prog
 
 /// What a transport is set up with. Every default is finite.
 struct httplib_options {
@@ -53,6 +64,9 @@ struct httplib_options {
   duration keep_at_most = std::chrono::minutes{5};
   /// PEM file of the certificates to trust for https; empty: the system's. Verification is always on.
   std::string cacert{};
+  /// PEM files of the certificate that we show to a server that asks for one, with its issuers, and of its key, without a password.
+  /// Empty: none; an empty key: it is in the same file.
+  std::string client_certificate{}, client_key{};
   /// "http://host:port": http requests go through this proxy. https through it is refused as `unsupported` where cpp-httplib's CONNECT
   /// can hang (before 0.13.2).
   std::string proxy{};
@@ -65,12 +79,16 @@ struct httplib_options {
   std::function<std::vector<std::string>(const std::string& host)> resolve{};
   /// Names looked up at a time. 2: one that hangs leaves one.
   std::size_t resolver_threads = 2;
+  /// A look-up that failed is not made again for as long as it took, and at most for this: one that times out after seconds is not
+  /// repeated for each request, and one that fails at once is. 0: always again. 2 s: what a request loses at most once a name is back.
+  duration keep_failed_lookup = std::chrono::seconds{2};
 };
 
 /// Threads: all members from any. Destroying it cancels the attempts that run (each still gives its result) and joins its workers.
 class httplib_transport {
  public:
-  /// Throws std::invalid_argument with a reason if the options contradict themselves or the proxy is no URL.
+  /// Throws std::invalid_argument with a reason if the options contradict themselves, the proxy is no URL, or a file of certificates
+  /// cannot be read, holds none, or does not fit its key.
   explicit httplib_transport(httplib_options options = {});
   httplib_transport(const httplib_transport&) = delete;
   httplib_transport& operator=(const httplib_transport&) = delete;
@@ -91,6 +109,15 @@ class httplib_transport {
 
 // ── definitions ──
 
+inline std::optional<invalid> validate_cacert([[maybe_unused]] const std::string& path) {
+#if defined(CPPHTTPLIB_OPENSSL_SUPPORT)
+  auto read = detail::read_roots(path);
+  return read ? std::nullopt : std::optional{std::move(read.error())};
+#else
+  return invalid{"this program's cpp-httplib was built without TLS"};
+#endif
+}
+
 namespace detail {
 
 inline pool_settings settings_of(httplib_options&& o) {
@@ -98,6 +125,8 @@ inline pool_settings settings_of(httplib_options&& o) {
   if (o.max_connections == 0) throw std::invalid_argument{"again: httplib_options: max_connections must be at least 1"};
   if (o.resolver_threads == 0)
     throw std::invalid_argument{"again: httplib_options: resolver_threads must be at least 1"};
+  if (o.keep_failed_lookup < duration::zero() || o.keep_failed_lookup > std::chrono::hours{24})
+    throw std::invalid_argument{"again: httplib_options: keep_failed_lookup must be from 0 to 24 h"};
   if (o.keep_idle <= duration::zero() || o.keep_at_most <= duration::zero()) {
     throw std::invalid_argument{"again: httplib_options: keep_idle and keep_at_most must be positive"};
   }
@@ -112,8 +141,9 @@ inline pool_settings settings_of(httplib_options&& o) {
   s.queue = o.queue;
   s.connections = o.max_connections;
   s.keep = {.idle = std::min<duration>(o.keep_idle, std::chrono::hours{24}), .age = o.keep_at_most};
-  s.certificates = std::move(o.cacert);
+  s.certificates = {std::move(o.cacert), std::move(o.client_certificate), std::move(o.client_key)};
   s.look_ups = o.resolver_threads;
+  s.keep_failed_lookup = o.keep_failed_lookup;
   s.via.unix_socket = std::move(o.unix_socket);
   if (!o.proxy.empty()) {
     const auto proxy = parse_origin(o.proxy);

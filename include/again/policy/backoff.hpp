@@ -54,28 +54,30 @@ struct backoff {
   friend constexpr bool operator==(const backoff&, const backoff&) = default;
 };
 
-constexpr backoff constant(duration delay) noexcept { return {.kind = backoff::kinds::constant, .base = delay}; }
-constexpr backoff linear(duration base, duration cap) noexcept {
+constexpr backoff constant(duration_with_unit delay) noexcept {
+  return {.kind = backoff::kinds::constant, .base = delay};
+}
+constexpr backoff linear(duration_with_unit base, duration_with_unit cap) noexcept {
   return {.kind = backoff::kinds::linear, .base = base, .cap = cap};
 }
-constexpr backoff exponential(duration base, duration cap, double factor = 2) noexcept {
+constexpr backoff exponential(duration_with_unit base, duration_with_unit cap, double factor = 2) noexcept {
   return {.kind = backoff::kinds::exponential, .base = base, .cap = cap, .factor = factor};
 }
-constexpr backoff fibonacci(duration base, duration cap) noexcept {
+constexpr backoff fibonacci(duration_with_unit base, duration_with_unit cap) noexcept {
   return {.kind = backoff::kinds::fibonacci, .base = base, .cap = cap};
 }
 /// One to eight delays.
-template <std::convertible_to<duration>... D>
+template <std::convertible_to<duration_with_unit>... D>
   requires(sizeof...(D) >= 1 && sizeof...(D) <= backoff::series_capacity)
 constexpr backoff fixed(D... delays) noexcept {
   return {.kind = backoff::kinds::fixed,
           .series_size = static_cast<std::int8_t>(sizeof...(D)),
-          .series = {duration{delays}...}};
+          .series = {duration_with_unit{delays}...}};
 }
-constexpr backoff decorrelated(duration base, duration cap) noexcept {
+constexpr backoff decorrelated(duration_with_unit base, duration_with_unit cap) noexcept {
   return {.kind = backoff::kinds::decorrelated, .base = base, .cap = cap};
 }
-constexpr backoff polly_v2(duration median_first, duration cap) noexcept {
+constexpr backoff polly_v2(duration_with_unit median_first, duration_with_unit cap) noexcept {
   return {.kind = backoff::kinds::polly_v2, .base = median_first, .cap = cap};
 }
 

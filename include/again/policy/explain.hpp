@@ -63,7 +63,7 @@ constexpr cost_bound worst_case(const policy& p) noexcept {
     const decision d = slow.attempt >= most ? decision{} : decide(p, slow, verdict{}, last_draw);
     if (!d.again) {
       const bool ran_out = slow.attempt < most && d.stop == stop_reason::attempts_exhausted;
-      bound.time = ran_out ? slow.elapsed : p.deadline;  // shorter waits leave time for a further attempt
+      bound.time = ran_out ? slow.elapsed : duration{p.deadline};  // shorter waits leave time for a further attempt
       break;
     }
     slow.state = d.state;

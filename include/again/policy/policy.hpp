@@ -59,11 +59,11 @@ struct policy {
   /// How the delay is spread at random.
   again::jitter jitter = again::jitter::full;
   /// Bound on one attempt; `forever`: none.
-  duration attempt_timeout = automatic;
+  duration_with_unit attempt_timeout = automatic;
   /// Bound on all attempts and waits together, from the start of the first attempt; `forever`: none.
-  duration deadline = std::chrono::seconds{30};
+  duration_with_unit deadline = std::chrono::seconds{30};
   /// The longest wait that a server may ask for (HTTP's Retry-After); `forever`: any.
-  duration server_delay_max = std::chrono::hours{1};
+  duration_with_unit server_delay_max = std::chrono::hours{1};
   /// What to do when it asks for more.
   over_max server_delay_over = over_max::stop;
 

@@ -69,7 +69,8 @@ class cubic_rate {
 class adaptive_rate {
  public:
   /// `longest_wait`: for a turn; a later one is refused as overloaded.
-  explicit adaptive_rate(duration longest_wait = std::chrono::seconds{20}) noexcept : longest_wait_{longest_wait} {}
+  explicit adaptive_rate(duration_with_unit longest_wait = std::chrono::seconds{20}) noexcept
+      : longest_wait_{longest_wait} {}
   adaptive_rate(const adaptive_rate&) = delete;
   adaptive_rate& operator=(const adaptive_rate&) = delete;
   ~adaptive_rate() = default;

@@ -33,14 +33,14 @@ constexpr std::string_view name(breaker_state s) noexcept {
 }
 
 struct breaker_rules {
-  int consecutive = 5;                          ///< failures in a row that open it; 0: they do not
-  double rate = 0;                              ///< share of failures in `window` that opens it; 0: it does not
-  duration window = std::chrono::seconds{10};   ///< of `rate`; in ten slots
-  int least = 20;                               ///< calls in `window` without which the rate says nothing
-  duration open_for = std::chrono::seconds{5};  ///< the first break
-  double growth = 2;                            ///< each further break, until it closes again, is longer by this
-  duration open_max = std::chrono::minutes{1};  ///< but never longer than this
-  int probes = 1;                               ///< let through when half open; all have to succeed
+  int consecutive = 5;  ///< failures in a row that open it; 0: they do not
+  double rate = 0;      ///< share of failures in `window` that opens it; 0: it does not
+  duration_with_unit window = std::chrono::seconds{10};   ///< of `rate`; in ten slots
+  int least = 20;                                         ///< calls in `window` without which the rate says nothing
+  duration_with_unit open_for = std::chrono::seconds{5};  ///< the first break
+  double growth = 2;  ///< each further break, until it closes again, is longer by this
+  duration_with_unit open_max = std::chrono::minutes{1};  ///< but never longer than this
+  int probes = 1;                                         ///< let through when half open; all have to succeed
 
   friend constexpr bool operator==(const breaker_rules&, const breaker_rules&) = default;
 };

@@ -33,7 +33,7 @@ namespace budgets {
 struct ratio {
   double share = 0.2;
   double floor_per_second = 10;
-  duration window = std::chrono::seconds{10};
+  duration_with_unit window = std::chrono::seconds{10};
 };
 
 /// A bucket that is full at first. A success after retries returns what the last of them cost; a first-try success puts

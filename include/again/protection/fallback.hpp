@@ -23,6 +23,7 @@
 
 #include <again/combinator/misuse.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/not_awaited.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
 #include <again/protection/detail/fallback_run.hpp>
@@ -36,7 +37,9 @@ inline namespace AGAIN_ABI {
 
 /// What `fallback` returns: awaitable, and an operation.
 template <fallible_operation Op, class Instead, class When = detail::any_failure>
-class [[nodiscard]] fallback_operation {
+class [[nodiscard("nothing runs until it is awaited: write co_await before it")]] fallback_operation
+    : public detail::not_awaited<fallback_operation<Op, Instead, When>,
+                                 typename detail::fallback_run<Op, Instead, When>::result_type> {
  public:
   static constexpr bool never_fails = !fallible_operation<Instead> && std::same_as<When, detail::any_failure>;
   using run_type = detail::fallback_run<Op, Instead, When>;
@@ -89,7 +92,7 @@ auto fallback(Op&& op, Instead&& instead) {
 template <class Wrong, class Instead>
   requires(!fallible_operation<std::decay_t<Wrong>>)
 auto fallback(Wrong&&, Instead&&) {
-  detail::explain_misuse<std::decay_t<Wrong>, 0>();
+  detail::explain_misuse<std::decay_t<Wrong>>();
   return detail::misused{};
 }
 

@@ -46,7 +46,7 @@ auto guard(breaker& shared, Op&& op) {
 template <class Wrong>
   requires(!fallible_operation<std::decay_t<Wrong>>)
 auto guard(breaker&, Wrong&&) {
-  detail::explain_misuse<std::decay_t<Wrong>, 0>();
+  detail::explain_misuse<std::decay_t<Wrong>>();
   return detail::misused{};
 }
 

@@ -24,12 +24,14 @@
 #include <again/combinator/misuse.hpp>
 #include <again/combinator/order_rules.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/not_awaited.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
 #include <again/protection/budget.hpp>
 #include <again/protection/detail/hedge_run.hpp>
 #include <again/protection/latency.hpp>
 
+#include <concepts>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
@@ -38,13 +40,15 @@ namespace again {
 inline namespace AGAIN_ABI {
 
 struct hedging {
-  duration delay = std::chrono::milliseconds{100};  ///< before each further attempt, unless `after` is set
-  latency* after = nullptr;                         ///< the delay is this one's quantile, which learns from the calls
-  int attempts = 2;                                 ///< sends in all, the first included; at most 4
+  duration_with_unit delay = std::chrono::milliseconds{100};  ///< before each further attempt, unless `after` is set
+  latency* after = nullptr;  ///< the delay is this one's quantile, which learns from the calls
+  int attempts = 2;          ///< sends in all, the first included; at most 4
 };
 
 /// What `hedge` returns: awaitable, and an operation.
-template <fallible_operation Op> class [[nodiscard]] hedge_operation {
+template <fallible_operation Op> class [[nodiscard(
+    "nothing runs until it is awaited: write co_await before it")]] hedge_operation
+    : public detail::not_awaited<hedge_operation<Op>, typename detail::hedge_run<Op>::result_type> {
  public:
   static constexpr bool hedges = true;
   using run_type = detail::hedge_run<Op>;
@@ -86,7 +90,14 @@ auto hedge(const hedging& how, Op&& op) {
 template <class Wrong>
   requires(!fallible_operation<std::decay_t<Wrong>>)
 auto hedge(const hedging&, Wrong&&) {
-  detail::explain_misuse<std::decay_t<Wrong>, 0>();
+  detail::explain_misuse<std::decay_t<Wrong>>();
+  return detail::misused{};
+}
+template <class First, class... Rest>
+  requires(!std::convertible_to<First, const hedging&>)
+auto hedge(First&&, Rest&&...) {
+  static_assert(std::convertible_to<First, const hedging&>,
+                "again::hedge: a hedging comes first; write hedge({}, op), or hedge({.delay = 50ms}, op)");
   return detail::misused{};
 }
 

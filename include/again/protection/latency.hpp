@@ -26,9 +26,10 @@ inline namespace AGAIN_ABI {
 
 struct latency_rules {
   double quantile = 0.95;
-  duration least = std::chrono::milliseconds{1};       ///< the quantile is never below this
-  duration most = std::chrono::seconds{10};            ///< nor above this
-  duration at_first = std::chrono::milliseconds{100};  ///< until `enough` calls were seen, within the same bounds
+  duration_with_unit least = std::chrono::milliseconds{1};  ///< the quantile is never below this
+  duration_with_unit most = std::chrono::seconds{10};       ///< nor above this
+  duration_with_unit at_first =
+      std::chrono::milliseconds{100};  ///< until `enough` calls were seen, within the same bounds
   int enough = 20;
 };
 
@@ -89,7 +90,8 @@ class latency {
     return std::chrono::microseconds{(fine + at % fine + 1) << (power - 3)};
   }
   duration bounded(duration d) const noexcept {
-    return d < rules_.least ? rules_.least : d > rules_.most ? rules_.most : d;
+    if (d < rules_.least) return rules_.least;
+    return d > rules_.most ? duration{rules_.most} : d;
   }
   duration find() const noexcept {
     const double wanted = rules_.quantile * static_cast<double>(total_);

@@ -78,7 +78,7 @@ auto limit(limiter& shared, Op&& op) {
 template <class Wrong>
   requires(!fallible_operation<std::decay_t<Wrong>>)
 auto limit(limiter&, Wrong&&) {
-  detail::explain_misuse<std::decay_t<Wrong>, 0>();
+  detail::explain_misuse<std::decay_t<Wrong>>();
   return detail::misused{};
 }
 

@@ -81,7 +81,7 @@ auto operator|(Op&& op, const stage<F>& next) {
   if constexpr (fallible_operation<std::decay_t<Op>>) {
     return next(std::forward<Op>(op));
   } else {
-    detail::explain_misuse<std::decay_t<Op>, 0>();
+    detail::explain_misuse<std::decay_t<Op>>();
     return detail::misused{};
   }
 }
@@ -97,7 +97,7 @@ inline auto retry(const checked_policy& p) {
   return stage{[p]<class Op>(Op&& op) { return again::retry(p, std::forward<Op>(op)); }};
 }
 inline auto retry(const policy& p) { return again::retry(checked_policy{p}); }
-inline auto timeout(duration d) {
+inline auto timeout(duration_with_unit d) {
   return stage{[d]<class Op>(Op&& op) { return again::timeout(d, std::forward<Op>(op)); }};
 }
 inline auto hedge(const hedging& how) {

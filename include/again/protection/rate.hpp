@@ -36,8 +36,8 @@ inline namespace AGAIN_ABI {
 
 struct rates {
   double per_second = 100;
-  int burst = 1;                                     ///< sends at once after a quiet time
-  duration longest_wait = std::chrono::seconds{30};  ///< for a turn; a later one is refused as overloaded
+  int burst = 1;                                               ///< sends at once after a quiet time
+  duration_with_unit longest_wait = std::chrono::seconds{30};  ///< for a turn; a later one is refused as overloaded
 };
 
 /// What all callers of one peer share.
@@ -109,7 +109,7 @@ auto rate(Shared& shared, Op&& op) {
 template <detail::rate_like Shared, class Wrong>
   requires(!fallible_operation<std::decay_t<Wrong>>)
 auto rate(Shared&, Wrong&&) {
-  detail::explain_misuse<std::decay_t<Wrong>, 0>();
+  detail::explain_misuse<std::decay_t<Wrong>>();
   return detail::misused{};
 }
 

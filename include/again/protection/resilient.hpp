@@ -77,7 +77,7 @@ auto resilient(resilience& peer, Op&& op) {
 template <class Wrong>
   requires(!fallible_operation<std::decay_t<Wrong>>)
 auto resilient(resilience&, Wrong&&) {
-  detail::explain_misuse<std::decay_t<Wrong>, 0>();
+  detail::explain_misuse<std::decay_t<Wrong>>();
   return detail::misused{};
 }
 

@@ -34,6 +34,7 @@
 #include <again/combinator/misuse.hpp>
 #include <again/combinator/order_rules.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/not_awaited.hpp>
 #include <again/coro/detail/run_on.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
@@ -42,6 +43,7 @@
 #include <again/policy/policy.hpp>
 #include <again/retry/detail/run.hpp>
 
+#include <concepts>
 #include <type_traits>
 #include <utility>
 
@@ -57,8 +59,10 @@ inline constexpr nesting allow = nesting::allow;
 
 /// What `retry` returns: an awaitable and an operation. Its builder functions may be called in any order; each returns
 /// a new retry, to which it moves the old one's parts.
-template <fallible_operation Op, class Hooks = detail::retry_hooks<>,
-          bool Elsewhere = false> class [[nodiscard]] retry_operation {
+template <fallible_operation Op, class Hooks = detail::retry_hooks<>, bool Elsewhere = false>
+class [[nodiscard("nothing runs until it is awaited: write co_await before it")]] retry_operation
+    : public detail::not_awaited<retry_operation<Op, Hooks, Elsewhere>,
+                                 typename detail::retry_run<Op, Hooks>::result_type> {
  public:
   using run_type =
       std::conditional_t<Elsewhere, detail::run_on<detail::retry_run<Op, Hooks>>, detail::retry_run<Op, Hooks>>;
@@ -147,6 +151,35 @@ template <fallible_operation Op, class Hooks = detail::retry_hooks<>,
   detail::retry_parts<Op, Hooks> parts_;
 };
 
+namespace detail {
+
+template <class F, class... Args>
+concept binds_operation =
+    sizeof...(Args) > 0 &&
+    binds<F, Args...>&& fallible_operation<bound_operation<std::decay_t<F>, std::decay_t<Args>...>>;
+
+template <class P>
+concept is_policy = std::convertible_to<P, const policy&> || std::convertible_to<P, const checked_policy&>;
+
+/// Why `First` is no policy, which the first argument of a retry is.
+template <class First, class... Rest> consteval void explain_no_policy() {
+  if constexpr (std::is_arithmetic_v<First>) {
+    static_assert(!std::is_arithmetic_v<First>,
+                  "again::retry: the first argument is a policy and not a number; write retry({.attempts = 3}, op)");
+  } else if constexpr (std::convertible_to<First, duration>) {
+    static_assert(!std::convertible_to<First, duration>,
+                  "again::retry: the first argument is a policy and not a duration; write retry({.deadline = 5s}, op), "
+                  "or timeout(5s, op) for a single attempt");
+  } else if constexpr ((is_policy<Rest> || ...)) {
+    static_assert(!(is_policy<Rest> || ...), "again::retry: the policy comes first; write retry(policy, op)");
+  } else {
+    static_assert(is_policy<First>, "again::retry: the policy is missing; write retry({}, op) for the default one, or "
+                                    "retry({.attempts = 3}, op)");
+  }
+}
+
+}  // namespace detail
+
 /// Retries `op` as `p` says. `p` was checked at compile time, or when it was made.
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
@@ -163,17 +196,13 @@ auto retry(const policy& p, Op&& op) {
 /// Retries `f(args...)`. The arguments are copied once and passed to every attempt as const. Share an object with
 /// `std::ref`.
 template <class F, class... Args>
-  requires(sizeof...(Args) > 0 && detail::binds<F, Args...>)
+  requires detail::binds_operation<F, Args...>
 auto retry(const checked_policy& p, F&& f, Args&&... args) {
   using bound = detail::bound_operation<detail::stored_t<F>, std::decay_t<Args>...>;
-  static_assert(
-      fallible_operation<bound>,
-      "again::retry: the function must return a task (or another awaitable) of expected<T, E>; wrap one that throws: "
-      "retry(policy, catching(f, args...))");
   return retry_operation<bound>{p, bound{std::in_place, std::forward<F>(f), std::forward<Args>(args)...}};
 }
 template <class F, class... Args>
-  requires(sizeof...(Args) > 0 && detail::binds<F, Args...>)
+  requires detail::binds_operation<F, Args...>
 auto retry(const policy& p, F&& f, Args&&... args) {
   return retry(checked_policy{p}, std::forward<F>(f), std::forward<Args>(args)...);
 }
@@ -181,9 +210,15 @@ auto retry(const policy& p, F&& f, Args&&... args) {
 // Any other arguments are a mistake: one compile error says how to fix it.
 template <class Wrong, class... Args>
   requires(!(sizeof...(Args) == 0 && fallible_operation<std::decay_t<Wrong>>) &&
-           !(sizeof...(Args) > 0 && detail::binds<Wrong, Args...>))
+           !detail::binds_operation<Wrong, Args...>)
 auto retry(const policy&, Wrong&&, Args&&...) {
-  detail::explain_misuse<std::decay_t<Wrong>, sizeof...(Args)>();
+  detail::explain_misuse<std::decay_t<Wrong>, std::decay_t<Args>...>();
+  return detail::misused{};
+}
+template <class First, class... Rest>
+  requires(!detail::is_policy<First>)
+auto retry(First&&, Rest&&...) {
+  detail::explain_no_policy<std::remove_cvref_t<First>, Rest...>();
   return detail::misused{};
 }
 

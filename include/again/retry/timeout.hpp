@@ -20,6 +20,7 @@
 #include <again/coro/detail/unnamed_closure.hpp>
 #include <again/retry/retry.hpp>
 
+#include <concepts>
 #include <type_traits>
 #include <utility>
 
@@ -28,15 +29,22 @@ inline namespace AGAIN_ABI {
 
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
-auto timeout(duration d, Op&& op) {
+auto timeout(duration_with_unit d, Op&& op) {
   return retry_operation<detail::stored_t<Op>, detail::once_hooks>{d, std::forward<Op>(op)};
 }
 
 // Any other argument is a mistake: one compile error says how to fix it.
 template <class Wrong>
   requires(!fallible_operation<std::decay_t<Wrong>>)
-auto timeout(duration, Wrong&&) {
-  detail::explain_misuse<std::decay_t<Wrong>, 0>();
+auto timeout(duration_with_unit, Wrong&&) {
+  detail::explain_misuse<std::decay_t<Wrong>>();
+  return detail::misused{};
+}
+template <class Op>
+  requires(!std::convertible_to<Op, duration_with_unit>)
+auto timeout(Op&&, duration_with_unit) {
+  static_assert(std::convertible_to<Op, duration_with_unit>,
+                "again::timeout: the duration comes first; write timeout(5s, op)");
   return detail::misused{};
 }
 

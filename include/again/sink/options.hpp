@@ -49,8 +49,8 @@ struct endpoint {
   /// back. Nothing: no circuit breaker.
   std::optional<breaker_rules> breaker =
       breaker_rules{.consecutive = 10, .open_for = std::chrono::seconds{1}, .open_max = std::chrono::seconds{15}};
-  /// Bytes of a response's body that the result holds. Up to 64 KiB of it are read in any case, so that the connection can be used
-  /// again; the rest is not. 16 KiB: enough for the reason of a refusal.
+  /// Bytes of a response's body that the result holds. The status decides (`request::status_decides`): up to 64 KiB of the body are read
+  /// in any case, for a second at most, so that the connection can be used again. 16 KiB: enough for the reason of a refusal.
   std::uint64_t keep_body = std::uint64_t{16} << 10U;
 };
 

@@ -19,6 +19,7 @@
 #include <again/core/random.hpp>
 #include <again/coro/detail/attempt.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/not_awaited.hpp>
 #include <again/coro/detail/stoppable_wait.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
@@ -35,9 +36,10 @@ namespace again {
 inline namespace AGAIN_ABI {
 
 struct chaos_rules {
-  double faults = 0;                                ///< share of starts that fail
-  double slow = 0;                                  ///< share of starts that wait first
-  duration latency = std::chrono::milliseconds{0};  ///< how long those wait: uniform between half of it and it
+  double faults = 0;  ///< share of starts that fail
+  double slow = 0;    ///< share of starts that wait first
+  duration_with_unit latency =
+      std::chrono::milliseconds{0};  ///< how long those wait: uniform between half of it and it
   std::uint64_t seed = 1;
 };
 
@@ -96,7 +98,9 @@ template <class Op, class Fault> class chaos_run {
 }  // namespace detail
 
 /// What `chaos` returns: awaitable, and an operation.
-template <fallible_operation Op, class Fault> class [[nodiscard]] chaos_operation {
+template <fallible_operation Op, class Fault> class [[nodiscard(
+    "nothing runs until it is awaited: write co_await before it")]] chaos_operation
+    : public detail::not_awaited<chaos_operation<Op, Fault>, operation_result_t<Op>> {
  public:
   using run_type = detail::chaos_run<Op, Fault>;
   chaos_operation(const chaos_rules& how, Op op, Fault fault)
@@ -141,7 +145,7 @@ auto chaos(const chaos_rules& how, Op&& op, Fault&& fault) {
 template <class Wrong, class Fault>
   requires(!fallible_operation<std::decay_t<Wrong>>)
 auto chaos(const chaos_rules&, Wrong&&, Fault&&) {
-  detail::explain_misuse<std::decay_t<Wrong>, 0>();
+  detail::explain_misuse<std::decay_t<Wrong>>();
   return detail::misused{};
 }
 

@@ -81,7 +81,7 @@ template <class T, class E> class script {
     return *this;
   }
   /// The call added last takes so long.
-  script& takes(duration time) {
+  script& takes(duration_with_unit time) {
     steps_.at(steps_.size() - 1).takes = time;
     return *this;
   }

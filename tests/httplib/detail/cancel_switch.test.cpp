@@ -81,6 +81,24 @@ TEST_CASE("a phase that ends unsettled leaves what it may have sent, unless it i
   CHECK(c.broken == 0);
 }
 
+TEST_CASE(
+    "once a result is decided, a raise breaks off what runs and is not first; one that was stopped is not decided") {
+  cancel_switch stop;
+  counting c;
+  {
+    const cancel_switch::phase phase{stop, c.breaker(), reach::maybe_sent};
+    CHECK(stop.decide());
+    CHECK(!stop.raise(by::bound).first);
+    CHECK(c.broken == 1);
+    CHECK(stop.raised() == by::none);
+  }
+  CHECK(stop.settle(reach::answered) == by::none);
+  cancel_switch stopped;
+  CHECK(stopped.raise(by::awaiter).first);
+  CHECK(!stopped.decide());
+  CHECK(stopped.settle(reach::answered) == by::awaiter);
+}
+
 TEST_CASE("of a stop and a completion on two threads exactly one gives the result") {
   for (int i = 0; i < 2000; ++i) {
     cancel_switch stop;

@@ -4,7 +4,7 @@
 ///
 /// Frames of up to 4 KiB are kept, in classes of 16 bytes, at most `most_kept` bytes in each class. (A frame that
 /// awaits a retry has more than 1 KiB.) Larger frames come from the global allocator. So do all frames under
-/// AddressSanitizer, which can then report each use after free. A frame may be freed on another thread than the one
+/// AddressSanitizer, which can then report each use after free, and without POSIX threads. A frame may be freed on another thread than the one
 /// that made it: it then belongs to the cache of the thread that frees it.
 #pragma once
 
@@ -14,11 +14,15 @@
 #include <cstddef>
 #include <new>
 
+#if __has_include(<pthread.h>)
+#include <pthread.h>
+#endif
+
 namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || !__has_include(<pthread.h>)
 inline constexpr bool recycle_frames = false;
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -78,29 +82,30 @@ class frame_cache {
     cache_state state;
     std::array<free_frame*, classes> heads;
   };
-  // Empties the cache when the thread ends. Frames freed after that go to the global allocator.
-  struct cleaner {
-    cleaner() noexcept {
-      mine_.state = cache_state::open;
-      mine_.most = most_kept;
-    }
-    cleaner(const cleaner&) = delete;
-    cleaner& operator=(const cleaner&) = delete;
-    ~cleaner() {
-      mine_.state = cache_state::closed;
-      mine_.most = 0;
-      for (free_frame*& head : mine_.heads) {
-        while (free_frame* const f = head) {
-          head = f->next;
-          ::operator delete(f);
-        }
+  // Empties the cache when the thread ends. Frames freed after that go to the global allocator. A POSIX key calls it, and not the
+  // destructor of a thread_local: glibc allocates to note one, and ends the program if there is no memory.
+  static void clean() noexcept {
+    mine_.state = cache_state::closed;
+    mine_.most = 0;
+    for (free_frame*& head : mine_.heads) {
+      while (free_frame* const f = head) {
+        head = f->next;
+        ::operator delete(f);
       }
     }
+  }
+  struct end_of_thread {
+    end_of_thread() noexcept : made{::pthread_key_create(&key, [](void*) { clean(); }) == 0} {}
+    ::pthread_key_t key{};
+    bool made;
   };
-  // True for the first frame that a thread frees.
+  // True for the first frame that a thread frees. Without a key nothing is kept.
   [[gnu::noinline]] static bool opens() noexcept {
     if (mine_.state != cache_state::unused) return false;
-    static thread_local const cleaner at_thread_end{};
+    static const end_of_thread at_end;
+    if (!at_end.made || ::pthread_setspecific(at_end.key, &mine_) != 0) return false;
+    mine_.state = cache_state::open;
+    mine_.most = most_kept;
     return true;
   }
   // 9 to 24 bytes are class 0, 25 to 40 class 1, ...; smaller sizes wrap around to a number above all classes.

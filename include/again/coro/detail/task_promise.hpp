@@ -13,10 +13,12 @@
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/foreign_awaitable.hpp>
+#include <again/coro/detail/misused.hpp>
 #include <again/coro/detail/promise_allocation.hpp>
 #include <again/coro/detail/result_slot.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
 
+#include <concepts>
 #include <coroutine>
 #include <exception>
 #include <type_traits>
@@ -29,6 +31,13 @@ template <class T> class task;
 namespace detail {
 
 inline thread_local constinit int start_depth = 0;
+
+/// Awaited as an rvalue only.
+template <class S>
+concept runs_once = startable<S> && member_co_await<S> && !member_co_await<S&>;
+
+template <class F>
+concept makes_awaitable = std::invocable<F> && awaitable<std::invoke_result_t<F>>;
 
 class task_promise_base : public promise_allocation, work {
  public:
@@ -95,10 +104,30 @@ class task_promise_base : public promise_allocation, work {
   await_transform(A&& operand) noexcept {
     return awaiter_of(static_cast<A&&>(operand));
   }
+  /// Anything else is a mistake: one compile error says how to fix it.
+  template <class Wrong>
+    requires(!awaitable<Wrong>)
+  misused await_transform(Wrong&&) noexcept {
+    if constexpr (expected_result<std::remove_cvref_t<Wrong>>) {
+      static_assert(!expected_result<std::remove_cvref_t<Wrong>>,
+                    "again: this is a result already; leave co_await out");
+    } else if constexpr (makes_awaitable<Wrong>) {
+      static_assert(!makes_awaitable<Wrong>, "again: this function makes what can be awaited; call it: co_await f()");
+    } else {
+      static_assert(awaitable<Wrong>,
+                    "again: this cannot be awaited; write co_await before a task, an operation or another awaitable");
+    }
+    return {};
+  }
 
  private:
   template <class A> decltype(auto) awaiter_of(A&& operand) noexcept {
-    if constexpr (native_awaitable<A&&> && startable<std::remove_cvref_t<A>>) {
+    if constexpr (std::is_lvalue_reference_v<A> && runs_once<std::remove_cvref_t<A>>) {
+      static_assert(
+          !std::is_lvalue_reference_v<A>,
+          "again: a task runs once, and one that has a name is moved into the await: co_await std::move(task)");
+      return misused{};
+    } else if constexpr (native_awaitable<A&&> && startable<std::remove_cvref_t<A>>) {
       return direct_awaiter<std::remove_reference_t<A>>{operand};
     } else if constexpr (native_operation<A&&>) {
       return context_awaiter<std::remove_cvref_t<decltype(operand())>>{operand};

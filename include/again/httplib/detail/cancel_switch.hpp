@@ -16,7 +16,8 @@ namespace detail {
 /// every later phase finds the switch raised and does not begin.
 ///
 /// It also decides which side ends the attempt: of `raise` and `settle` the first wins, and the winner gives the result. So a
-/// response that is complete is never replaced by "stopped", and nothing that was stopped calls itself finished.
+/// response that is complete is never replaced by "stopped", and nothing that was stopped calls itself finished. `decide` wins
+/// before the attempt has ended.
 ///
 /// Threads: `raise` and `raised` any; the rest the worker that makes the attempt. Lock order: the switch, then what the breaker
 /// locks (socket_watch, lookup). Neither calls out while locked.
@@ -30,7 +31,7 @@ class cancel_switch {
     void* self = nullptr;
   };
   struct raising {
-    bool first;  ///< this call stopped it; false where it was settled or stopped before
+    bool first;  ///< this call stopped it; false where it was decided, settled or stopped before
     reach far;   ///< how far the request had got then
   };
 
@@ -55,6 +56,14 @@ class cancel_switch {
     at_least(far);
     settled_ = true;
     return raised_;
+  }
+  /// The attempt has its result, and goes on for a while: whoever raises from now on breaks it off and waits for that result. False: it
+  /// was stopped before.
+  bool decide() noexcept {
+    const std::lock_guard lock{mutex_};
+    if (raised_ != by::none) return false;
+    settled_ = true;
+    return true;
   }
   by raised() const noexcept {
     const std::lock_guard lock{mutex_};

@@ -18,6 +18,7 @@
 #include <chrono>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,7 +33,7 @@ namespace detail {
 struct send_resources {
   route via;
   idle_limits keep;
-  tls_roots roots;
+  tls_credentials credentials;
   resolver names;
   dead_fd dead{};
 };
@@ -44,7 +45,14 @@ struct attempt_end {
   std::chrono::steady_clock::time_point suspect_before{};
 };
 
-inline send_failure client_destroyed(reach far) { return {error_kind::cancelled, far, "the client was destroyed"}; }
+/// Without memory it has no text.
+inline send_failure client_destroyed(reach far) noexcept {
+  send_failure f{error_kind::cancelled, far, {}};
+  try {
+    f.detail = "the client was destroyed";
+  } catch (const std::bad_alloc&) {}
+  return f;
+}
 
 /// One attempt on the calling thread, which it blocks; `job.stop` ends it from any other. `c`: a connection that was idle, or null;
 /// afterwards the one that was used, open or closed, or null.
@@ -74,7 +82,8 @@ class connect_and_send {
     if (connection_ && (what_.needs_fresh_connection() || shared_.keep.passed_by(*connection_, steady::now())))
       connection_->close();
     if (!connection_) {
-      connection_ = std::make_unique<httplib_connection>(what_.origin, shared_.via, shared_.roots, shared_.dead.fd());
+      connection_ =
+          std::make_unique<httplib_connection>(what_.origin, shared_.via, shared_.credentials, shared_.dead.fd());
     }
     if (!what_.request.body().absent()) {
       auto opened = what_.open_body();
@@ -90,7 +99,7 @@ class connect_and_send {
     const std::string& name = shared_.via.host_to_resolve(what_.origin);
     if (!connection_->open() && !name.empty()) {
       const duration patience = std::min<duration>({what_.limits.total, what_.limits.connect, std::chrono::hours{24}});
-      resolved found = shared_.names.resolve(name, steady::now() + patience, job_.stop);
+      resolved found = shared_.names.resolve(name, patience, job_.stop);
       if (found.addresses.empty()) {
         keep_unread_body();
         return failed(error_kind::resolve, reach::not_sent, "'" + name + "': " + found.reason);
@@ -116,7 +125,7 @@ class connect_and_send {
         keep_unread_body();
         return ended(unexpected<send_failure>{client_destroyed(reach::not_sent)});
       }
-      send_result r = connection_->attempt(what_, job_.number, address_, content_ ? &*content_ : nullptr);
+      send_result r = connection_->attempt(what_, job_.number, address_, content_ ? &*content_ : nullptr, job_.stop);
       learn_from(r);
       // Refused at once and not a byte sent: the next address belongs to the same attempt. A silent one has used up its time.
       const bool refused = !r && r.error().reach == reach::not_sent && r.error().kind == error_kind::refused;

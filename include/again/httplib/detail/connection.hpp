@@ -10,6 +10,7 @@
 #include <again/httplib/detail/own_exchange.hpp>
 #include <again/httplib/detail/route.hpp>
 #include <again/httplib/detail/socket_watch.hpp>
+#include <again/httplib/detail/tls_peer.hpp>
 #include <again/httplib/detail/tls_setup.hpp>
 #include <again/httplib/detail/wire.hpp>
 
@@ -33,8 +34,12 @@ class httplib_connection {
   using steady = std::chrono::steady_clock;
 
   /// `dead_fd`: a descriptor that is no socket, and stays open.
-  httplib_connection(const origin& o, const route& r, tls_roots& roots, int dead_fd)
-      : origin_{o}, route_{r}, roots_{&roots}, watch_{o.scheme == scheme::https, dead_fd} {}
+  httplib_connection(const origin& o, const route& r, tls_credentials& credentials, int dead_fd)
+      : origin_{o},
+        route_{r},
+        credentials_{&credentials},
+        watch_{o.scheme == scheme::https, dead_fd},
+        peer_{o.host, watch_} {}
 
   socket_watch& watch() noexcept { return watch_; }
   bool open() const { return client_ && client_->is_socket_open() != 0; }
@@ -57,27 +62,34 @@ class httplib_connection {
   }
 
   /// One attempt: on the open connection, or on a new one to `address` (a number; unused for Unix sockets).
-  /// `content` may be null; `content_touched` says afterwards whether anything of it was read.
-  send_result attempt(const outgoing& what, int number, const std::string& address, body::reader* content) {
+  /// `content` may be null; `content_touched` says afterwards whether anything of it was read. `stop` is told where the result is
+  /// decided before the attempt has ended.
+  send_result attempt(const outgoing& what, int number, const std::string& address, body::reader* content,
+                      cancel_switch& stop) {
     if (!client_ && !create_client()) {
       return unexpected<send_failure>{
           send_failure{error_kind::tls_verify, reach::not_sent, "the certificates to trust could not be read"}};
     }
     const bool reused = open();
+    if (tls()) peer_.begin();
     const bounds limits{in_range_of_poll(what.limits.connect), in_range_of_poll(what.limits.idle)};
     client_->set_connection_timeout(limits.connect);
     client_->set_read_timeout(limits.idle);
     client_->set_write_timeout(limits.idle);
     if (!reused) aim_at(address_ = address);
     if (plain_wire_ != nullptr || tls_wire_ != nullptr) {
-      own_exchange x{what, content, watch_, tls()};
+<<<<<<< HEAD
+      own_exchange x{what, content, watch_};
+=======
+      own_exchange x{what, content, watch_, stop, tls()};
+>>>>>>> w-prog
       if (plain_wire_ != nullptr) read_over(*plain_wire_, x, limits.idle, reused);
       if (tls_wire_ != nullptr) read_over(*tls_wire_, x, limits.idle, reused);
       send_result r = run(x, what, number, limits, reused);
       if (r && open() && plain_wire_ != nullptr) watch_.moved(x.written(), x.read());
       return r;
     }
-    library_exchange x{what, content, watch_};
+    library_exchange x{what, content, watch_, stop};
     return run(x, what, number, limits, reused);
   }
 
@@ -104,8 +116,11 @@ class httplib_connection {
 #if defined(CPPHTTPLIB_OPENSSL_SUPPORT)
     if (tls()) {
       auto client = std::make_unique<secure_client>(host, origin_.port);
-      if (!client->is_valid() || !use_roots(*client, *roots_)) return false;
-      report_to(context_of(*client), watch_);
+      X509_STORE* const trusted = credentials_->trusted();
+      if (!client->is_valid() || trusted == nullptr) return false;
+      client->enable_server_certificate_verification(false);  // peer_ verifies, and more strictly
+      peer_.guard(context_of(*client), trusted);
+      if (!credentials_->show_in(context_of(*client))) return false;
       if constexpr (!std::is_same_v<secure_client, httplib::SSLClient>) tls_wire_ = client.get();
       client_ = std::move(client);
     }
@@ -165,12 +180,15 @@ class httplib_connection {
     says = x.settle(says, head);
     x.seen.quiet = now - x.last_progress();
     diagnosis d{true, error_kind::status, reach::answered, {}};
-    if (!x.whole(says)) d = diagnose(says, x.seen, watch_.examine(), tls(), now - begun, limits.connect, limits.idle);
+    if (!x.whole(says)) {
+      d = diagnose(says, x.seen, watch_.examine(), tls(), now - begun, limits.connect, limits.idle);
+      if (tls() && !d.success) peer_.explain(d);
+    }
     if (!d.success || x.must_close) close();
     if (!open()) watch_.release();
 
     x.response.url = url{what.origin, what.request.target()};
-    if (d.success) return std::move(x.response);
+    if (d.success || x.decided()) return x.take_response(d.success);
     send_failure failure{d.kind, d.reach, std::move(d.text)};
     if (x.seen.headers_complete) failure.partial = std::move(x.response);
     return unexpected<send_failure>{std::move(failure)};
@@ -178,8 +196,9 @@ class httplib_connection {
 
   const origin origin_;
   const route route_;
-  tls_roots* const roots_;
-  socket_watch watch_;  // before the client, which reports to it until it is gone
+  tls_credentials* const credentials_;
+  socket_watch watch_;  // before the client, which reports to both until it is gone
+  tls_peer peer_;
   std::unique_ptr<httplib::ClientImpl> client_;
   own_wire_client<httplib::ClientImpl>* plain_wire_ = nullptr;  // the client, where we read and write ourselves
   secure_client* tls_wire_ = nullptr;                           // the same, over TLS

@@ -11,7 +11,10 @@
 #include <again/policy/verdict.hpp>
 
 #include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace again {
@@ -32,8 +35,12 @@ struct observed {
   bool bad_framing = false;         ///< Content-Length or Transfer-Encoding that mean nothing
   bool too_large = false;           ///< the body passes the limit
   std::string body_failure;         ///< why the request's own body could not be had
-  duration quiet{};                 ///< since our callbacks saw something last
+  int socket_error = 0;             ///< where we read and write ourselves: how that failed (wire_listener::on_failure)
+  duration quiet{};                 ///< where the library does: since our callbacks saw something last
 };
+
+/// "Cannot allocate memory".
+inline std::string reason_of(int error) { return std::generic_category().message(error); }
 
 struct diagnosis {
   bool success = false;
@@ -41,6 +48,18 @@ struct diagnosis {
   again::reach reach = again::reach::maybe_sent;
   std::string text;
 };
+
+/// Does this errno say that our own side has nothing left: no memory for the socket, no descriptor, no port?
+inline bool is_shortage(int error) noexcept {
+  switch (error) {
+    case ENOMEM:
+    case ENOBUFS:
+    case EMFILE:
+    case ENFILE:
+    case EADDRNOTAVAIL: return true;
+    default: return false;
+  }
+}
 
 /// Long enough without a byte to be a timeout? The kernel counts in ticks of up to 10 ms.
 inline bool timed_out(duration quiet, duration limit) noexcept {
@@ -92,19 +111,21 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
     default: break;
   }
 
+  const int error = seen.socket_error;
+  if (is_shortage(error)) return failed(error_kind::shortage, answered, "the connection failed: " + reason_of(error));
   const duration quiet =
       socket.received ? std::min<duration>(seen.quiet, std::chrono::milliseconds{socket.quiet_ms}) : seen.quiet;
-  const bool silence = timed_out(quiet, idle_limit);
+  const bool silence = seen.parsed_here ? error == ETIMEDOUT : timed_out(quiet, idle_limit);
+  const bool reset = socket.reset || error == ECONNRESET;
   if (seen.headers_complete) {
-    if (socket.reset)
-      return failed(error_kind::truncated, reach::answered, "the connection was reset inside the response");
+    if (reset) return failed(error_kind::truncated, reach::answered, "the connection was reset inside the response");
     if (silence) return failed(error_kind::timeout, reach::answered, "the response stopped coming");
     if (seen.chunked && !socket.peer_closed && !socket.timed) {
       return failed(error_kind::protocol, reach::answered, "the response's chunks are malformed");
     }
     return failed(error_kind::truncated, reach::answered, "the connection was closed inside the response");
   }
-  if (socket.reset) return failed(error_kind::reset, answered, "the connection was reset before a response");
+  if (reset) return failed(error_kind::reset, answered, "the connection was reset before a response");
   if (silence)
     return failed(error_kind::timeout, answered,
                   says == httplib_says::write ? "the request could not be written in time" : "no response in time");
@@ -114,6 +135,9 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
   if (!seen.parsed_here && socket.received && !(tls && socket.peer_closed)) {
     return failed(error_kind::protocol, answered, "the response's head is not HTTP/1.1, or it was cut short");
   }
+  // No route to the peer any more, and the like.
+  if (error != 0 && error != EPIPE)
+    return failed(error_kind::reset, answered, "the connection broke: " + reason_of(error));
   return failed(error_kind::closed, answered, "the connection was closed before a response");
 }
 

@@ -6,15 +6,19 @@
 
 #include <again/http/message.hpp>
 #include <again/http/transport.hpp>
+#include <again/httplib/detail/cancel_switch.hpp>
 #include <again/httplib/detail/diagnose.hpp>
 #include <again/httplib/detail/httplib_versions.hpp>
 #include <again/httplib/detail/response_parser.hpp>
 #include <again/httplib/detail/socket_watch.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <utility>
 
 namespace again {
 inline namespace AGAIN_ABI {
@@ -50,17 +54,38 @@ class exchange {
   /// When something last moved in either direction.
   steady::time_point last_progress() const noexcept { return progress_; }
   void moved() noexcept { progress_ = steady::now(); }
+  /// Where the status decides and the head is here: there is a response, whatever happens to its body.
+  bool decided() const noexcept { return read_until_.has_value(); }
+  /// The response, with as much of its body as was asked for.
+  http::response take_response(bool whole) {
+    if (const auto& drain = what_.request.drain()) {
+      response.body_cut = !whole || response.body.size() > drain->keep;
+      if (response.body.size() > drain->keep) {
+        response.body.resize(static_cast<std::size_t>(drain->keep));
+        response.body.shrink_to_fit();
+      }
+    }
+    return std::move(response);
+  }
 
  protected:
   /// `content`: the body; null: none.
-  exchange(const outgoing& what, body::reader* content, socket_watch& watch)
-      : what_{what}, content_{content}, watch_{watch} {}
+  exchange(const outgoing& what, body::reader* content, socket_watch& watch, cancel_switch& stop)
+      : what_{what}, content_{content}, watch_{watch}, stop_{stop} {}
   ~exchange() = default;
 
-  std::uint64_t max_body() const noexcept { return what_.request.max_body().value_or(what_.limits.max_body); }
+  std::uint64_t max_body() const noexcept { return what_.max_body(); }
   bool is_head() const noexcept { return what_.request.method() == method::head; }
-  socket_watch& watch() const noexcept { return watch_; }
 
+  /// To be called when the head of the final response has come. Where the status decides, a stop gives the response from now on.
+  void head_has_come() noexcept {
+    const auto& drain = what_.request.drain();
+    if (!drain || read_until_) return;
+    read_until_ = steady::now() + std::min<duration>(drain->time, std::chrono::hours{24});
+    static_cast<void>(stop_.decide());
+  }
+  /// Where the status decides: the end of the time for reading the body.
+  std::optional<steady::time_point> read_until() const noexcept { return read_until_; }
   /// Takes over what `parser` has made of all bytes there were. `ended_in_order`: the connection's end was seen, and was no reset.
   void take_from(response_parser& parser, bool ended_in_order) {
     using states = response_parser::state;
@@ -120,6 +145,8 @@ class exchange {
   const outgoing& what_;
   body::reader* const content_;
   socket_watch& watch_;
+  cancel_switch& stop_;
+  std::optional<steady::time_point> read_until_;
   std::uint64_t content_read_ = 0;
   steady::time_point progress_{};
 };

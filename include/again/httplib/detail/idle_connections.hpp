@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <memory>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -39,20 +40,28 @@ class idle_connections {
     from.pop_back();
     return c;
   }
-  void put(connection c, bool open) { (open ? open_ : closed_).push_back(std::move(c)); }
+  /// Without memory it is not kept.
+  void put(connection c, bool open) noexcept { move_to(open ? open_ : closed_, c); }
   bool empty() const noexcept { return open_.empty() && closed_.empty(); }
 
+  /// Moves `c` to the end of `into`; without memory it is closed here.
+  static void move_to(std::vector<connection>& into, connection& c) noexcept {
+    try {
+      into.push_back(std::move(c));
+    } catch (const std::bad_alloc&) { c.reset(); }
+  }
   /// Moves out those that have been idle or alive for too long.
-  void take_stale(std::chrono::steady_clock::time_point now, const idle_limits& limits, std::vector<connection>& into) {
+  void take_stale(std::chrono::steady_clock::time_point now, const idle_limits& limits,
+                  std::vector<connection>& into) noexcept {
     const auto stale = [&](const httplib_connection& c) { return limits.passed_by(c, now); };
     take_if(open_, stale, into);
     take_if(closed_, stale, into);
   }
   /// Moves out those that are open and were opened before `when`.
-  void take_older(std::chrono::steady_clock::time_point when, std::vector<connection>& into) {
+  void take_older(std::chrono::steady_clock::time_point when, std::vector<connection>& into) noexcept {
     take_if(open_, [&](const httplib_connection& c) { return c.opened_at() < when; }, into);
   }
-  void take_all(std::vector<connection>& into) {
+  void take_all(std::vector<connection>& into) noexcept {
     const auto any = [](const httplib_connection&) { return true; };
     take_if(open_, any, into);
     take_if(closed_, any, into);
@@ -60,9 +69,9 @@ class idle_connections {
 
  private:
   template <class Which>
-  static void take_if(std::vector<connection>& from, const Which& which, std::vector<connection>& into) {
+  static void take_if(std::vector<connection>& from, const Which& which, std::vector<connection>& into) noexcept {
     for (connection& c : from) {
-      if (which(*c)) into.push_back(std::move(c));
+      if (which(*c)) move_to(into, c);
     }
     std::erase(from, nullptr);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `library_exchange`: an exchange whose response is read by cpp-httplib, where its class lets us not derive (TLS since 0.16).
+/// `library_exchange`: an exchange whose response is read by cpp-httplib, where its class lets us not derive (TLS since 0.16). Where the
+/// status decides, a body that stalls is waited for as long as the idle limit says: the library does not let go before.
 #pragma once
 
 #include <again/http/detail/chars.hpp>
@@ -19,8 +20,8 @@ namespace detail {
 
 class library_exchange final : public exchange {
  public:
-  using exchange::exchange;
-  library_exchange(const outgoing& what, body::reader* content, socket_watch& watch) : exchange{what, content, watch} {}
+  library_exchange(const outgoing& what, body::reader* content, socket_watch& watch, cancel_switch& stop)
+      : exchange{what, content, watch, stop} {}
 
   /// Has the library report to this exchange, which the request refers to from now on.
   void let_library_read(httplib::Request& r) {
@@ -58,6 +59,7 @@ class library_exchange final : public exchange {
     for (const auto& [name, value] : head.headers) response.headers.add(name, without_controls(value));
     seen.headers_complete = true;
     moved();
+    head_has_come();
     const framing f = framing_of(response.headers);
     const bool bodyless = response.status == 204 || response.status == 304 || is_head();
     seen.chunked = f.kind == framing::chunked;
@@ -77,7 +79,12 @@ class library_exchange final : public exchange {
   }
   bool take_body(const char* data, std::size_t n) {
     moved();
-    if (final_) return final_->feed({data, n}) == response_parser::state::more;
+    if (read_until() && last_progress() >= *read_until()) return false;
+    if (final_) {
+      const auto now = final_->feed({data, n});
+      if (final_->has_head()) head_has_come();
+      return now == response_parser::state::more;
+    }
     const auto fits = static_cast<std::size_t>(std::min<std::uint64_t>(n, max_body() - response.body.size()));
     response.body.append(data, fits);
     seen.too_large = fits < n;

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /// \file
 /// `resolver`: names to addresses on a few threads, apart from the workers. A name server that does not respond blocks none of
-/// those, and a waiter can leave at any moment.
+/// those, and costs each name one look-up at a time, not one for each that waits. A waiter can leave at any moment.
 #pragma once
 
 #include <again/core/clock.hpp>
 #include <again/httplib/detail/cancel_switch.hpp>
 
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -15,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -34,6 +38,7 @@ namespace detail {
 struct resolved {
   std::vector<std::string> addresses;
   std::string reason;
+  bool own_shortage = false;  ///< the reason says nothing of the name
 };
 
 /// True for "127.0.0.1" and "::1": nothing to look up.
@@ -50,7 +55,8 @@ inline resolved look_up(const std::string& host, int family) {
   ::addrinfo* found = nullptr;
   resolved out;
   if (const int failed = ::getaddrinfo(host.c_str(), nullptr, &hints, &found); failed != 0) {
-    out.reason = ::gai_strerror(failed);
+    out.reason = failed == EAI_SYSTEM ? std::system_category().message(errno) : ::gai_strerror(failed);
+    out.own_shortage = failed == EAI_MEMORY || failed == EAI_SYSTEM;
     return out;
   }
   for (const ::addrinfo* a = found; a != nullptr; a = a->ai_next) {
@@ -65,15 +71,27 @@ inline resolved look_up(const std::string& host, int family) {
   return out;
 }
 
-/// Bounds: `threads` look-ups run at a time, one per name however many wait for it; a waiter leaves at its time limit.
+/// What a failed look-up leaves behind.
+struct lookup_memory {
+  /// A failure is remembered for as long as its look-up took, and at most so long. A slow one then costs no more than half of the
+  /// time, and one that failed at once is tried again at once, as a retry expects.
+  duration at_most = std::chrono::seconds{2};
+  std::size_t names = 256;  ///< at a time; of more the one that ends first is forgotten
+};
+
+/// Bounds: `threads` look-ups run at a time, one per name however many wait for it. A waiter leaves when its patience ends, and when
+/// another one with as much patience has left: the name server is silent to both.
 /// Owns its threads and, with them, the state that they share: the destructor detaches a thread whose look-up hangs, and that
 /// thread touches nothing but the shared state afterwards. Any thread.
 class resolver {
  public:
   using look_up_function = std::function<resolved(const std::string& host)>;
+  using steady = std::chrono::steady_clock;
 
-  resolver(look_up_function ask, std::size_t threads)
-      : state_{std::make_shared<shared>(std::move(ask))}, limit_{threads} {}
+  /// `now`: dates what is remembered.
+  resolver(look_up_function ask, std::size_t threads, lookup_memory memory = {},
+           std::function<steady::time_point()> now = steady::now)
+      : state_{std::make_shared<shared>(std::move(ask), memory, std::move(now))}, limit_{threads} {}
   resolver(const resolver&) = delete;
   resolver& operator=(const resolver&) = delete;
   ~resolver() {
@@ -90,11 +108,12 @@ class resolver {
     }
   }
 
-  /// Blocks until there are addresses or a reason, `until` has passed, or `stop` is raised.
-  resolved resolve(const std::string& host, std::chrono::steady_clock::time_point until, cancel_switch& stop) {
+  /// Blocks until there are addresses or a reason, `patience` is at its end, or `stop` is raised.
+  resolved resolve(const std::string& host, duration patience, cancel_switch& stop) {
     if (numeric_address(host)) return resolved{{host}, {}};
+    const auto until = steady::now() + patience;
     const std::shared_ptr<lookup> l = ask(host);
-    if (!l) return resolved{{}, "no thread to look it up"};
+    if (!l) return resolved{{}, "no thread to look it up", true};
     const cancel_switch::phase phase{stop,
                                      {[](void* self, cancel_switch::by) noexcept {
                                         lookup& waited = *static_cast<lookup*>(self);
@@ -110,12 +129,17 @@ class resolver {
     std::unique_lock lock{l->mutex};
     for (;;) {
       if (l->done) return l->result;
+      if (patience <= l->waited_in_vain) return resolved{{}, "no response in time"};
       const auto seen = l->interruptions;  // before asking `stop`, or an interruption in between would be slept through
       lock.unlock();                       // the switch is locked before a lookup, never after it
       const bool stopped = stop.raised() != cancel_switch::by::none;
       lock.lock();
       if (stopped) return resolved{{}, "stopped"};
-      if (!l->ready.wait_until(lock, until, [&] { return l->done || l->interruptions != seen; })) {
+      const auto news = [&] { return l->done || l->interruptions != seen || patience <= l->waited_in_vain; };
+      if (!l->ready.wait_until(lock, until, news)) {
+        if (l->begun) l->waited_in_vain = std::max(l->waited_in_vain, patience);
+        lock.unlock();
+        l->ready.notify_all();
         return resolved{{}, "no response in time"};
       }
     }
@@ -126,21 +150,30 @@ class resolver {
     std::string host;
     std::mutex mutex;
     std::condition_variable ready;
-    bool done = false;
+    bool begun = false, done = false;
     unsigned interruptions = 0;
+    duration waited_in_vain{-1};  ///< the most patience that has ended since it began
     resolved result;
   };
   struct thread {
     std::thread handle;
     bool busy = false;
   };
+  struct failure {
+    std::shared_ptr<lookup> what;
+    steady::time_point until;
+  };
   struct shared {
-    explicit shared(look_up_function a) : ask{std::move(a)} {}
-    look_up_function ask;
+    shared(look_up_function a, lookup_memory m, std::function<steady::time_point()> n)
+        : ask{std::move(a)}, memory{m}, now{std::move(n)} {}
+    const look_up_function ask;
+    const lookup_memory memory;
+    const std::function<steady::time_point()> now;
     std::mutex mutex;
     std::condition_variable wake;
     std::deque<std::shared_ptr<lookup>> wanted;
     std::map<std::string, std::shared_ptr<lookup>> running;  // and wanted: later callers wait for the same one
+    std::map<std::string, failure> failed;
     std::vector<std::unique_ptr<thread>> threads;
     std::size_t idle = 0;
     bool closed = false;
@@ -149,16 +182,21 @@ class resolver {
   std::shared_ptr<lookup> ask(const std::string& host) {
     const std::lock_guard lock{state_->mutex};
     if (const auto it = state_->running.find(host); it != state_->running.end()) return it->second;
+    if (const auto it = state_->failed.find(host); it != state_->failed.end()) {
+      if (state_->now() < it->second.until) return it->second.what;
+      state_->failed.erase(it);
+    }
     auto l = std::make_shared<lookup>();
     l->host = host;
     // As many as are idle may be spoken for already, by look-ups that they have not woken up for yet.
     if (state_->wanted.size() >= state_->idle && state_->threads.size() < limit_) {
-      state_->threads.push_back(std::make_unique<thread>());
-      thread& t = *state_->threads.back();
+      const std::size_t others = state_->threads.size();
       try {
+        state_->threads.push_back(std::make_unique<thread>());
+        thread& t = *state_->threads.back();
         t.handle = std::thread{[state = state_, self = &t] { serve(state, *self); }};
-      } catch (const std::system_error&) {
-        state_->threads.pop_back();
+      } catch (const std::exception&) {  // no thread, or no memory
+        state_->threads.resize(others);
         if (state_->threads.empty()) return nullptr;
       }
     }
@@ -179,12 +217,25 @@ class resolver {
       state->wanted.pop_front();
       self.busy = true;
       lock.unlock();
+      {
+        const std::lock_guard beginning{l->mutex};
+        l->begun = true;
+      }
+      const auto begun = state->now();
       resolved result;
       try {
         result = state->ask(l->host);
+      } catch (const std::bad_alloc&) {
+        result.own_shortage = true;
+        result.reason = "no memory";
       } catch (const std::exception& e) { result.reason = e.what(); } catch (...) {
         result.reason = "the resolver threw";
       }
+      const auto ended = state->now();
+      lock.lock();  // who has the result and asks again finds what is remembered of it, or a new look-up
+      state->running.erase(l->host);
+      if (result.addresses.empty() && !result.own_shortage) remember(*state, l, begun, ended);
+      lock.unlock();
       {
         const std::lock_guard finishing{l->mutex};
         l->result = std::move(result);
@@ -192,9 +243,23 @@ class resolver {
       }
       l->ready.notify_all();
       lock.lock();
-      state->running.erase(l->host);
       self.busy = false;
     }
+  }
+
+  static void remember(shared& state, const std::shared_ptr<lookup>& l, steady::time_point begun,
+                       steady::time_point now) noexcept {
+    const auto until = now + std::min<duration>(now - begun, state.memory.at_most);
+    auto& known = state.failed;
+    std::erase_if(known, [now](const auto& f) { return f.second.until <= now; });
+    if (until <= now || state.memory.names == 0) return;
+    if (known.size() >= state.memory.names) {
+      known.erase(std::min_element(known.begin(), known.end(),
+                                   [](const auto& a, const auto& b) { return a.second.until < b.second.until; }));
+    }
+    try {
+      known.insert_or_assign(l->host, failure{l, until});
+    } catch (const std::bad_alloc&) {}  // then it is looked up again
   }
 
   std::shared_ptr<shared> state_;

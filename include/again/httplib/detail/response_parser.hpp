@@ -22,7 +22,7 @@ namespace http {
 namespace detail {
 
 /// Interim responses are passed over (RFC 9110 15.2), trailers dropped. Bounds: 64 KiB of head, interim responses and trailers
-/// included, in lines of at most 16 KiB; `max_body` of body. `bodyless`: the response to a HEAD. Knows no socket and no thread.
+/// included, in lines of at most 16 KiB; `max_body` of body. A folded field becomes one line. `bodyless`: the response to a HEAD. Knows no socket and no thread.
 class response_parser {
  public:
   enum class state { more, whole, malformed, too_large };
@@ -49,6 +49,8 @@ class response_parser {
   bool whole() const noexcept { return now_ == state::whole; }
   /// Status and headers are known.
   bool has_head() const noexcept { return part_ != part::status && part_ != part::fields; }
+  /// Of the response whose head has come last, interim ones included; 0: none.
+  int status() const noexcept { return response_.status; }
   /// Something of the final response has come.
   bool begun() const noexcept { return part_ != part::status || !pending_.empty(); }
   /// The body ends with the connection.
@@ -92,13 +94,7 @@ class response_parser {
       case part::fields:
         if (line.empty()) return end_of_head();
         return take_field(line);
-      case part::chunk_size: {
-        const auto size = parse_size(line.substr(0, line.find(';')));
-        if (!size) return refuse("the response's chunks are malformed");
-        left_ = *size;
-        part_ = left_ == 0 ? part::trailers : part::chunk;
-        return true;
-      }
+      case part::chunk_size: return take_chunk_size(trim(line.substr(0, line.find(';'))));  // extensions are ignored
       case part::chunk_end:
         part_ = part::chunk_size;
         return line.empty() || refuse("the response's chunks are malformed");
@@ -119,12 +115,14 @@ class response_parser {
     return true;
   }
   bool take_field(std::string_view line) {
+    const bool folded = line.front() == ' ' || line.front() == '\t';
     const auto colon = line.find(':');
-    if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
+    if (folded ? response_.headers.empty() : colon == std::string_view::npos || !is_token(line.substr(0, colon)))
       return refuse("a header line of the response is malformed");
     // RFC 9110 5.5: reject or replace. A CR, LF or NUL that is kept begins a new line somewhere.
     for (const char c : line)
       if (c == '\r' || c == '\0') return refuse("a header of the response has a control character in it");
+    if (folded) return response_.headers.unfold(line), true;  // RFC 9112 5.2: a user agent MUST
     response_.headers.add(std::string{line.substr(0, colon)}, line.substr(colon + 1));
     return true;
   }
@@ -149,16 +147,20 @@ class response_parser {
     }
     return now_ == state::more;
   }
-  static std::optional<std::uint64_t> parse_size(std::string_view text) noexcept {
-    text = trim(text);
-    if (text.empty() || text.size() > 15) return std::nullopt;
-    std::uint64_t n = 0;
-    for (const char c : text) {
+  /// Any number of digits that fits on a line, leading zeros included (RFC 9112 7.1): the value is bounded.
+  bool take_chunk_size(std::string_view hex) noexcept {
+    if (hex.empty()) return refuse("the response's chunks are malformed");
+    left_ = 0;
+    bool too_large = false;
+    for (const char c : hex) {
       const int digit = hex_value(c);
-      if (digit < 0) return std::nullopt;
-      n = n * 16 + static_cast<std::uint64_t>(digit);
+      if (digit < 0) return refuse("the response's chunks are malformed");
+      too_large = too_large || left_ >> 60U != 0;
+      left_ = left_ << 4U | static_cast<std::uint64_t>(digit);
     }
-    return n;
+    if (too_large) now_ = state::too_large;
+    part_ = left_ == 0 ? part::trailers : part::chunk;
+    return !too_large;
   }
   bool take_content(std::string_view& in) {
     std::uint64_t n = in.size();

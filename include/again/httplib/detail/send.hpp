@@ -13,6 +13,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <string>
 #include <utility>
 
 namespace again {
@@ -67,7 +68,13 @@ class [[nodiscard]] httplib_send {
     bound_.self = this;
     if (what_->limits.total < forever)
       ctx.scheduler->arm(bound_, saturating_add(ctx.scheduler->now(), what_->limits.total));
-    const auto admitted = pool_->submit(*job_);
+    auto admitted = send_pool::admission::overloaded;
+    try {
+      admitted = pool_->submit(*job_);
+    } catch (const std::bad_alloc&) {
+      leave_scheduler();
+      return fail(error_kind::overloaded, reach::not_sent, "out of memory");
+    }
     if (admitted != send_pool::admission::accepted) {
       leave_scheduler();
       return admitted == send_pool::admission::closed
@@ -98,8 +105,12 @@ class [[nodiscard]] httplib_send {
     return context_->kind == deadline_kind::attempt ? error_kind::timeout : error_kind::deadline;
   }
 
-  bool fail(error_kind kind, reach r, const char* text) {
-    receiver_.result.emplace(unexpected<send_failure>{send_failure{kind, r, text}});
+  bool fail(error_kind kind, reach r, const char* text) noexcept {
+    std::string detail;
+    try {
+      detail = text;
+    } catch (const std::bad_alloc&) {}  // the kind has to do
+    receiver_.result.emplace(unexpected<send_failure>{send_failure{kind, r, std::move(detail)}});
     return true;
   }
   /// From the timer (the scheduler's thread) or a stop request (any).

@@ -28,9 +28,10 @@ struct pool_settings {
   std::size_t connections = 64;  ///< per origin
   idle_limits keep;
   route via;
-  std::string certificates;
+  tls_files certificates;
   resolver::look_up_function look_up;
   std::size_t look_ups = 2;
+  duration keep_failed_lookup = std::chrono::seconds{2};
 };
 
 /// Owns queue, workers and idle connections. One lock guards them all. It is never held while something blocks; of a job's own
@@ -42,8 +43,8 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
 
   explicit send_pool(pool_settings s)
       : keep_idle_{s.keep.idle},
-        shared_{std::move(s.via), s.keep, tls_roots{std::move(s.certificates)},
-                resolver{std::move(s.look_up), s.look_ups}},
+        shared_{std::move(s.via), s.keep, tls_credentials{s.certificates},
+                resolver{std::move(s.look_up), s.look_ups, {.at_most = s.keep_failed_lookup}}},
         queue_{s.queue, s.connections},
         workers_{s.workers} {}
   send_pool(const send_pool&) = delete;
@@ -166,7 +167,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
     {
       std::vector<connection> dropped;  // closed after the lock
       const std::lock_guard lock{mutex_};
-      if (closed_) dropped.push_back(std::move(c));
+      if (closed_) idle_connections::move_to(dropped, c);
       queue_.take_older(j, end.suspect_before, shared_.via.one_peer(), dropped);
       queue_.end(j, std::move(c), open);
       idle = find_next(me);
@@ -186,7 +187,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
   }
 
  private:
-  static send_result cancelled(reach r) { return unexpected<send_failure>{client_destroyed(r)}; }
+  static send_result cancelled(reach r) noexcept { return unexpected<send_failure>{client_destroyed(r)}; }
 
   // ── under the lock ──
 

@@ -6,10 +6,8 @@
 #include <again/httplib/detail/tcp_state.hpp>
 #include <again/policy/verdict.hpp>
 
-#include <cstddef>
 #include <cstdint>
 #include <mutex>
-#include <span>
 #include <utility>
 
 #include <fcntl.h>
@@ -126,13 +124,6 @@ class socket_watch {
   void shut_down() noexcept {
     const std::lock_guard lock{mutex_};
     if (duplicate_ >= 0) ::shutdown(duplicate_, SHUT_RDWR);
-  }
-
-  /// What arrived and was not read, after the library has closed its side; 0: nothing more. Plain connections.
-  std::size_t read_rest(std::span<char> into) noexcept {
-    const std::lock_guard lock{mutex_};
-    const auto n = duplicate_ < 0 ? -1 : ::recv(duplicate_, into.data(), into.size(), MSG_DONTWAIT);
-    return n > 0 ? static_cast<std::size_t>(n) : 0;
   }
 
   /// The TLS handshake of this socket has finished.

@@ -12,9 +12,9 @@
 #include <condition_variable>
 #include <csignal>
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -90,13 +90,14 @@ class worker_threads {
   /// has no thread left.
   template <class Run> bool start(send_job& first, Run run) {
     if (all_.size() >= most_) return false;
-    all_.push_back(std::make_unique<send_worker>());
-    send_worker& w = *all_.back();
-    w.tell(&first);
+    const std::size_t others = all_.size();
     try {
+      all_.push_back(std::make_unique<send_worker>());
+      send_worker& w = *all_.back();
+      w.tell(&first);
       w.thread = std::thread{[run, &w] { run(w); }};
-    } catch (const std::system_error&) {
-      all_.pop_back();
+    } catch (const std::exception&) {  // no thread, or no memory
+      all_.resize(others);
       return false;
     }
     return true;

@@ -34,7 +34,7 @@ namespace detail {
 
 class dispatcher {
  public:
-  explicit dispatcher(const sink_options& o) noexcept
+  explicit dispatcher(const sink_options& o)
       : observer_{o.observer}, free_{static_cast<std::size_t>(o.in_flight)}, most_waiting_{largest_share(o)} {}
   dispatcher(const dispatcher&) = delete;
   dispatcher& operator=(const dispatcher&) = delete;
@@ -65,7 +65,7 @@ class dispatcher {
     gate(dispatcher& d, const endpoint& e, endpoint_numbers& n)
         : owner{d},
           places{static_cast<std::size_t>(e.in_flight)},
-          longest_pause{std::min(e.rules.max_retry_after, e.policy.server_delay_max)},
+          longest_pause{std::min<duration>(e.rules.max_retry_after, e.policy.server_delay_max)},
           health{e.breaker},
           numbers{n} {
       fire = [](timer& t) noexcept { static_cast<gate&>(t).owner.dispatch(); };

@@ -109,37 +109,15 @@ template <http::transport T> class endpoint_delivery {
     }
     took_ = ctx.scheduler->now() - began_;
     timed_out_ = !sent && sent.error().trace()[0].timed_out;
-    std::optional<http::error> failed = status_decides(sent, send.request(), ctx.scheduler->wall_now());
-    if (!failed) {
+    if (sent) {
       permit_.succeeded();
-      co_return *std::move(sent);
+      co_return std::move(sent);
     }
-    const verdict v = failed->verdict();
+    http::error& failed = *sent.error().error();
+    const verdict v = failed.verdict();
     permit_.failed(v);
     const stop_reason why = ended_by(v, ctx.scheduler->now(), ctx);
-    co_return result_type{unexpect, sent_once(*std::move(failed), v, why, took_)};
-  }
-
-  /// The error, unless the event was delivered. Where a status line came it decides, whatever happened to the body.
-  std::optional<http::error> status_decides(result_type& sent, const http::request& r, wall_time now) {
-    if (!sent) {
-      http::error& e = *sent.error().error();
-      const http::response* const came = e.response();
-      if (came == nullptr || e.kind() == http::error_kind::status || e.kind() == http::error_kind::redirects)
-        return std::move(e);
-      http::response cut = *came;
-      if (!accepted(here().rules, here().accept, cut.status)) {
-        http::error by_status{here().rules, r.facts(), std::move(cut), now};
-        by_status.redirects(e.redirects());
-        return by_status;
-      }
-      sent = std::move(cut);
-    }
-    if (sent->body.size() > here().keep_body) {
-      sent->body.resize(static_cast<std::size_t>(here().keep_body));
-      sent->body.shrink_to_fit();
-    }
-    return std::nullopt;
+    co_return result_type{unexpect, sent_once(std::move(failed), v, why, took_)};
   }
 
   // Where the next attempt goes, and what this one means for the wait before it. The wish of the endpoint to be asked later is known to

@@ -15,7 +15,6 @@
 #include <again/sink/event.hpp>
 #include <again/sink/options.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -33,20 +32,19 @@ template <http::transport T> class endpoint_worker {
         attempt{attempt_of(e.policy)},
         rules{e.rules},
         accept{e.accept},
-        keep_body{e.keep_body},
         numbers{counted},
         client_{through,
                 e.url.origin,
                 {.limits = e.limits, .rules = e.rules, .headers = e.headers, .max_redirects = e.max_redirects}},
         target_{std::move(e.url.target)},
-        read_body_{std::min(e.limits.max_body, std::max(e.keep_body, drained))},
+        drain_{.keep = e.keep_body},
         method_{e.method} {}
 
   /// The operation that sends `e` here.
   http::send_operation<T> send(const event& e, const http::body& content, bool keyed) const {
     http::request r{method_, target_};
     for (const http::headers::field& f : e.headers) r.header(f.name, f.value);
-    r.body(content).accept(accept).max_body(read_body_);
+    r.body(content).accept(accept).status_decides(drain_);
     if (keyed) r.idempotency_key(e.key);
     return client_.send(std::move(r));
   }
@@ -55,14 +53,10 @@ template <http::transport T> class endpoint_worker {
   const checked_policy attempt;  ///< of one attempt: its bound alone
   const http::rules rules;
   const http::status_set accept;
-  const std::uint64_t keep_body;
   endpoint_numbers& numbers;
   async_semaphore turn{1};  ///< where endpoints keep an order
 
  private:
-  /// Bytes of a body that are read although the result does not hold them, so that the connection can be used again.
-  static constexpr std::uint64_t drained = 65536;
-
   static policy series_of(policy p) noexcept {
     p.attempt_timeout = forever;
     return p;
@@ -73,7 +67,7 @@ template <http::transport T> class endpoint_worker {
 
   http::client_over<T> client_;
   std::string target_;
-  std::uint64_t read_body_;
+  http::drain_limits drain_;
   http::method method_;
 };
 

@@ -37,7 +37,7 @@ template <http::transport T> class sink_engine {
     for (endpoint& e : endpoints) {
       endpoint_numbers& counted = state_.numbers.add_endpoint(shown_name(e));
       all_.push_back(workers_.size());
-      patience_ = std::max(patience_, e.policy.deadline);
+      patience_ = std::max<duration>(patience_, e.policy.deadline);
       state_.attempts.add_endpoint(e, counted);
       workers_.emplace_back(through, std::move(e), counted);
     }

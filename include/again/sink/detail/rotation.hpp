@@ -3,6 +3,8 @@
 /// `rotation`: the endpoints that a delivery in turns has tried without success. A retry goes to one that it has not tried.
 #pragma once
 
+#include <again/core/expected.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <vector>

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+// EXPECT: again: a duration needs a unit: write 5s or 5000ms
+#include <again/again.hpp>
+
+using namespace std::chrono_literals;
+
+again::task<again::expected<int, char>> load();
+
+constexpr auto p = again::checked({.backoff = again::exponential(100, 2'000)});

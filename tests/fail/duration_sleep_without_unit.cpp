@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+// EXPECT: again: a duration needs a unit: write 5s or 5000ms
+#include <again/again.hpp>
+
+using namespace std::chrono_literals;
+
+again::task<again::expected<int, char>> load();
+
+again::task<> f() {
+  const bool slept = co_await again::sleep_for(5);
+  (void)slept;
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// EXPECT: again::retry: the first argument is a policy and not a number; write retry({.attempts = 3}, op)
+#include <again/again.hpp>
+
+using namespace std::chrono_literals;
+
+again::task<again::expected<int, char>> load();
+again::expected<int, char> load_now();
+int count_now();
+constexpr again::policy polite{};
+
+again::task<> f() {
+  auto r = co_await (load | again::retry(3));
+  (void)r;
+}

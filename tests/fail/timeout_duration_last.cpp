@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// EXPECT: again::timeout: the duration comes first; write timeout(5s, op)
+#include <again/again.hpp>
+
+using namespace std::chrono_literals;
+
+again::task<again::expected<int, char>> load();
+again::expected<int, char> load_now();
+int count_now();
+constexpr again::policy polite{};
+
+again::task<> f() {
+  auto r = co_await again::timeout(load, 5s);
+  (void)r;
+}
