@@ -30,7 +30,9 @@
 #include <again/asio/detail/operation_await.hpp>
 #include <again/asio/error.hpp>
 #include <again/asio/library.hpp>
+#include <again/coro/awaitable.hpp>
 
+#include <type_traits>
 #include <utility>
 
 namespace again {
@@ -62,6 +64,15 @@ inline constexpr use_expected_t use_expected{};
 }  // namespace asio
 }  // namespace AGAIN_ABI
 }  // namespace again
+
+/// A coroutine of Asio can only be awaited by one of its kind.
+template <class T, class Executor> struct again::detail::await_advice<again::asio::net::awaitable<T, Executor>> {
+  static void explain() {
+    static_assert(sizeof(T*) == 0,
+                  "again: a coroutine of Asio runs on an executor; give the operation the token again::asio::use_expected, "
+                  "or write co_await boost::asio::co_spawn(executor, f(), again::asio::use_expected)");
+  }
+};
 
 /// How Asio makes the awaitable.
 template <class R, class... Args> class again::asio::net::async_result<again::asio::use_expected_t, R(Args...)> {
