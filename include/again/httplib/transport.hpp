@@ -40,13 +40,11 @@ namespace http {
 /// Which addresses of a name are used.
 enum class address_family : std::uint8_t { any, ipv4, ipv6 };
 
-<<<<<<< HEAD
 /// Why the PEM file `path` cannot be the `cacert` of a transport: "'typo.pem': No such file or directory"; nullopt: it can.
 std::optional<invalid> validate_cacert(const std::string& path);
-=======
+
 /// What one open connection takes of the process's limit on descriptors.
 inline constexpr std::size_t descriptors_per_connection = 2;
->>>>>>> w-prog
 
 /// What a transport is set up with. Every default is finite.
 struct httplib_options {

@@ -78,11 +78,7 @@ class httplib_connection {
     client_->set_write_timeout(limits.idle);
     if (!reused) aim_at(address_ = address);
     if (plain_wire_ != nullptr || tls_wire_ != nullptr) {
-<<<<<<< HEAD
-      own_exchange x{what, content, watch_};
-=======
-      own_exchange x{what, content, watch_, stop, tls()};
->>>>>>> w-prog
+      own_exchange x{what, content, watch_, stop};
       if (plain_wire_ != nullptr) read_over(*plain_wire_, x, limits.idle, reused);
       if (tls_wire_ != nullptr) read_over(*tls_wire_, x, limits.idle, reused);
       send_result r = run(x, what, number, limits, reused);

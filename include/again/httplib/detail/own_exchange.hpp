@@ -18,12 +18,8 @@ namespace detail {
 
 class own_exchange final : public exchange, public wire_listener {
  public:
-<<<<<<< HEAD
-  own_exchange(const outgoing& what, body::reader* content, socket_watch& watch) : exchange{what, content, watch} {}
-=======
-  own_exchange(const outgoing& what, body::reader* content, socket_watch& watch, cancel_switch& stop, bool tls)
-      : exchange{what, content, watch, stop}, tls_{tls} {}
->>>>>>> w-prog
+  own_exchange(const outgoing& what, body::reader* content, socket_watch& watch, cancel_switch& stop)
+      : exchange{what, content, watch, stop} {}
 
   bool on_bytes(std::string_view bytes) override {
     read_ += bytes.size();
@@ -31,15 +27,11 @@ class own_exchange final : public exchange, public wire_listener {
     if (parser_->has_head()) head_has_come();
     return now == response_parser::state::more;
   }
-<<<<<<< HEAD
+  std::optional<steady::time_point> wait_until() const override { return read_until(); }
   void on_end() override {
     ended_in_order_ = true;
     static_cast<void>(parser().end());
   }
-=======
-  std::optional<steady::time_point> wait_until() const override { return read_until(); }
-  void on_end() override { static_cast<void>(parser().end()); }
->>>>>>> w-prog
   bool complete() const override { return parser_ && parser_->whole(); }
   bool refuses_rest() const override { return parser_ && parser_->has_head() && parser_->status() >= 300; }
   void on_written(std::size_t n) override { written_ += n; }

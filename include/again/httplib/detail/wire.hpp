@@ -48,13 +48,10 @@ class wire_listener {
   virtual void on_end() = 0;
   /// Has a whole response come?
   virtual bool complete() const = 0;
-<<<<<<< HEAD
   /// Has the head of a final response come that has no use for the rest of the request?
   virtual bool refuses_rest() const = 0;
-=======
   /// Until when the rest of the response is waited for, where that is not only a matter of the idle limit.
   virtual std::optional<std::chrono::steady_clock::time_point> wait_until() const = 0;
->>>>>>> w-prog
   /// Bytes were written to the socket, or to the TLS session.
   virtual void on_written(std::size_t n) = 0;
   /// The rest of the request is not written, because of the response.
@@ -106,6 +103,8 @@ class wire_stream : public httplib::Stream {
   /// -1: it has failed, or a response has ended it. The library closes the connection in both cases.
   ssize_t write(const char* from, std::size_t n) {
     for (std::string_view rest{from, n}; !rest.empty();) {
+      if (const auto until = listener_.wait_until(); until && !hurry(*until - steady::now()))
+        return fail(ETIMEDOUT), -1;
       if (writes_ >= 2 && !read_early()) return -1;
       const progress p = send_once(rest);
       if (p.n > 0) {
@@ -156,20 +155,10 @@ class wire_stream : public httplib::Stream {
   bool read_response() {
     char buffer[16384];
     for (;;) {
-<<<<<<< HEAD
+      if (const auto until = listener_.wait_until(); until && !hurry(*until - steady::now())) return fail(ETIMEDOUT);
       const progress p = receive(buffer);
       if (p.n < 0) return fail(p.error);
       if (!take(p, buffer)) return listener_.complete();
-=======
-      if (const auto until = listener_.wait_until(); until && !hurry(*until - steady::now())) return false;
-      const ssize_t n = receive_some(buffer);
-      if (n < 0) return false;
-      if (n == 0) {
-        listener_.on_end();
-        return listener_.complete();
-      }
-      if (!listener_.on_bytes({buffer, static_cast<std::size_t>(n)})) return listener_.complete();
->>>>>>> w-prog
     }
   }
   /// Takes what is there of a response, while the request is being written. False: that has ended the write.
@@ -210,10 +199,6 @@ class wire_stream : public httplib::Stream {
     return false;
   }
 
-<<<<<<< HEAD
-  /// Waits until something has come.
-  progress receive(std::span<char> into) const {
-=======
   /// From now on nothing is waited for longer than `left`. False: that is nothing.
   bool hurry(again::duration left) noexcept {
     if (left <= again::duration::zero()) return false;
@@ -223,9 +208,8 @@ class wire_stream : public httplib::Stream {
     limit_socket(fd_, SO_RCVTIMEO, left);
     return true;
   }
-  /// Repeats `once` until it is done or time is over. `once` gives what a system call gives, and in `needs` what it waits for.
-  template <class Once> ssize_t until_done(Once&& once) const {
->>>>>>> w-prog
+  /// Waits until something has come.
+  progress receive(std::span<char> into) const {
     const auto begun = steady::now();
     for (;;) {
       const progress p = receive_once(into, 0);
@@ -305,26 +289,14 @@ template <class Base> class own_wire_client final : public Base {
     if (limit_of_socket_ != next.idle_limit) {
       const bool fresh = limit_of_socket_ == again::duration{};
       limit_of_socket_ = next.idle_limit;
-<<<<<<< HEAD
       // OpenSSL writes without a flag for each call, and a write that blocks could not read.
       if (session != nullptr && fresh) static_cast<void>(::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK));
-      const auto us = std::chrono::ceil<std::chrono::microseconds>(next.idle_limit).count();
-      ::timeval limit{};
-      limit.tv_sec = static_cast<decltype(limit.tv_sec)>(us / 1'000'000);
-      limit.tv_usec = static_cast<decltype(limit.tv_usec)>(us % 1'000'000);
-      static_cast<void>(::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit));
+      limit_socket(fd, SO_RCVTIMEO, next.idle_limit);
     }
     wire_stream stream{fd, session, next.idle_limit, *next.listener};
-    return callback(stream);
-=======
-      limit_socket(fd, SO_RCVTIMEO, next.idle_limit);
-      limit_socket(fd, SO_SNDTIMEO, next.idle_limit);
-    }
-    wire_stream stream{fd, session_of(socket), next.idle_limit, *next.listener};
     const bool done = callback(stream);
     if (stream.hurried()) forget_socket();
     return done;
->>>>>>> w-prog
   }
   bool process_socket(const socket_type& socket, std::chrono::time_point<std::chrono::steady_clock>,
                       std::function<bool(httplib::Stream&)> callback) {
