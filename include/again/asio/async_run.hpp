@@ -36,6 +36,7 @@
 #include <again/asio/library.hpp>
 #include <again/coro/operation.hpp>
 
+#include <concepts>
 #include <type_traits>
 #include <utility>
 
@@ -58,6 +59,20 @@ concept execution_context = std::is_convertible_v<C&, net::execution_context&> &
 
 template <class A> using body_of = call_body<std::remove_cvref_t<A>>;
 template <class A> using signature_of = typename call_signature<typename body_of<A>::result_type>::type;
+
+// Whether `dispatch` to the executor would call at once. It saves the dispatch where the answer is cheap.
+template <class Executor> bool runs_here(const Executor& ex) noexcept {
+  if constexpr (requires {
+                  { ex.running_in_this_thread() } -> std::convertible_to<bool>;
+                }) {
+    return ex.running_in_this_thread();
+  } else if constexpr (std::is_same_v<Executor, net::any_io_executor>) {
+    const auto* const io = ex.template target<net::io_context::executor_type>();
+    return io != nullptr && io->running_in_this_thread();
+  } else {
+    return false;
+  }
+}
 
 // The handler of a `dispatch` to the executor: starts the call there.
 struct starter {
@@ -88,7 +103,11 @@ template <class Executor> struct initiate_call {
       home->remove_user();
       throw;
     }
-    net::dispatch(home->executor(), starter{home, std::move(owned)});
+    if (runs_here(where)) {
+      home->start(std::move(owned));
+    } else {
+      net::dispatch(home->executor(), starter{home, std::move(owned)});
+    }
   }
 };
 template <> struct initiate_call<void> {

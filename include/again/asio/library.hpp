@@ -31,6 +31,7 @@
 #include <asio/execution.hpp>
 #include <asio/execution_context.hpp>
 #include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
 #include <asio/is_executor.hpp>
 #include <asio/post.hpp>
 #include <asio/query.hpp>
@@ -62,6 +63,7 @@
 #include <boost/asio/execution.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/is_executor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
@@ -73,7 +75,8 @@
 #endif
 
 #if !defined(ASIO_HAS_CO_AWAIT) && !defined(BOOST_ASIO_HAS_CO_AWAIT)
-#error "again/asio.hpp: this Asio does not see that the compiler has coroutines (Asio before 1.23 with clang): define ASIO_HAS_CO_AWAIT for the whole program"
+#error \
+    "again/asio.hpp: this Asio does not see that the compiler has coroutines (Asio before 1.23 with clang): define ASIO_HAS_CO_AWAIT for the whole program"
 #endif
 
 #include <again/core/expected.hpp>

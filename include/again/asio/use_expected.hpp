@@ -68,9 +68,10 @@ inline constexpr use_expected_t use_expected{};
 /// A coroutine of Asio can only be awaited by one of its kind.
 template <class T, class Executor> struct again::detail::await_advice<again::asio::net::awaitable<T, Executor>> {
   static void explain() {
-    static_assert(sizeof(T*) == 0,
-                  "again: a coroutine of Asio runs on an executor; give the operation the token again::asio::use_expected, "
-                  "or write co_await boost::asio::co_spawn(executor, f(), again::asio::use_expected)");
+    static_assert(
+        sizeof(T*) == 0,
+        "again: a coroutine of Asio runs on an executor; give the operation the token again::asio::use_expected, "
+        "or write co_await boost::asio::co_spawn(executor, f(), again::asio::use_expected)");
   }
 };
 

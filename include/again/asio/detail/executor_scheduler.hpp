@@ -9,7 +9,7 @@
 /// that the user has chosen is never left.
 ///
 /// What is touched by whom:
-/// - `local_`, `timers_`, `alarm_`, `calls_` and `finished_`: only by the thread whose turn it is.
+/// - `local_`, `timers_`, `alarm_` and what is said of it, `calls_` and `finished_`: only by the thread whose turn it is.
 /// - `remote_` and `arrived_`: under `mutex_`.
 /// - `users_`: by any thread. Each handler of ours that waits inside Asio, each call in progress, and each
 ///   `scheduler_of` is a user. A scheduler without users is destroyed when there are many of them.
@@ -252,10 +252,20 @@ class executor_scheduler final : public scheduler {
     began_and_finished_ = outer_finished;
   }
 
-  // Makes Asio wake us for the first timer. An alarm that is too early stays: it only costs a turn. But without calls it
-  // would keep the context's `run` from returning.
+  // Makes Asio wake us for the first timer. An alarm that is too early stays: it only costs a turn. But without calls and
+  // timers it would keep the context's `run` from returning, so it is cancelled then; not at once, because a coroutine
+  // that makes one call after the other would set and cancel an alarm for each, which costs more than the rest of the
+  // call. A handler that runs after those that are queued now looks again.
   void set_alarm() noexcept {
     if (alarm_at_ <= last_wake_) alarm_at_ = never;  // it has rung
+    if (settled_.load(std::memory_order_relaxed)) {
+      settled_.store(false, std::memory_order_relaxed);
+      settling_ = false;
+      if (alarm_is_idle()) {
+        alarm_at_ = never;
+        alarm_->cancel();
+      }
+    }
     const time_point next = timers_.next();
     if (next < alarm_at_) {
       if (!alarm_) alarm_.emplace(executor_);
@@ -263,14 +273,20 @@ class executor_scheduler final : public scheduler {
       alarm_->expires_at(std::chrono::time_point_cast<net::steady_timer::duration>(next));
       add_user();
       alarm_->async_wait([this](const error_code&) {
-        state_.fetch_or(ready, std::memory_order_relaxed);
+        state_.fetch_or(ready, std::memory_order_acq_rel);
         woken();
       });
-    } else if (next == never && alarm_at_ != never && calls_.empty()) {
-      alarm_at_ = never;
-      alarm_->cancel();
+    } else if (alarm_is_idle() && !settling_) {
+      settling_ = true;
+      add_user();
+      net::post(executor_, [this] {
+        settled_.store(true, std::memory_order_relaxed);
+        state_.fetch_or(ready, std::memory_order_acq_rel);
+        woken();
+      });
     }
   }
+  bool alarm_is_idle() const noexcept { return alarm_at_ != never && timers_.empty() && calls_.empty(); }
 
   net::any_io_executor executor_;
   std::atomic<unsigned> state_{0};
@@ -284,6 +300,8 @@ class executor_scheduler final : public scheduler {
   bool began_and_finished_ = false;
   std::optional<net::steady_timer> alarm_;
   time_point alarm_at_ = never;
+  bool settling_ = false;             // a handler is queued that will ask for the alarm to be looked at
+  std::atomic<bool> settled_{false};  // it has asked
   std::mutex mutex_;
   work_queue remote_;
   again::detail::intrusive_list<pending_call> arrived_;
