@@ -223,9 +223,7 @@ int program(int argc, char** argv) {
   again::sink_options bounds = s.sink_options();
   bounds.dead_letters = dead.get();
   bounds.observer = &report;
-  again::http::httplib_options transport;
-  transport.cacert = s.how.cacert;
-  again::sink to{s.endpoints, std::move(bounds), std::move(transport)};
+  again::sink to{s.endpoints, std::move(bounds), s.how.transport()};
   const pages served{s, to, kept, log};
   const interrupts signals{std::chrono::duration_cast<std::chrono::milliseconds>(s.grace), stop_reading,
                            [&source, &cancel, &results] {

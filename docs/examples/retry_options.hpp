@@ -33,6 +33,7 @@ class retry_options {
   again::http::send_limits limits{};
   again::http::headers headers{};
   std::string cacert;
+  bool deny_private = false;
   std::optional<std::uint64_t> seed;
   bool no_wait = false;
   bool verbose = false;
@@ -86,6 +87,8 @@ class retry_options {
       cacert = v;
       if (const auto bad = again::http::validate_cacert(cacert)) throw usage_error{bad->text()};
     });
+    o.on("--deny-private", "send to public addresses alone, also after redirects (not to loopback, private, ...)",
+         deny_private);
     o.on("-v", "print one line per attempt to stderr", verbose);
   }
 
@@ -120,6 +123,12 @@ class retry_options {
     limits.connect = std::min(limits.connect, limits.total);
   }
 
+  again::http::httplib_options transport() const {
+    again::http::httplib_options t;
+    t.cacert = cacert;
+    t.deny_private_addresses = deny_private;
+    return t;
+  }
   again::http::client_options client_options() const { return {.limits = limits, .rules = rules, .headers = headers}; }
 
  private:

@@ -190,7 +190,7 @@ int program(int argc, char** argv) {
 
   http::client_options client_options = s.how.client_options();
   client_options.headers.clear();  // the request has them
-  http::client client{url->origin.text(), std::move(client_options), {.cacert = s.how.cacert}};
+  http::client client{url->origin.text(), std::move(client_options), s.how.transport()};
   if (s.warm_up) again::sync_wait(loop, warm_up(client, *s.warm_up));
 
   bool all = true;

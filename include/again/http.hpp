@@ -15,6 +15,7 @@
 #include <again/http/redirect.hpp>
 #include <again/http/retry_after.hpp>
 #include <again/http/rules.hpp>
+#include <again/http/special_address.hpp>
 #include <again/http/status.hpp>
 #include <again/http/transport.hpp>
 #include <again/http/url.hpp>

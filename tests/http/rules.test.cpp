@@ -65,7 +65,7 @@ TEST_CASE(
 TEST_CASE("an outcome that another attempt would not change is permanent, safe or not") {
   for (const error_kind kind :
        {error_kind::tls_verify, error_kind::protocol, error_kind::too_large, error_kind::redirects,
-        error_kind::invalid_request, error_kind::unsupported, error_kind::overloaded}) {
+        error_kind::invalid_request, error_kind::denied, error_kind::unsupported, error_kind::overloaded}) {
     CAPTURE(name(kind));
     for (const request_facts& f : {get, post})
       CHECK(of(f, {.kind = kind, .reach = reach::not_sent}) == disposition::permanent);
@@ -129,6 +129,7 @@ TEST_CASE("our own stop is aborted, whatever the rules list") {
   CHECK(of(r, get, {.kind = error_kind::cancelled, .reach = reach::not_sent}) == disposition::aborted);
   CHECK(of(r, get, {.kind = error_kind::deadline, .reach = reach::maybe_sent}) == disposition::aborted);
   CHECK(of(r, get, {.kind = error_kind::invalid_request, .reach = reach::not_sent}) == disposition::permanent);
+  CHECK(of(r, get, {.kind = error_kind::denied, .reach = reach::not_sent}) == disposition::permanent);
   CHECK(of(r, get, {.kind = error_kind::unsupported, .reach = reach::not_sent}) == disposition::permanent);
   CHECK(of(r, get, {.kind = error_kind::overloaded, .reach = reach::not_sent}) == disposition::transient);
   CHECK(of(r, get, {.kind = error_kind::tls_verify, .reach = reach::not_sent}) == disposition::transient);

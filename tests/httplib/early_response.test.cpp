@@ -99,6 +99,20 @@ TEST_CASE("a response from the head alone ends the write of every kind of body, 
   std::filesystem::remove(path);
 }
 
+TEST_CASE("an interim response while the body is written does not end the write") {
+  for (const bool tls : {false, true}) {
+    CAPTURE(tls);
+    misbehaving_server server{{respond(201)}, tls ? with_tls() : server_options{}};
+    httplib_transport transport{trusting()};
+    const auto got = sync_wait(transport.send(
+        to(server, request::put("/").header("Expect", "100-continue").body(std::string(more_than_buffers, 'b'))), 1));
+    CHECK(kind_of(got) == "response 201");
+    CHECK(server.counts().continues == 1);
+    CHECK(server.request(0).body_bytes == more_than_buffers);
+    CHECK(server.open_connections() == 1);
+  }
+}
+
 TEST_CASE("what a peer said before it reset the connection is its response, over plain and TLS") {
   for (const bool tls : {false, true}) {
     CAPTURE(tls);

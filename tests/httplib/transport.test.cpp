@@ -373,6 +373,14 @@ TEST_CASE("options that contradict themselves are refused with a reason") {
         "again: httplib_options: the path of unix_socket is too long");
   CHECK(refusal([](auto& o) { o.keep_idle = 0s; }) ==
         "again: httplib_options: keep_idle and keep_at_most must be positive");
+  for (const bool proxy : {true, false}) {
+    CHECK(refusal([proxy](auto& o) {
+            o.deny_private_addresses = true;
+            (proxy ? o.proxy : o.unix_socket) = proxy ? "http://127.0.0.1:1" : "/socket";
+          }) ==
+          "again: httplib_options: deny_private_addresses: through a proxy or a Unix-domain socket no address can "
+          "be seen");
+  }
   CHECK(refusal([](auto& o) { o.keep_failed_lookup = -1s; }) ==
         "again: httplib_options: keep_failed_lookup must be from 0 to 24 h");
 }

@@ -61,6 +61,13 @@ class Results(unittest.TestCase):
             self.assertEqual((accepted.code, accepted.json["ok"], accepted.json["status"]), (0, True, status))
             self.assertEqual({r["target"] for r in server.final["seen"]}, {"/"}, "no redirect is followed")
 
+    def test_private_addresses_are_denied_on_request(self):
+        with Server({"*": [OK]}) as server:
+            run = Run("deliver", server.url(), "--deny-private", "--follow-redirects", stdin=lines(event(1), event(2)))
+        self.assertEqual((run.code, server.final["connections"]), (1, 0))
+        self.assertEqual([(r["error"], r["reason"], r["attempts"]) for r in run.lines], [("denied", "permanent", 1)] * 2)
+        self.assertIn("is not public (loopback, RFC 1122)", run.lines[0]["detail"])
+
     def test_redirects_are_followed_on_request_for_all_endpoints_or_for_one(self):
         with Server([{"do": "respond", "status": 307, "headers": {"Location": "/there"}}, OK] * 2) as server:
             run = Run("deliver", server.url("/in"), "--follow-redirects", stdin=lines(event(1)))
@@ -97,7 +104,7 @@ class Results(unittest.TestCase):
         with Server({"*": [OK]}) as server:
             done = run(server, 64, 128, "--parallel", 1000, count=5)
             few = run(server, 64, 128, "--parallel", 1000, "--endpoint-parallel", 5, count=5)
-        self.assertEqual((done.returncode, done.stderr.decode()), (0, "deliver: 1000 events in flight may need 2064 descriptors, and the limit is 128: "
+        self.assertEqual((done.returncode, done.stderr.decode()), (0, "deliver: 1000 events in flight may need 1064 descriptors, and the limit is 128: "
                                                                       "raise it (ulimit -Hn, LimitNOFILE=), or lower --parallel\n"))
         self.assertEqual((few.returncode, few.stderr), (0, b""))
 

@@ -247,6 +247,16 @@ class Requests(unittest.TestCase):
                 self.assertIn(shown, run.err)
                 self.assertIn(reason, run.err)
 
+    def test_private_addresses_are_denied_on_request(self):
+        with Server([OK]) as server:
+            run = Run("send", "POST", server.url(), "--body", "x", "--deny-private")
+            self.assertEqual((run.code, run.json["error"], run.json["reason"], run.json["attempts"]), (1, "denied", "permanent", 1))
+            self.assertEqual(run.json["detail"], "'127.0.0.1': 127.0.0.1 is not public (loopback, RFC 1122)")
+            self.assertEqual(run.json["trace"][0]["reach"], "not_sent")
+            named = Run("send", "GET", f"http://localhost:{server.port}/", "--deny-private")
+            self.assertEqual((named.code, named.json["error"]), (1, "denied"))
+        self.assertEqual(server.final["connections"], 0)
+
     def test_a_response_larger_than_allowed_is_an_error(self):
         with Server([{"do": "respond", "status": 200, "body": "x" * 2000}]) as server:
             run = Run("send", "GET", server.url(), "--max-body", "1KiB")

@@ -17,8 +17,26 @@
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
+
+namespace {
+/// What the next calls fail with; 0: they do what they should.
+int fsync_fails = 0, fdatasync_fails = 0;
+
+int synced(long call, int fd, int fails) {
+  if (fails == 0) return static_cast<int>(::syscall(call, fd));
+  errno = fails;
+  return -1;
+}
+}  // namespace
+
+// In place of the C library's: a disk that cannot be written is not to be had in a test.
+extern "C" int fsync(int fd) { return synced(SYS_fsync, fd, fsync_fails); }
+extern "C" int fdatasync(int fd) { return synced(SYS_fdatasync, fd, fdatasync_fails); }
 
 using namespace again;
 using nlohmann::json;
@@ -45,12 +63,12 @@ std::vector<std::string> lines_of(const std::string& path) {
   return all;
 }
 
-delivery undelivered(std::string id, std::string body = "{}") {
+delivery undelivered(std::string id, std::string body = "{}",
+                     const http::error& last = {http::rules{}, {}, http::response{503}, wall_time{}}) {
   event e{std::move(id), std::move(body), {{"Content-Type", "text/plain"}, {"X", "b\xff"}}};
   e.key = "k\"1";
   delivery d{std::move(e)};
   d.accepted = true;
-  const http::error last{http::rules{}, {}, http::response{503}, wall_time{}};
   d.outcomes.emplace_back(
       "x",
       endpoint_outcome::result_type{
@@ -71,10 +89,50 @@ TEST_CASE("a line is JSON and holds everything needed to send the event again, b
   CHECK(j["at"] == 1'700'000'000);
   CHECK(j["reason"] == "attempts_exhausted");
   CHECK(j["attempts"] == 4);
+  CHECK(j["error"] == "503 Service Unavailable (answered)");
   CHECK(j["status"] == 503);
   CHECK(j["only"] == json::array());
   const json binary = json::parse(dead_letter_line(undelivered("1", "\xff\xfe"), noon));
   CHECK(binary["body"]["base64"] == "//4=");
+}
+
+TEST_CASE("a letter has the error where there is one, and a status only where a response came") {
+  const http::error refused{http::rules{}, {}, http::error_kind::refused, reach::not_sent, "no connection"};
+  const json j = json::parse(dead_letter_line(undelivered("1", "{}", refused), noon));
+  CHECK(j["error"] == "refused: no connection (not_sent)");
+  CHECK(!j.contains("status"));
+  delivery waiting{event{"2"}};
+  waiting.not_begun = stop_reason::cancelled_before_start;
+  const json before = json::parse(dead_letter_line(waiting, noon));
+  CHECK(before["reason"] == "cancelled_before_start");
+  CHECK(before["attempts"] == 0);
+  for (const char* const member : {"error", "status", "key", "order_key"}) CHECK(!before.contains(member));
+}
+
+TEST_CASE("with durability::disk a letter that cannot be synced is lost, and so is the file whose folder cannot be") {
+  const folder here;
+  const auto named = [&here](const char* name) { return (here.path / name).string(); };
+  {
+    dead_letter_file file{named("a"), durability::disk}, quick{named("b")};
+    fdatasync_fails = EIO;
+    CHECK(!file.write(undelivered("1"), noon));
+    CHECK(quick.write(undelivered("1"), noon));  // it does not sync
+    fdatasync_fails = EINVAL;                    // a pipe, say
+    CHECK(file.write(undelivered("2"), noon));
+    fdatasync_fails = 0;
+    CHECK(file.lost() == 1);
+    CHECK(file.written() == 1);
+    CHECK(file.problem() == named("a") + ": Input/output error");
+  }
+  fsync_fails = EIO;
+  CHECK_THROWS_WITH_AS((dead_letter_file{named("c"), durability::disk}),
+                       ("cannot write " + named("c") + ": Input/output error").c_str(), std::system_error);
+  CHECK(dead_letter_file{named("d")}.write(undelivered("1"), noon));
+  for (const int harmless : {EINVAL, EROFS}) {  // of folders that have no disk
+    fsync_fails = harmless;
+    CHECK(dead_letter_file{named("e"), durability::disk}.write(undelivered("1"), noon));
+  }
+  fsync_fails = 0;
 }
 
 TEST_CASE("bytes that are not UTF-8 are base64: every kind of malformed sequence, and no well-formed one") {

@@ -225,7 +225,7 @@ class tls_peer {
 
 }  // namespace
 
-TEST_CASE("step i responses the i-th request, over all connections") {
+TEST_CASE("step i is what the i-th request gets, over all connections") {
   misbehaving_server server{{respond(503, {{"Retry-After", "1"}}), respond(200).body("ok"), respond(404)}};
   peer first(server);
   const auto refusal = first.ask(get("/a"));
@@ -271,7 +271,7 @@ TEST_CASE("a request past the script gets a 500 that says so and is counted as o
   CHECK(status(client.ask(get("/"))) == 201);
 }
 
-TEST_CASE("options.otherwise responses what the script does not, and that is no overrun") {
+TEST_CASE("options.otherwise is what requests after the script get, and that is no overrun") {
   misbehaving_server server{{respond(503)}, {.otherwise = respond(204)}};
   peer client(server);
   CHECK(status(client.ask(get("/"))) == 503);
@@ -512,8 +512,8 @@ TEST_CASE("raw sends its bytes verbatim and then closes, resets or stays") {
   CHECK_FALSE(contains(noise, "HTTP"));
 }
 
-TEST_CASE(
-    "early_response responses before the body, ends its side and reads on, so that the client can read the response") {
+TEST_CASE("early_response comes before the body; the server ends its side and reads on, so that the client can read "
+          "the response") {
   misbehaving_server server{{early_response(413)}};
   peer client(server);
   client.send("PUT /big HTTP/1.1\r\nHost: test\r\nContent-Length: 8388608\r\n\r\n");
@@ -523,6 +523,21 @@ TEST_CASE(
   CHECK(server.wait_until_no_connection());
   CHECK(server.requests_seen() == 1);
   CHECK_FALSE(server.request(0).body_complete);
+}
+
+TEST_CASE("unread says its bytes after the headers and then neither reads nor closes; echo reads and says the same") {
+  misbehaving_server server{{unread("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"), echo(), echo()}};
+  peer refused(server);
+  refused.send("PUT /big HTTP/1.1\r\nHost: test\r\nContent-Length: 8388608\r\n\r\n");
+  CHECK(status(refused.response()) == 413);
+  CHECK(server.open_connections() == 1);
+  refused.leave();
+  CHECK(server.wait_until_no_connection());
+  CHECK_FALSE(server.request(0).body_complete);
+  peer echoed(server);
+  CHECK(contains(echoed.ask("PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nsame"), "\r\n\r\nsame"));
+  echoed.send("PUT / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nsa\r\n2\r\nme\r\n0\r\n\r\n");
+  CHECK(contains(echoed.until_the_end(), "\r\n\r\nsame"));
 }
 
 TEST_CASE("stop_reading makes the client's write stall") {
@@ -642,19 +657,19 @@ TEST_CASE("request bodies come by Content-Length or in chunks, in any pieces, an
 }
 
 TEST_CASE("Expect: 100-continue is answered, or ignored on wish") {
-  bool responses = true;
+  bool continues = true;
   SUBCASE("answered") {}
-  SUBCASE("ignored") { responses = false; }
-  misbehaving_server server{{respond(200)}, {.respond_to_expect_continue = responses}};
+  SUBCASE("ignored") { continues = false; }
+  misbehaving_server server{{respond(200)}, {.respond_to_expect_continue = continues}};
   peer client(server);
   client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
-  if (responses) {
+  if (continues) {
     CHECK(client.some() == "HTTP/1.1 100 Continue\r\n\r\n");
   } else {
     CHECK_FALSE(client.ready(POLLIN, 30ms));
   }
   CHECK(status(client.ask("ok")) == 200);
-  CHECK(server.counts().continues == (responses ? 1 : 0));
+  CHECK(server.counts().continues == (continues ? 1 : 0));
 }
 
 TEST_CASE("HEAD and 304 have no body, chunked responses are well-formed") {

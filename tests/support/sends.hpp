@@ -20,6 +20,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -99,6 +100,38 @@ class stoppable_send {
   std::mutex mutex_;
   std::optional<again::http::send_result> result_;
   std::thread thread_;
+};
+
+/// Attempts that are all started before anything else happens, by one thread, which then runs their loop.
+class started_sends {
+ public:
+  void start(again::http::httplib_transport& through, const std::shared_ptr<const again::http::outgoing>& what) {
+    all_.push_back(std::make_unique<one>(through, what));
+    if (!all_.back()->send.start({[](void* self) noexcept { static_cast<started_sends*>(self)->ended(); }, this}, ctx_))
+      ++missing_;
+  }
+  /// Of each, in the order of their starts.
+  std::vector<std::string> results() {
+    if (missing_ > 0) loop_.run();
+    std::vector<std::string> kinds;
+    for (auto& o : all_) kinds.push_back(kind_of(o->send.take()));
+    return kinds;
+  }
+
+ private:
+  struct one {
+    one(again::http::httplib_transport& through, const std::shared_ptr<const again::http::outgoing>& what)
+        : send{through.send(what, 1)} {}
+    again::http::detail::httplib_send send;
+  };
+  void ended() noexcept {
+    if (--missing_ == 0) loop_.finish();
+  }
+
+  again::run_loop loop_;
+  const again::context ctx_{.scheduler = &loop_};
+  int missing_ = 0;
+  std::vector<std::unique_ptr<one>> all_;  // before the loop they end
 };
 
 /// One attempt that the bound on an attempt cuts off as soon as `reached` has come back with true: no clock decides.

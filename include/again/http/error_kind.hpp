@@ -35,6 +35,7 @@ enum class error_kind : std::uint8_t {
   deadline,         ///< the deadline of the awaiting coroutine passed
   invalid_request,  ///< not sent: the request itself is not valid
   overloaded,       ///< not sent: no free connection, and no room to wait for one
+  denied,           ///< not sent: the address is one that the transport was told not to send to
   shortage,         ///< no descriptor, port, memory or thread is left on this machine; it says nothing of the peer
   unsupported,      ///< not sent: the transport cannot do this
 };

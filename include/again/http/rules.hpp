@@ -128,6 +128,7 @@ constexpr verdict judge(const rules& r, const request_facts& request, const outc
     case error_kind::cancelled:
     case error_kind::deadline: v.kind = disposition::aborted; return v;
     case error_kind::invalid_request:
+    case error_kind::denied:
     case error_kind::unsupported: return v;
     case error_kind::status:
       wanted = in(r.statuses) || in(r.any_method_statuses) || (honoured && r.retry_after_forces_retry);

@@ -27,6 +27,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -43,8 +44,13 @@ enum class address_family : std::uint8_t { any, ipv4, ipv6 };
 /// Why the PEM file `path` cannot be the `cacert` of a transport: "'typo.pem': No such file or directory"; nullopt: it can.
 std::optional<invalid> validate_cacert(const std::string& path);
 
-/// What one open connection takes of the process's limit on descriptors.
-inline constexpr std::size_t descriptors_per_connection = 2;
+/// What one open connection takes of the process's limit on descriptors. Two only where cpp-httplib (0.16 and later) opens
+/// the sockets of https connections itself: what we see of them goes through a duplicate.
+#if defined(CPPHTTPLIB_OPENSSL_SUPPORT)
+inline constexpr std::size_t descriptors_per_connection = std::is_final_v<httplib::SSLClient> ? 2 : 1;
+#else
+inline constexpr std::size_t descriptors_per_connection = 1;
+#endif
 
 /// What a transport is set up with. Every default is finite.
 struct httplib_options {
@@ -71,6 +77,10 @@ struct httplib_options {
   /// Path of a Unix-domain socket that stands for every origin; http only.
   std::string unix_socket{};
   address_family family = address_family::any;
+  /// No connection to an address that is not public: loopback, private, link-local, multicast and so on (http/special_address.hpp). For
+  /// URLs, redirects and names that come from outside. What counts is the address that is connected to, whatever the name says the
+  /// next time. The error is `denied`. Not with a proxy, which resolves names itself, nor with a Unix-domain socket.
+  bool deny_private_addresses = false;
   /// Names to addresses (as numbers, best first), in place of the system's getaddrinfo. May block and throw: it is called on threads
   /// for nothing else. What it refers to must outlive a call that still runs when the transport is gone: the transport does not wait
   /// for a look-up that hangs.
@@ -131,6 +141,10 @@ inline pool_settings settings_of(httplib_options&& o) {
   if (!o.proxy.empty() && !o.unix_socket.empty()) {
     throw std::invalid_argument{"again: httplib_options: a proxy cannot be reached through unix_socket"};
   }
+  if (o.deny_private_addresses && !(o.proxy.empty() && o.unix_socket.empty())) {
+    throw std::invalid_argument{"again: httplib_options: deny_private_addresses: through a proxy or a Unix-domain "
+                                "socket no address can be seen"};
+  }
   if (o.unix_socket.size() >= sizeof(sockaddr_un::sun_path)) {
     throw std::invalid_argument{"again: httplib_options: the path of unix_socket is too long"};
   }
@@ -142,6 +156,7 @@ inline pool_settings settings_of(httplib_options&& o) {
   s.certificates = {std::move(o.cacert), std::move(o.client_certificate), std::move(o.client_key)};
   s.look_ups = o.resolver_threads;
   s.keep_failed_lookup = o.keep_failed_lookup;
+  s.via.public_only = o.deny_private_addresses;
   s.via.unix_socket = std::move(o.unix_socket);
   if (!o.proxy.empty()) {
     const auto proxy = parse_origin(o.proxy);

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,6 +58,7 @@ class exchange_over_a_pair final : public wire_listener {
   void on_end() override { ended = true; }
   bool complete() const override { return heard.ends_with('.') || (ended && heard.ends_with('~')); }
   bool refuses_rest() const override { return heard.starts_with('!'); }
+  std::optional<std::chrono::steady_clock::time_point> wait_until() const override { return until; }
   void on_written(std::size_t n) override { written += n; }
   void on_write_ended() override {
     ++write_ended;
@@ -68,6 +70,7 @@ class exchange_over_a_pair final : public wire_listener {
   bool ended = false;
   std::size_t written = 0;
   int write_ended = 0, error = -1;
+  std::optional<std::chrono::steady_clock::time_point> until;
 
  private:
   int ours_ = -1, peers_ = -1;
@@ -143,6 +146,27 @@ TEST_CASE("a write that would have to wait looks at the response, and waits no l
     CHECK(x.error == ETIMEDOUT);
     CHECK(x.write_ended == 0);
     CHECK(read(s) == "failed");
+  }
+}
+
+TEST_CASE("a decided response is waited for until its time is over, while the request is written too") {
+  const auto past = std::chrono::steady_clock::now() - 1s;
+  {
+    exchange_over_a_pair x;
+    wire_stream s{x.ours(), nullptr, 20s, x};
+    CHECK(write(s, "head") == 4);
+    x.until = past;
+    CHECK(write(s, "part") == -1);
+    CHECK(x.error == ETIMEDOUT);
+    CHECK(x.heard_by_peer() == "head");
+  }
+  {
+    exchange_over_a_pair x;
+    wire_stream s{x.ours(), nullptr, 20s, x};
+    write(s, "head");
+    x.until = past;
+    CHECK(read(s) == "failed");
+    CHECK(x.error == ETIMEDOUT);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <again/http/transport.hpp>
 #include <again/httplib/detail/connection.hpp>
 #include <again/httplib/detail/dead_fd.hpp>
+#include <again/httplib/detail/descriptor_wait.hpp>
 #include <again/httplib/detail/idle_connections.hpp>
 #include <again/httplib/detail/origin_queue.hpp>
 #include <again/httplib/detail/resolver.hpp>
@@ -15,7 +16,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <new>
@@ -35,6 +38,7 @@ struct send_resources {
   idle_limits keep;
   tls_credentials credentials;
   resolver names;
+  descriptor_wait descriptors;
   dead_fd dead{};
 };
 
@@ -68,10 +72,10 @@ class connect_and_send {
       return open_body();
     } catch (const std::exception& e) {  // out of memory
       connection_.reset();
-      return failed(error_kind::overloaded, reach::maybe_sent, e.what());
+      return failed(error_kind::shortage, reach::maybe_sent, e.what());
     } catch (...) {
       connection_.reset();
-      return failed(error_kind::overloaded, reach::maybe_sent, "an exception");
+      return failed(error_kind::shortage, reach::maybe_sent, "an exception");
     }
   }
 
@@ -86,9 +90,18 @@ class connect_and_send {
           std::make_unique<httplib_connection>(what_.origin, shared_.via, shared_.credentials, shared_.dead.fd());
     }
     if (!what_.request.body().absent()) {
-      auto opened = what_.open_body();
-      if (!opened) return failed(error_kind::invalid_request, reach::not_sent, opened.error().reason());
-      content_.emplace(std::move(*opened));
+      for (;;) {
+        errno = 0;
+        auto opened = what_.open_body();
+        if (opened) {
+          content_.emplace(std::move(*opened));
+          break;
+        }
+        const bool no_descriptor = errno == EMFILE || errno == ENFILE;
+        if (no_descriptor && what_.request.body().replayable() && may_try_again()) continue;
+        return failed(no_descriptor ? error_kind::shortage : error_kind::invalid_request, reach::not_sent,
+                      opened.error().reason());
+      }
     }
     return find_addresses();
   }
@@ -104,6 +117,10 @@ class connect_and_send {
         keep_unread_body();
         return failed(error_kind::resolve, reach::not_sent, "'" + name + "': " + found.reason);
       }
+      if (const std::string refusal = shared_.via.keep_allowed(found.addresses); found.addresses.empty()) {
+        keep_unread_body();
+        return failed(error_kind::denied, reach::not_sent, "'" + name + "': " + refusal);
+      }
       addresses = std::move(found.addresses);
       job_.home->addresses.sort(addresses);
     }
@@ -111,31 +128,48 @@ class connect_and_send {
   }
 
   attempt_end try_addresses(const std::vector<std::string>& addresses) {
-    for (std::size_t i = 0;; ++i) {
-      if (i > 0) connection_->prepare();
-      fresh_ = !connection_->open();
-      address_ = fresh_ ? addresses[i] : connection_->address();
-      cancel_switch::phase phase{job_.stop,
-                                 {[](void* self, cancel_switch::by source) noexcept {
-                                    return static_cast<connect_and_send*>(self)->break_off(source);
-                                  },
-                                  this},
-                                 reach::maybe_sent};
-      if (!phase.entered()) {
+    for (std::size_t i = 0;;) {
+      std::optional<attempt_end> end = try_address(addresses[i], i + 1 == addresses.size());
+      if (end) return std::move(*end);
+      if (no_descriptor_.empty()) {
+        ++i;
+      } else if (!may_try_again()) {
         keep_unread_body();
-        return ended(unexpected<send_failure>{client_destroyed(reach::not_sent)});
+        return failed(error_kind::shortage, reach::not_sent, std::move(no_descriptor_));
       }
-      send_result r = connection_->attempt(what_, job_.number, address_, content_ ? &*content_ : nullptr, job_.stop);
-      learn_from(r);
-      // Refused at once and not a byte sent: the next address belongs to the same attempt. A silent one has used up its time.
-      const bool refused = !r && r.error().reach == reach::not_sent && r.error().kind == error_kind::refused;
-      if (refused && i + 1 < addresses.size()) {
-        phase.sent_nothing();
-        continue;
-      }
-      if (!r && r.error().reach == reach::not_sent && !connection_->content_touched()) keep_unread_body();
-      return ended(std::move(r));  // inside the phase: a stop always finds how far the request has got
+      no_descriptor_.clear();
+      connection_->prepare();
     }
+  }
+  /// No descriptor is left. False: nothing of ours could end and leave one.
+  bool may_try_again() { return shared_.descriptors.free_one(job_.stop); }
+
+  /// Empty: nothing was sent, and there is another address, or `no_descriptor_` says why this one has to be tried again.
+  std::optional<attempt_end> try_address(const std::string& address, bool last) {
+    fresh_ = !connection_->open();
+    address_ = fresh_ ? address : connection_->address();
+    cancel_switch::phase phase{job_.stop,
+                               {[](void* self, cancel_switch::by source) noexcept {
+                                  return static_cast<connect_and_send*>(self)->break_off(source);
+                                },
+                                this},
+                               reach::maybe_sent};
+    if (!phase.entered()) {
+      keep_unread_body();
+      return ended(unexpected<send_failure>{client_destroyed(reach::not_sent)});
+    }
+    send_result r = connection_->attempt(what_, job_.number, address_, content_ ? &*content_ : nullptr, job_.stop);
+    learn_from(r);
+    // Refused at once and not a byte sent: the next address belongs to the same attempt. A silent one has used up its time.
+    const bool refused = !r && r.error().reach == reach::not_sent && r.error().kind == error_kind::refused;
+    const bool no_descriptor = !r && connection_->lacks_descriptor();
+    if (no_descriptor) no_descriptor_ = r.error().detail;
+    if (no_descriptor || (refused && !last)) {
+      phase.sent_nothing();
+      return std::nullopt;
+    }
+    if (!r && r.error().reach == reach::not_sent && !connection_->content_touched()) keep_unread_body();
+    return ended(std::move(r));  // inside the phase: a stop always finds how far the request has got
   }
 
   /// On the thread that stops the attempt. The next one may begin before this worker has noticed: what it must know is noted here.
@@ -147,6 +181,7 @@ class connect_and_send {
   void learn_from(const send_result& r) {
     const auto stopped = job_.stop.raised();
     if (stopped == cancel_switch::by::awaiter || stopped == cancel_switch::by::pool) return;  // it had no time
+    if (!r && r.error().kind == error_kind::shortage) return;                                 // it is not the peer's
     if (r || r.error().reach == reach::answered) {
       if (fresh_ && !address_.empty()) job_.home->addresses.worked(address_);
     } else {
@@ -189,6 +224,7 @@ class connect_and_send {
   // Of the try that runs: constant for as long as `break_off` may be called.
   std::string address_;
   bool fresh_ = true;
+  std::string no_descriptor_;  // why no socket could be opened; empty: one was
   std::atomic<steady::time_point> suspect_before_{steady::time_point{}};
 };
 

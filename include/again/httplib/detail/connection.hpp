@@ -15,6 +15,7 @@
 #include <again/httplib/detail/wire.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <exception>
 #include <memory>
@@ -41,6 +42,10 @@ class httplib_connection {
         watch_{o.scheme == scheme::https, dead_fd},
         peer_{o.host, watch_} {}
 
+  httplib_connection(const httplib_connection&) = delete;
+  httplib_connection& operator=(const httplib_connection&) = delete;
+  ~httplib_connection() { close(); }
+
   socket_watch& watch() noexcept { return watch_; }
   bool open() const { return client_ && client_->is_socket_open() != 0; }
   steady::time_point opened_at() const noexcept { return opened_at_; }
@@ -48,6 +53,8 @@ class httplib_connection {
   /// Where it was opened to; empty: a Unix-domain socket, or not opened yet.
   const std::string& address() const noexcept { return address_; }
   bool content_touched() const noexcept { return content_touched_; }
+  /// The last attempt has opened no connection, because this process or the system has no descriptor left.
+  bool lacks_descriptor() const noexcept { return lacks_descriptor_; }
   /// Is the client worth keeping when its connection is closed? A TLS context costs a millisecond and 64 KiB.
   bool costly() const noexcept { return tls() && client_ != nullptr; }
 
@@ -71,6 +78,7 @@ class httplib_connection {
           send_failure{error_kind::tls_verify, reach::not_sent, "the certificates to trust could not be read"}};
     }
     const bool reused = open();
+    lacks_descriptor_ = false;
     if (tls()) peer_.begin();
     const bounds limits{in_range_of_poll(what.limits.connect), in_range_of_poll(what.limits.idle)};
     client_->set_connection_timeout(limits.connect);
@@ -79,8 +87,8 @@ class httplib_connection {
     if (!reused) aim_at(address_ = address);
     if (plain_wire_ != nullptr || tls_wire_ != nullptr) {
       own_exchange x{what, content, watch_, stop};
-      if (plain_wire_ != nullptr) read_over(*plain_wire_, x, limits.idle, reused);
-      if (tls_wire_ != nullptr) read_over(*tls_wire_, x, limits.idle, reused);
+      if (plain_wire_ != nullptr) exchange_over(*plain_wire_, x, limits, reused);
+      if (tls_wire_ != nullptr) exchange_over(*tls_wire_, x, limits, reused);
       send_result r = run(x, what, number, limits, reused);
       if (r && open() && plain_wire_ != nullptr) watch_.moved(x.written(), x.read());
       return r;
@@ -117,13 +125,17 @@ class httplib_connection {
       client->enable_server_certificate_verification(false);  // peer_ verifies, and more strictly
       peer_.guard(context_of(*client), trusted);
       if (!credentials_->show_in(context_of(*client))) return false;
-      if constexpr (!std::is_same_v<secure_client, httplib::SSLClient>) tls_wire_ = client.get();
+      if constexpr (!std::is_same_v<secure_client, httplib::SSLClient>) {
+        tls_wire_ = client.get();
+        client->watch = &watch_;
+      }
       client_ = std::move(client);
     }
 #endif
     if (!client_) {
       auto client = std::make_unique<own_wire_client<httplib::ClientImpl>>(host, origin_.port);
       plain_wire_ = client.get();
+      client->watch = &watch_;
       client_ = std::move(client);
     }
     configure(*client_);
@@ -132,6 +144,7 @@ class httplib_connection {
     return true;
   }
   void forget_client() noexcept {
+    watch_.closing();  // where it closes its socket only in its destructor, there is no hook
     client_.reset();
     plain_wire_ = nullptr;
     tls_wire_ = nullptr;
@@ -139,13 +152,18 @@ class httplib_connection {
   void aim_at(const std::string& address) {
     if (!route_.unix_socket.empty()) return;
     if (!route_.proxy_host.empty()) return client_->set_proxy(address, route_.proxy_port);
-    client_->set_hostname_addr_map({{origin_.host, address}});
+    if (plain_wire_ == nullptr && tls_wire_ == nullptr) client_->set_hostname_addr_map({{origin_.host, address}});
   }
-  template <class Client> static void read_over(Client& client, own_exchange& x, duration idle_limit, bool reused) {
+  template <class Client> void exchange_over(Client& client, own_exchange& x, const bounds& limits, bool reused) const {
     if constexpr (requires { client.next; }) {
-      client.next = {&x, idle_limit};
-      if (!reused) client.forget_socket();
+      client.next = {&x, limits.idle, limits.connect, {}};
+      const bool tunnel = tls() && !route_.proxy_host.empty();
+      if (!reused && !tunnel) client.next.to = target();
     }
+  }
+  peer_address target() const {
+    if (!route_.unix_socket.empty()) return peer_address::unix_domain(route_.unix_socket);
+    return peer_address::tcp(address_, route_.proxy_host.empty() ? origin_.port : route_.proxy_port);
   }
 
   // ── the send, and what came of it ──
@@ -177,7 +195,9 @@ class httplib_connection {
     x.seen.quiet = now - x.last_progress();
     diagnosis d{true, error_kind::status, reach::answered, {}};
     if (!x.whole(says)) {
-      d = diagnose(says, x.seen, watch_.examine(), tls(), now - begun, limits.connect, limits.idle);
+      const auto socket = watch_.examine();
+      lacks_descriptor_ = socket.connect_error == EMFILE || socket.connect_error == ENFILE;
+      d = diagnose(says, x.seen, socket, tls(), now - begun, limits.connect, limits.idle);
       if (tls() && !d.success) peer_.explain(d);
     }
     if (!d.success || x.must_close) close();
@@ -200,7 +220,7 @@ class httplib_connection {
   secure_client* tls_wire_ = nullptr;                           // the same, over TLS
   steady::time_point opened_at_{}, idle_since_{};
   std::string address_;
-  bool content_touched_ = false;
+  bool content_touched_ = false, lacks_descriptor_ = false;
 };
 
 }  // namespace detail

@@ -93,9 +93,12 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
   }
 
   switch (says) {
-    case httplib_says::no_connection:
-      if (socket.sockets == 0) return failed(error_kind::refused, reach::not_sent, "no socket could be opened");
-      return failed(error_kind::refused, reach::not_sent, "no connection");
+    case httplib_says::no_connection: {
+      const int why = socket.connect_error;
+      if (why == ETIMEDOUT) return failed(error_kind::connect_timeout, reach::not_sent, "no connection in time");
+      return failed(is_shortage(why) ? error_kind::shortage : error_kind::refused, reach::not_sent,
+                    why == 0 ? "no connection" : "no connection: " + reason_of(why));
+    }
     case httplib_says::connect_timeout:
       return failed(error_kind::connect_timeout, reach::not_sent, "no connection in time");
     case httplib_says::tls_certificates:

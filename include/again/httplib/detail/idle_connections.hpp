@@ -44,6 +44,14 @@ class idle_connections {
   void put(connection c, bool open) noexcept { move_to(open ? open_ : closed_, c); }
   bool empty() const noexcept { return open_.empty() && closed_.empty(); }
 
+  /// The open one used longest ago; null: there is none.
+  const httplib_connection* longest_idle() const noexcept { return open_.empty() ? nullptr : open_.front().get(); }
+  /// Moves it out.
+  connection take_longest_idle() {
+    connection c = std::move(open_.front());
+    open_.erase(open_.begin());
+    return c;
+  }
   /// Moves `c` to the end of `into`; without memory it is closed here.
   static void move_to(std::vector<connection>& into, connection& c) noexcept {
     try {

@@ -60,6 +60,15 @@ class origin_queues {
   void take_older(std::chrono::steady_clock::time_point when, std::vector<idle_connections::connection>& into) {
     for (auto& [origin, q] : all_) q->idle.take_older(when, into);
   }
+  /// Moves out the open connection that has been idle for longest; null: there is none.
+  idle_connections::connection take_longest_idle() {
+    idle_connections* where = nullptr;
+    for (auto& [origin, q] : all_) {
+      const auto* const c = q->idle.longest_idle();
+      if (c != nullptr && (where == nullptr || c->idle_since() < where->longest_idle()->idle_since())) where = &q->idle;
+    }
+    return where != nullptr ? where->take_longest_idle() : nullptr;
+  }
   void take_idle(std::vector<idle_connections::connection>& into) {
     for (auto& [origin, q] : all_) q->idle.take_all(into);
   }

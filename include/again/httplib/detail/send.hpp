@@ -54,7 +54,7 @@ class [[nodiscard]] httplib_send {
     if (refusal_ != nullptr) return fail(error_kind::unsupported, reach::not_sent, refusal_);
     if (ctx.stop.stop_requested()) return fail(kind_of_stop(), reach::not_sent, "stopped before it began");
     job_ = new (std::nothrow) send_job{what_, number_};
-    if (job_ == nullptr) return fail(error_kind::overloaded, reach::not_sent, "out of memory");
+    if (job_ == nullptr) return fail(error_kind::shortage, reach::not_sent, "out of memory");
     done_.run = [](work& w) noexcept { static_cast<own_work&>(w).self->finish(); };
     done_.self = this;
     receiver_.done = &done_;
@@ -77,9 +77,13 @@ class [[nodiscard]] httplib_send {
     }
     if (admitted != send_pool::admission::accepted) {
       leave_scheduler();
-      return admitted == send_pool::admission::closed
-                 ? fail(error_kind::cancelled, reach::not_sent, "the client was destroyed")
-                 : fail(error_kind::overloaded, reach::not_sent, "no worker is free, and the queue is full");
+      switch (admitted) {
+        case send_pool::admission::closed:
+          return fail(error_kind::cancelled, reach::not_sent, "the client was destroyed");
+        case send_pool::admission::no_thread:
+          return fail(error_kind::shortage, reach::not_sent, "no thread could be started");
+        default: return fail(error_kind::overloaded, reach::not_sent, "no worker is free, and the queue is full");
+      }
     }
     if (ctx.stop.stop_possible()) on_stop_.emplace(ctx.stop, stopper{this});
     return false;

@@ -44,7 +44,8 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
   explicit send_pool(pool_settings s)
       : keep_idle_{s.keep.idle},
         shared_{std::move(s.via), s.keep, tls_credentials{s.certificates},
-                resolver{std::move(s.look_up), s.look_ups, {.at_most = s.keep_failed_lookup}}},
+                resolver{std::move(s.look_up), s.look_ups, {.at_most = s.keep_failed_lookup}},
+                descriptor_wait{[this] { return close_longest_idle(); }}},
         queue_{s.queue, s.connections},
         workers_{s.workers} {}
   send_pool(const send_pool&) = delete;
@@ -53,7 +54,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
 
   // ── the awaiting side; any thread ──
 
-  enum class admission { accepted, overloaded, closed };
+  enum class admission { accepted, overloaded, no_thread, closed };
 
   /// Takes a share of `j` if accepted.
   admission submit(send_job& j) {
@@ -81,7 +82,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
     if (workers_.none()) {  // the system has no thread left
       --home.in_use;
       j.release();
-      return admission::overloaded;
+      return admission::no_thread;
     }
     queue_.wait_for_worker(j);
     return admission::accepted;
@@ -188,6 +189,14 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
 
  private:
   static send_result cancelled(reach r) noexcept { return unexpected<send_failure>{client_destroyed(r)}; }
+
+  /// False: no connection is idle.
+  bool close_longest_idle() {
+    std::unique_lock lock{mutex_};
+    const connection longest = queue_.origins.take_longest_idle();
+    lock.unlock();  // and only then it is closed
+    return longest != nullptr;
+  }
 
   // ── under the lock ──
 

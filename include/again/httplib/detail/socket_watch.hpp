@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `socket_watch`: what we know of the socket inside the library's connection, and how it is shut down from another thread.
+/// `socket_watch`: opens the socket of the library's connection, knows what has happened to it, and shuts it down from another
+/// thread.
 #pragma once
 
+#include <again/core/clock.hpp>
+#include <again/httplib/detail/peer_address.hpp>
 #include <again/httplib/detail/tcp_state.hpp>
 #include <again/policy/verdict.hpp>
 
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <mutex>
 #include <utility>
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,11 +28,17 @@ inline namespace AGAIN_ABI {
 namespace http {
 namespace detail {
 
-/// Owns a duplicate of the socket's descriptor, taken in the library's hook for new sockets. The duplicate survives the library's
-/// own close, so it tells afterwards which bytes left and came, and `shutdown` on it ends any blocking call on the original from
-/// any thread. It admits one socket per attempt: a second one is where a library sends again without being told to.
+/// One descriptor for each connection. The library owns it and closes it; this class knows it from `connect` to `closing` and
+/// shuts it down under its lock, so that no other file that got the same number is ever hit. What the kernel counted is read in
+/// `closing`, before it is lost. It admits one socket per attempt: a second one is where a library sends again without being told to.
 ///
-/// Threads: `interrupt` any; the rest the thread that sends. The mutex is a leaf: the hook runs under the library's own locks, so
+/// Under TLS the library can close the socket between its connection and the beginning of the handshake without a word. In between
+/// the descriptor is not known here, and what was to interrupt it does so at that beginning.
+///
+/// Where the library has to connect by itself (TLS where we cannot derive from its class, or in a proxy's tunnel), `opened` takes a
+/// second descriptor until the handshake begins.
+///
+/// Threads: `interrupt` any; the rest the thread that sends. The mutex is a leaf: the hooks run under the library's own locks, so
 /// nothing of the library is ever called while it is held.
 class socket_watch {
  public:
@@ -32,12 +46,12 @@ class socket_watch {
   socket_watch(bool tls, int dead_fd) noexcept : tls_{tls}, dead_fd_{dead_fd} {}
   socket_watch(const socket_watch&) = delete;
   socket_watch& operator=(const socket_watch&) = delete;
-  ~socket_watch() { close_duplicate(); }
+  ~socket_watch() { forget(); }
 
   /// What an attempt looks like afterwards.
   struct report {
     reach how_far = reach::not_sent;
-    int sockets = 0;              ///< opened in this attempt, a refused one not counted
+    int connect_error = 0;        ///< errno: why there is no connection; 0: there is, or nobody knows
     bool second_refused = false;  ///< the library tried to send again
     bool timed = false;           ///< FIN and RST cannot be seen here: only the clock tells
     bool reset = false;
@@ -50,10 +64,10 @@ class socket_watch {
   /// An attempt begins, on the connection that is open, or on none.
   void begin(bool reused) noexcept {
     const std::lock_guard lock{mutex_};
-    if (!reused) close_duplicate();
+    if (!reused) forget();
     // What we have counted ourselves, where we did: no other thread has written or read, and `silent` has found nothing more.
     if (!reused || !counted_) {
-      base_ = tcp_state_of(duplicate_);
+      base_ = state();
     } else {
       base_.queued += written_;
       base_.received += read_;
@@ -61,26 +75,56 @@ class socket_watch {
     counted_ = false;
     reused_ = reused;
     secured_ = reused && tls_;
-    sockets_ = 0;
+    sockets_ = connect_error_ = 0;
     second_refused_ = interrupted_ = eof_ = close_notify_ = reset_ = false;
   }
 
-  /// The library's hook: `fd` is new and not connected. Refuses by putting the dead descriptor in its place, so that connect fails
-  /// at once.
+  /// Opens a socket and connects it. -1: it could not, and the report says why.
+  int connect(const peer_address& to, duration at_most) noexcept {
+    const int fd = start_connecting(to);
+    if (fd < 0) return -1;
+    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(at_most).count();
+    ::pollfd p{fd, POLLOUT, 0};
+    int ready = 0;
+    do ready = ::poll(&p, 1, static_cast<int>(ms));
+    while (ready < 0 && errno == EINTR);
+    int error = ready == 0 ? ETIMEDOUT : 0;
+    ::socklen_t size = sizeof error;
+    if (ready != 0 && ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+    const std::lock_guard lock{mutex_};
+    if (error == 0 && interrupted_) error = ECANCELED;
+    if (error != 0) return failed_to_connect(error, fd);
+    static_cast<void>(::fcntl(fd, F_SETFL, 0));  // it blocks from now on
+    if (tls_) fd_ = -1;                          // until `handshake_begins`
+    return fd;
+  }
+
+  /// The library's hook where it connects by itself: `fd` is new and not connected. Refuses by putting the dead descriptor in its
+  /// place, so that connect fails at once.
   void opened(int fd) noexcept {
     const std::lock_guard lock{mutex_};
-    const bool sent_before = reused_ && how_far() != reach::not_sent;
-    if (interrupted_ || sockets_ > 0 || sent_before) {
-      second_refused_ = second_refused_ || !interrupted_;
+    if (!admits()) return refuse(fd);
+    forget();
+    fd_ = ::fcntl(fd, F_DUPFD_CLOEXEC, 1024);  // high, where programs that still use select() do not look
+    if (fd_ < 0) fd_ = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (fd_ < 0) {  // without it what it does could not be stopped, nor known afterwards
+      connect_error_ = errno;
       return refuse(fd);
     }
-    close_duplicate();
-    duplicate_ = ::fcntl(fd, F_DUPFD_CLOEXEC, 1024);  // high, where programs that still use select() do not look
-    if (duplicate_ < 0) duplicate_ = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    if (duplicate_ < 0) return refuse(fd);  // without it what it does could not be stopped, nor known afterwards
-    base_ = tcp_state_of(duplicate_);
-    reused_ = secured_ = eof_ = close_notify_ = reset_ = false;
-    sockets_ = 1;
+    ours_ = true;
+    is_new();
+  }
+  /// TLS: the library is about to shake hands on this socket, and will say when it closes it.
+  void handshake_begins(int fd) noexcept {
+    const std::lock_guard lock{mutex_};
+    forget();
+    fd_ = fd;
+    if (interrupted_) ::shutdown(fd_, SHUT_RDWR);
+  }
+  /// The library is about to close its socket.
+  void closing() noexcept {
+    const std::lock_guard lock{mutex_};
+    if (!ours_) forget();
   }
 
   /// The attempt has gone well, having written and read so much on a plain connection.
@@ -95,7 +139,7 @@ class socket_watch {
   void secured() noexcept {
     const std::lock_guard lock{mutex_};
     if (std::exchange(secured_, true)) return;
-    base_ = tcp_state_of(duplicate_);
+    base_ = state();
   }
   /// TLS: how the stream ended, the first time it did: by the peer's FIN, or by an error of the socket.
   void ended(bool in_order) noexcept {
@@ -115,15 +159,15 @@ class socket_watch {
   reach interrupt() noexcept {
     const std::lock_guard lock{mutex_};
     interrupted_ = true;
-    if (duplicate_ >= 0) ::shutdown(duplicate_, SHUT_RDWR);  // before looking: nothing more can be queued then
-    return how_far();
+    if (fd_ >= 0) ::shutdown(fd_, SHUT_RDWR);  // before looking: nothing more can be queued then
+    return how_far(state());
   }
 
   /// Shuts the socket down from inside one of the library's callbacks. A callback that merely fails makes the library wait for
   /// the peer first.
   void shut_down() noexcept {
     const std::lock_guard lock{mutex_};
-    if (duplicate_ >= 0) ::shutdown(duplicate_, SHUT_RDWR);
+    if (fd_ >= 0) ::shutdown(fd_, SHUT_RDWR);
   }
 
   /// The TLS handshake of this socket has finished.
@@ -135,10 +179,11 @@ class socket_watch {
   /// After the library has returned without success.
   report examine() noexcept {
     const std::lock_guard lock{mutex_};
-    const tcp_state now = tcp_state_of(duplicate_);
+    const tcp_state now = state();
     report r;
     r.how_far = how_far(now);
-    r.sockets = sockets_;
+    r.connect_error = connect_error_;
+    if (sockets_ == 0 && !reused_ && r.connect_error == 0) r.connect_error = why_no_socket();
     r.second_refused = second_refused_;
     r.timed = !now.known;
     r.reset = tls_ && secured_ ? reset_ : now.reset;  // under TLS our own close_notify may have met a RST in the end
@@ -152,19 +197,62 @@ class socket_watch {
   /// Is an idle connection still as we left it? What there is to read on it is the end, or a response to no request of ours.
   bool silent() noexcept {
     const std::lock_guard lock{mutex_};
-    if (duplicate_ < 0) return false;
-    ::pollfd p{duplicate_, POLLIN | POLLRDHUP, 0};
+    if (fd_ < 0) return false;
+    ::pollfd p{fd_, POLLIN | POLLRDHUP, 0};
     return ::poll(&p, 1, 0) == 0;
   }
 
-  /// The library has closed its socket: close ours, so that the connection really ends.
+  /// The library has closed its socket: a second descriptor of ours goes, too.
   void release() noexcept {
     const std::lock_guard lock{mutex_};
-    close_duplicate();
+    forget();
   }
 
  private:
-  reach how_far() const noexcept { return how_far(tcp_state_of(duplicate_)); }
+  // All under the lock.
+
+  /// May the attempt open a socket?
+  bool admits() noexcept {
+    const bool sent_before = reused_ && how_far(state()) != reach::not_sent;
+    const bool admitted = !interrupted_ && sockets_ == 0 && !sent_before;
+    if (!admitted && !interrupted_) second_refused_ = true;
+    return admitted;
+  }
+  int start_connecting(const peer_address& to) noexcept {
+    const std::lock_guard lock{mutex_};
+    if (!admits()) return -1;
+    forget();
+    const int fd = ::socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+      connect_error_ = errno;
+      return -1;
+    }
+    fd_ = fd;
+    is_new();
+    const int yes = 1;  // head and body are two writes: 40 ms each without it
+    if (to.family() != AF_UNIX) static_cast<void>(::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes));
+    // Under the lock: an interruption between the opening of a socket and its connect() would be lost on the kernel.
+    if (::connect(fd, to.get(), to.size) == 0 || errno == EINPROGRESS) return fd;
+    int error = errno;
+    if (error == EAGAIN && to.family() != AF_UNIX) error = EADDRNOTAVAIL;
+    // On a machine without IPv6 this is all that the kernel says of an IPv6 address.
+    if (error == EADDRNOTAVAIL && to.family() == AF_INET6) error = ENETUNREACH;
+    return failed_to_connect(error, fd);
+  }
+  int failed_to_connect(int error, int fd) noexcept {
+    connect_error_ = error;
+    forget();
+    ::close(fd);
+    return -1;
+  }
+  void is_new() noexcept {
+    last_ = {};
+    base_ = ours_ ? state() : tcp_state{};
+    reused_ = secured_ = eof_ = close_notify_ = reset_ = false;
+    sockets_ = 1;
+  }
+
+  tcp_state state() const noexcept { return fd_ >= 0 ? tcp_state_of(fd_) : last_; }
   reach how_far(const tcp_state& now) const noexcept {
     if (sockets_ == 0 && !reused_) return reach::not_sent;
     if (tls_ && !secured_) return reach::not_sent;
@@ -173,21 +261,34 @@ class socket_watch {
     const bool answered = !tls_ && now.received > base_.received + (now.peer_closed ? 1U : 0U);
     return answered ? reach::answered : reach::maybe_sent;
   }
+  /// Where the library has opened none, and does not say why.
+  static int why_no_socket() noexcept {
+    const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe < 0) return errno;
+    ::close(probe);
+    return 0;
+  }
   void refuse(int fd) const noexcept {
     if (dead_fd_ < 0 || ::dup3(dead_fd_, fd, O_CLOEXEC) < 0) ::shutdown(fd, SHUT_RDWR);
   }
-  void close_duplicate() noexcept {
-    if (duplicate_ >= 0) ::close(std::exchange(duplicate_, -1));
+  /// From now on the number may be another file's.
+  void forget() noexcept {
+    if (fd_ < 0) return;
+    last_ = tcp_state_of(fd_);
+    if (std::exchange(ours_, false)) ::close(fd_);
+    fd_ = -1;
   }
 
   std::mutex mutex_;
   const bool tls_;
   const int dead_fd_;
-  int duplicate_ = -1;
+  int fd_ = -1;
+  bool ours_ = false;                     // a second descriptor
+  tcp_state last_;                        // of the socket that is closed now
   tcp_state base_;                        // at the beginning of the attempt
   std::uint64_t written_ = 0, read_ = 0;  // in the attempt before, if counted_
   bool counted_ = false;
-  int sockets_ = 0;
+  int sockets_ = 0, connect_error_ = 0;
   bool reused_ = false, secured_ = false, interrupted_ = false, second_refused_ = false, eof_ = false,
        close_notify_ = false, reset_ = false;
 };

@@ -133,6 +133,7 @@ class tls_peer {
     // The server name is never an address and has no final dot (RFC 6066 3); some versions of the library send either.
     SSL_ctrl(const_cast<SSL*>(ssl), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
              address_ ? nullptr : const_cast<char*>(host_.c_str()));
+    watch_.handshake_begins(SSL_get_fd(ssl));
     BIO_set_callback_arg(bio, reinterpret_cast<char*>(&watch_));
     BIO_set_callback_ex(
         bio, [](BIO* b, int operation, const char*, std::size_t, int, long, int result, std::size_t*) -> long {
@@ -140,6 +141,7 @@ class tls_peer {
           auto& told = *reinterpret_cast<socket_watch*>(BIO_get_callback_arg(b));
           if (operation == (BIO_CB_READ | BIO_CB_RETURN) && over) told.ended(result == 0);
           if (operation == (BIO_CB_WRITE | BIO_CB_RETURN) && over) told.ended(false);
+          if (operation == BIO_CB_FREE) told.closing();  // the library frees the session, then closes the socket
           return result;
         });
   }

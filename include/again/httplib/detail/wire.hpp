@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `wire_stream` and `own_wire_client`: our own reading and writing between cpp-httplib's client and the socket. The library
-/// connects, shakes hands and writes the request. The response is read by us, byte for byte as it was sent, and the library
+/// `wire_stream` and `own_wire_client`: our own connecting, reading and writing between cpp-httplib's client and the socket. The
+/// library shakes hands and writes the request. The response is read by us, byte for byte as it was sent, and the library
 /// gets an empty one in its place.
 ///
 /// Threads: the worker that makes the attempt. Another thread only shuts the socket down (socket_watch), which ends a call here.
@@ -9,6 +9,8 @@
 
 #include <again/core/clock.hpp>
 #include <again/httplib/detail/httplib_versions.hpp>
+#include <again/httplib/detail/peer_address.hpp>
+#include <again/httplib/detail/socket_watch.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -266,20 +268,46 @@ class wire_stream : public httplib::Stream {
   std::string_view empty_response_ = "HTTP/1.1 204 No Content\r\n\r\n";
 };
 
-/// A client of cpp-httplib that reads and writes by ourselves. Set `next` before each send.
-template <class Base> class own_wire_client final : public Base {
+/// Tells `watch` that the library is about to close its socket. Under TLS OpenSSL does (tls_peer.hpp).
+template <class Base> class closing_hook : public Base {
  public:
   using Base::Base;
+  socket_watch* watch = nullptr;
+};
+/// Without TLS: the library ends the session before it closes the socket. Here there is none, and the call is the hook.
+template <> class closing_hook<httplib::ClientImpl> : public httplib::ClientImpl {
+ public:
+  using ClientImpl::ClientImpl;
+  socket_watch* watch = nullptr;
+
+ private:
+  void shutdown_ssl(Socket&, bool) override {
+    if (watch != nullptr) watch->closing();
+  }
+};
+
+/// A client of cpp-httplib that connects, reads and writes by ourselves. Set `watch` once and `next` before each send.
+template <class Base> class own_wire_client final : public closing_hook<Base> {
+ public:
+  using closing_hook<Base>::closing_hook;
 
   struct {
     wire_listener* listener = nullptr;
-    again::duration idle_limit{};
+    again::duration idle_limit{}, connect_limit{};
+    std::optional<peer_address> to{};  ///< unset: the library connects by itself
   } next;
-  /// Before a send that will open a connection: the new socket has no time limit yet.
-  void forget_socket() noexcept { limit_of_socket_ = {}; }
 
  private:
   using socket_type = typename Base::Socket;
+
+  bool create_and_connect_socket(socket_type& socket, httplib::Error& error) override {
+    limit_of_socket_ = {};  // the new one has none yet
+    if (!next.to) return httplib::ClientImpl::create_and_connect_socket(socket, error);
+    const int fd = this->watch->connect(*next.to, next.connect_limit);
+    error = fd < 0 ? httplib::Error::Connection : httplib::Error::Success;
+    if (fd >= 0) socket.sock = fd;
+    return fd >= 0;
+  }
 
   // One of the two is what the library calls, and so are their parameters.
   // NOLINTBEGIN(modernize-use-override,performance-unnecessary-value-param)
@@ -295,7 +323,7 @@ template <class Base> class own_wire_client final : public Base {
     }
     wire_stream stream{fd, session, next.idle_limit, *next.listener};
     const bool done = callback(stream);
-    if (stream.hurried()) forget_socket();
+    if (stream.hurried()) limit_of_socket_ = {};  // the next one sets it anew
     return done;
   }
   bool process_socket(const socket_type& socket, std::chrono::time_point<std::chrono::steady_clock>,

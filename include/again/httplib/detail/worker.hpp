@@ -132,8 +132,11 @@ template <class Pool> void run_worker(Pool& pool, send_worker& me) {
   send_job* job = pool.sleep(me);  // the first one was told before the thread started
   while (job != nullptr) {
     connect_and_send::connection c{std::exchange(job->connection, nullptr)};
+    descriptor_wait& descriptors = pool.resources().descriptors;
+    descriptors.attempt_begins();
     attempt_end end = connect_and_send{pool.resources(), *job, c}.run();
     pool.conclude(me, *job, std::move(c), std::move(end));
+    descriptors.attempt_ended();
     job->release();
     if (me.loop_to_run != nullptr && !pool.run_shared_loop(me)) return;
     job = me.next != nullptr ? std::exchange(me.next, nullptr) : me.over ? nullptr : pool.sleep(me);
