@@ -76,11 +76,11 @@ template <class T, class Executor> struct again::detail::await_advice<again::asi
 };
 
 /// How Asio makes the awaitable.
-template <class R, class... Args> class again::asio::net::async_result<again::asio::use_expected_t, R(Args...)> {
+template <class Signature> class again::asio::net::async_result<again::asio::use_expected_t, Signature> {
  public:
   template <class Initiation, class... InitArgs>
   static auto initiate(Initiation&& initiation, again::asio::use_expected_t /*token*/, InitArgs&&... args) {
-    return again::asio::detail::operation_await<again::asio::detail::completion<Args...>, std::decay_t<Initiation>,
+    return again::asio::detail::operation_await<again::asio::detail::completion_of<Signature>, std::decay_t<Initiation>,
                                                 std::decay_t<InitArgs>...>{std::forward<Initiation>(initiation),
                                                                            std::forward<InitArgs>(args)...};
   }

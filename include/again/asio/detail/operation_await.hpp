@@ -79,6 +79,9 @@ template <class... Args> struct completion<std::exception_ptr, Args...> {
   }
 };
 
+template <class... Args> auto completion_for(void (*signature)(Args...)) -> completion<Args...>;
+template <class Signature> using completion_of = decltype(completion_for(static_cast<Signature*>(nullptr)));
+
 struct void_value {};
 
 /// The block.
