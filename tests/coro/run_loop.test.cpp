@@ -261,3 +261,63 @@ TEST_CASE("a seeded loop repeats its seeds, which all differ; an unseeded loop d
   }
   CHECK(seen.size() == 300);
 }
+
+TEST_CASE("poll runs what is ready, does not sleep, and says when to call it again") {
+  again::virtual_clock time;
+  again::run_loop loop{time};
+  int ran = 0;
+  call work{[&] {
+    CHECK(loop.here());
+    ++ran;
+  }};
+  CHECK(loop.poll() == again::never);
+  loop.post(work);
+  CHECK(loop.poll() == again::never);
+  CHECK(ran == 1);
+
+  ring later{[&] { ++ran; }};
+  loop.arm(later, time.now() + 3s);
+  CHECK(loop.poll() == time.now() + 3s);
+  CHECK(ran == 1);
+  time.advance(3s);
+  CHECK(loop.poll() == again::never);
+  CHECK(ran == 2);
+  CHECK_FALSE(loop.here());
+}
+
+TEST_CASE("poll returns although work posts itself again, and says that there is more") {
+  again::virtual_clock time;
+  again::run_loop loop{time};
+  int ran = 0;
+  call* self = nullptr;
+  call work{[&] {
+    ++ran;
+    loop.post(*self);
+  }};
+  self = &work;
+  loop.post(work);
+  CHECK(loop.poll() == time.now());
+  CHECK(ran > 0);
+  CHECK(ran <= 128);
+  loop.forget(work);
+}
+
+TEST_CASE("a polled loop tells once that work was posted, until poll has taken it") {
+  again::virtual_clock time;
+  again::run_loop loop{time};
+  std::atomic<int> told{0};
+  loop.when_posted([](void* count) noexcept { ++*static_cast<std::atomic<int>*>(count); }, &told);
+  call from_inside{[] {}};
+  call first{[&] { loop.post(from_inside); }};
+  call second{[] {}};
+  std::thread{[&] {
+    loop.post(first);
+    loop.post(second);
+  }}.join();
+  CHECK(told == 1);
+  loop.poll();
+  CHECK(told == 1);  // what is posted by a callback needs no telling
+  loop.post(second);
+  CHECK(told == 2);
+  loop.poll();
+}

@@ -23,6 +23,7 @@ SEES["httplib"] = SEES["http"] | {"http"}
 SEES["metrics"] = set(LINE)
 SEES["sink"] = set(LINE) | {"http", "httplib", "metrics"}
 SEES["format"] = set(LINE) | {"http"}
+SEES["asio"] = set(LINE)
 LIGHT = set(LINE) | {"testing", "metrics"}  # what again.hpp brings is kept light for everyone
 
 # X/detail/ is used by X alone. The exceptions, each with its reason:
@@ -35,6 +36,9 @@ SHARED_DETAIL = {
     "coro/detail/misused": "every function that tells a misuse in one sentence returns it",
     "coro/detail/not_awaited": "every operation tells a forgotten co_await by it",
     "coro/detail/run_on": "what `.on(scheduler)` of a combinator returns",
+    "coro/detail/foreign_awaitable": "an edge starts whatever a coroutine can await",
+    "coro/detail/promise_allocation": "a block that is made for each await comes from the recycled frames",
+    "coro/detail/frame_cache": "the same for an allocator",
     "http/detail/chars": "a transport reads bytes by the grammar that http/ has",
 }
 
@@ -42,6 +46,10 @@ SHARED_DETAIL = {
 EDGE_INCLUDES = {
     "httplib.h": {"httplib"},
     "fmt/": {"format"},
+    "asio.hpp": {"asio"},
+    "asio/": {"asio"},
+    "boost/asio/": {"asio"},
+    "boost/system/": {"asio"},
 }
 HEAVY = {"random", "iostream", "regex", "iomanip", "sstream", "fstream", "filesystem", "future"}
 MAX_LINES = 400

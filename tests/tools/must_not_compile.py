@@ -4,7 +4,8 @@
 
     must_not_compile.py BUILD FILE...      FILE holds at least one line `// EXPECT: sentence`;
                                            `// EXPECT-gcc:` and `// EXPECT-clang:` count for that compiler only;
-                                           `// FLAGS:` (`-gcc`, `-clang`) adds flags
+                                           `// FLAGS:` (`-gcc`, `-clang`) adds flags;
+                                           `// NEEDS: header` leaves the file out where that header is not installed
     must_not_compile.py BUILD --self-test
 
 BUILD's compile_commands.json gives compiler and flags. A folder stands for the .cpp files in it.
@@ -21,7 +22,7 @@ import tempfile
 import compile_flags
 
 NEAR_THE_TOP = 12
-LINE = re.compile(r"^\s*// (EXPECT|FLAGS)(-gcc|-clang)?: ?(.*?)\s*$", re.M)
+LINE = re.compile(r"^\s*// (EXPECT|FLAGS|NEEDS)(-gcc|-clang)?: ?(.*?)\s*$", re.M)
 
 
 def check(command, file):
@@ -33,6 +34,12 @@ def check(command, file):
     flags = [flag for word, text in lines if word == "FLAGS" for flag in text.split()]
     if not sentences or not all(sentences):
         return "has no '// EXPECT: sentence' for this compiler"
+    for header in [text for word, text in lines if word == "NEEDS"]:
+        there = subprocess.run([*command, *flags, "-fsyntax-only", "-x", "c++", "-"], capture_output=True, text=True,
+                               input=f"#if !__has_include(<{header}>)\n#error\n#endif\n")
+        if there.returncode != 0:
+            print(f"left out: {os.path.basename(file)}: <{header}> is not installed")
+            return None
     run = subprocess.run([*command, *flags, "-fsyntax-only", "-fno-diagnostics-color", file], capture_output=True, text=True)
     if run.returncode == 0:
         return "compiles, and must not"
@@ -55,6 +62,8 @@ def self_test(command):
         ("// EXPECT: an int has a size\n// EXPECT: sizeof\n" + good, None),
         ("// EXPECT-gcc: an int has a size\n// EXPECT-clang: an int has a size\n" + good, None),
         ("// EXPECT: an int has a size\nint main() {}\n", "compiles, and must not"),
+        ("// NEEDS: no/such.hpp\n// EXPECT: an int has no size\n" + good, None),
+        ("// NEEDS: cstddef\n// EXPECT: an int has no size\n" + good, "is missing"),
         ("// EXPECT: an int has no size\n" + good, "is missing"),
         ("// EXPECT: an int has a size\n// EXPECT: no such text\n" + good, "is missing"),
         ("// EXPECT: late\n" + good * 15 + "static_assert(false, \"late\");\n", "is not near the top"),

@@ -109,6 +109,12 @@ concept awaiter = requires(A& a, std::coroutine_handle<> h) {
   a.await_resume();
 };
 
+/// For an edge: specialize it for a type of the foreign library that a task cannot await as it is, with a static member
+/// `explain`, whose body is the compile error that says what to write.
+template <class T> struct await_advice {};
+template <class T>
+concept has_await_advice = requires { await_advice<T>::explain(); };
+
 inline void resume_coroutine(void* address) noexcept { std::coroutine_handle<>::from_address(address).resume(); }
 
 }  // namespace detail

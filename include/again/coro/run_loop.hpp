@@ -21,9 +21,9 @@
 #include <again/core/detail/manual_optional.hpp>
 #include <again/core/detail/threads.hpp>
 #include <again/core/random.hpp>
-#include <again/coro/detail/timer_wheel.hpp>
-#include <again/coro/detail/work_queue.hpp>
 #include <again/coro/scheduler.hpp>
+#include <again/coro/timer_wheel.hpp>
+#include <again/coro/work_queue.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -52,11 +52,40 @@ class run_loop final : public scheduler {
 
   /// The same until `done()` is true. It is called between callbacks.
   template <class Done> bool run_until(Done&& done) {
-    const entered guard{*this};
+    const entry guard{*this};
     while (!run_ready(done)) {
       if (!done() && !idle(stop_condition{done})) return false;
     }
     return true;
+  }
+
+  /// Runs everything that is ready, and returns without sleeping: to drive this loop from another one. Gives the time at
+  /// which to call it again at the latest; `never`: only when there is work (`when_posted`).
+  ///
+  /// ```cpp
+  /// loop.when_posted([](void* fd) noexcept { eventfd_write(*static_cast<int*>(fd), 1); }, &wake_fd);
+  /// for (;;) {
+  ///   const again::time_point next = loop.poll();
+  ///   wait_for(wake_fd, next - loop.now());        // epoll_wait, a timer of Qt or GLib, ...
+  /// }
+  /// ```
+  ///
+  /// One call runs at most 128 callbacks and timers, so that work which posts itself again does not keep the outer loop
+  /// from running. It does not advance a pretend clock.
+  time_point poll() {
+    const entry guard{*this};
+    int left = fair_share * 2;
+    const auto enough = [&left] { return left-- == 0; };
+    if (run_ready(enough)) return last_wake_;  // there may be more
+    return timers_.next();
+  }
+
+  /// For a loop that is driven by `poll`: `call(self)` is called when work is posted by another thread, or outside of
+  /// `poll`; on the posting thread, and at most once until `poll` has taken the work. It must not call the loop. It
+  /// should only wake the thread that calls `poll`. Call `when_posted` before the loop is used.
+  void when_posted(void (*call)(void*) noexcept, void* self) noexcept {
+    posted_ = call;
+    posted_self_ = self;
   }
 
   /// Lets the workers of a transport run this loop while its own thread sleeps. A worker that has finished a send then
@@ -79,7 +108,7 @@ class run_loop final : public scheduler {
   // scheduler
   time_point now() const noexcept override { return clock_.now(); }
   wall_time wall_now() const noexcept override { return clock_.wall_now(); }
-  bool here() const noexcept override { return detail::running_context == &root(); }
+  bool here() const noexcept override { return running(); }
   void post(work& w) noexcept override {
     if (here()) {
       local_.push(w, work::state::local);
@@ -109,7 +138,7 @@ class run_loop final : public scheduler {
     for (;;) {
       bool work_is_left = false;
       {
-        const entered guard{*this};
+        const entry guard{*this};
         work_is_left = run_ready(enough);
       }
       const std::lock_guard lock{mutex_};
@@ -162,19 +191,6 @@ class run_loop final : public scheduler {
     bool over = false;           // the sleeper runs the loop next
   };
 
-  // While it exists, the calling thread runs this loop. Loops nest: a blocking wait inside a coroutine runs another
-  // one.
-  struct entered {
-    explicit entered(run_loop& loop) noexcept : outer{detail::running_context} {
-      detail::running_context = &loop.root();
-      loop.last_wake_ = loop.clock_.now();
-    }
-    entered(const entered&) = delete;
-    entered& operator=(const entered&) = delete;
-    ~entered() { detail::running_context = outer; }
-    const context* outer;
-  };
-
   // Runs all work and timers that are ready. True: `done()` ended it. False: nothing is ready any more.
   template <class Done> bool run_ready(Done& done) {
     for (;;) {
@@ -203,7 +219,8 @@ class run_loop final : public scheduler {
   // Wakes the sleeping thread. A worker that runs the loop needs no waking: it checks `woken_` before it returns.
   // The caller holds the lock until the end: the posted work may destroy the loop as soon as the lock is released.
   void notify() noexcept {
-    woken_.store(true, std::memory_order_release);
+    const bool woken = woken_.exchange(true, std::memory_order_acq_rel);
+    if (posted_ != nullptr && !woken) posted_(posted_self_);
     if (sleepers_ > 0 && !idle_wait_.run_by_worker) wake_.notify_all();
   }
 
@@ -255,16 +272,18 @@ class run_loop final : public scheduler {
 
   clock& clock_;
   detail::manual_optional<random_stream> seeds_;
-  bool shared_ = false;  // constant while it runs
+  bool shared_ = false;                       // constant while it runs
+  void (*posted_)(void*) noexcept = nullptr;  // constant while it runs
+  void* posted_self_ = nullptr;
   // Only the thread that runs the loop touches these two.
-  detail::work_queue local_;
-  detail::timer_wheel timers_;
+  work_queue local_;
+  timer_wheel timers_;
   // The mutex guards the members below it and writing `woken_`. By it the loop passes from one thread to the next.
   std::mutex mutex_;
   int sleepers_ = 0;
   idle_wait idle_wait_;  // of the innermost sleeper; `until` and `next` are for the thread that runs the loop
   detail::condition_variable wake_;
-  detail::work_queue remote_;
+  work_queue remote_;
   std::atomic<bool> woken_{false};
   std::atomic<bool> finished_{false};
   std::atomic<int> outside_work_{0};

@@ -9,9 +9,10 @@
 /// `work` and `timer` are intrusive nodes, which their owner allocates. So posting and arming allocate nothing and
 /// cannot fail. The owner takes a node back (`forget`, `disarm`) before it destroys it.
 ///
-/// What an implementation must do besides the virtual functions: while its thread runs callbacks,
-/// `detail::running_context` points to `root()`, and before each round of callbacks it sets `last_wake_` to the time.
-/// See `run_loop`.
+/// A scheduler of your own is a class of some fifty lines: a `work_queue` of posted work, a `timer_wheel`
+/// (`<again/coro/work_queue.hpp>`, `<again/coro/timer_wheel.hpp>`), and a function that the foreign loop calls, which runs
+/// both inside an `entry`. docs/asio.md has a complete one over epoll; `<again/asio/scheduler.hpp>` is one over Asio. To
+/// drive a `run_loop` from another loop, without a class, see `run_loop::poll`.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -77,8 +78,8 @@ class scheduler {
   /// True on the thread that is running this scheduler. Any thread.
   virtual bool here() const noexcept = 0;
 
-  /// A seed for jitter, different for each call: from the operating system, or from a seed of the loop that makes runs
-  /// repeatable.
+  /// A seed for jitter, different for each call: from the operating system (`fresh_seed`), or from a seed of the loop
+  /// that makes runs repeatable.
   virtual std::uint64_t seed() noexcept = 0;
 
   /// Work outside the loop (a send on a socket) begins, or has ended; it will post, or has posted. In between, pretend
@@ -94,6 +95,28 @@ class scheduler {
   [[nodiscard]] const context& root() const noexcept { return root_; }
 
  protected:
+  /// While it exists, the calling thread runs this scheduler: `running()` is true, and what is awaited by a coroutine
+  /// without a context starts on this scheduler. Make one around each round of callbacks. Its constructor reads the
+  /// clock; a long round may call `refresh` in between. Entries nest: a blocking wait inside a coroutine runs another
+  /// scheduler.
+  class entry {
+   public:
+    explicit entry(scheduler& entered) noexcept : outer_{detail::running_context} {
+      detail::running_context = &entered.root_;
+      entered.last_wake_ = entered.now();
+    }
+    entry(const entry&) = delete;
+    entry& operator=(const entry&) = delete;
+    ~entry() { detail::running_context = outer_; }
+
+   private:
+    const context* outer_;
+  };
+  /// True if the calling thread is inside an `entry` of this scheduler: what `here` gives. Any thread.
+  [[nodiscard]] bool running() const noexcept { return detail::running_context == &root_; }
+  /// Sets `last_wake` to the time. The scheduler's thread.
+  void refresh() noexcept { last_wake_ = now(); }
+
   time_point last_wake_{};
 
  private:

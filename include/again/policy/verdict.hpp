@@ -91,6 +91,8 @@ constexpr std::string_view name(disposition d) noexcept {
   return "unknown";
 }
 
+template <class E> struct foreign_verdict;
+
 namespace detail {
 
 /// Why a call stops after an error of this disposition, where no deadline, budget or cancellation decides first.
@@ -110,18 +112,28 @@ concept has_member_verdict = requires(const E& e) {
   { e.verdict() } -> std::same_as<again::verdict>;
 };
 template <class E>
+concept has_foreign_verdict = requires(const E& e) {
+  { foreign_verdict<E>::of(e) } -> std::same_as<again::verdict>;
+};
+template <class E>
 concept has_adl_verdict = requires(const E& e) {
   { again_verdict(e) } -> std::same_as<again::verdict>;
 };
 
 }  // namespace detail
 
-/// The verdict of an error: its member, else its `again_verdict`, else "transient, maybe sent".
+/// For an error type whose namespace is not yours to add to, such as `std::error_code`: specialize it with
+/// `static verdict of(const E&)`. `<again/asio/error.hpp>` does.
+template <class E> struct foreign_verdict {};
+
+/// The verdict of an error: its member, else its `again_verdict`, else its `foreign_verdict`, else "transient, maybe sent".
 template <class E> constexpr verdict verdict_of(const E& error) {
   if constexpr (detail::has_member_verdict<E>) {
     return error.verdict();
   } else if constexpr (detail::has_adl_verdict<E>) {
     return again_verdict(error);
+  } else if constexpr (detail::has_foreign_verdict<E>) {
+    return foreign_verdict<E>::of(error);
   } else {
     return verdict{};
   }

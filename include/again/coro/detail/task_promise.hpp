@@ -111,6 +111,8 @@ class task_promise_base : public promise_allocation, work {
     if constexpr (expected_result<std::remove_cvref_t<Wrong>>) {
       static_assert(!expected_result<std::remove_cvref_t<Wrong>>,
                     "again: this is a result already; leave co_await out");
+    } else if constexpr (has_await_advice<std::remove_cvref_t<Wrong>>) {
+      await_advice<std::remove_cvref_t<Wrong>>::explain();
     } else if constexpr (makes_awaitable<Wrong>) {
       static_assert(!makes_awaitable<Wrong>, "again: this function makes what can be awaited; call it: co_await f()");
     } else {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <again/coro/detail/timer_wheel.hpp>
+#include <again/coro/timer_wheel.hpp>
 
 #include <again/core/random.hpp>
 
@@ -15,7 +15,7 @@
 using namespace std::chrono_literals;
 using again::duration;
 using again::time_point;
-using again::detail::timer_wheel;
+using again::timer_wheel;
 
 namespace {
 

@@ -1,7 +1,20 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// A first-in-first-out queue of `work` nodes, from which any node can be removed. It is intrusive: it allocates
-/// nothing. One thread, or under a lock.
+/// `work_queue`: a first-in-first-out queue of `work` nodes, from which any node can be removed. For schedulers.
+///
+/// ```cpp
+/// local.push(w, again::work::state::local);          // in `post`, on the scheduler's thread
+/// remote.push(w, again::work::state::remote);        // in `post`, elsewhere, under a lock
+/// local.take(remote, again::work::state::local);     // before a round of callbacks, under the lock
+/// while (again::work* w = local.pop()) w->run(*w);   // the round
+/// ```
+///
+/// A node says in which queue it is (`queued`), so that `forget` knows whether it needs the lock.
+///
+/// - Lifetime: a node outlives its stay in a queue. The queue owns nothing.
+/// - Thread: one, or under a lock.
+/// - Cost: it is intrusive: it allocates nothing, and every function takes constant time, except `take`, which walks
+///   the nodes that it moves.
 #pragma once
 
 #include <again/core/detail/intrusive_list.hpp>
@@ -9,7 +22,6 @@
 
 namespace again {
 inline namespace AGAIN_ABI {
-namespace detail {
 
 class work_queue {
  public:
@@ -35,9 +47,8 @@ class work_queue {
   }
 
  private:
-  intrusive_list<work> list_;
+  detail::intrusive_list<work> list_;
 };
 
-}  // namespace detail
 }  // namespace AGAIN_ABI
 }  // namespace again

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// The timers of one loop: a hierarchical timing wheel (Varghese and Lauck, "Hashed and hierarchical timing wheels",
-/// 1987).
+/// `timer_wheel`: the timers of one scheduler: a hierarchical timing wheel (Varghese and Lauck, "Hashed and hierarchical
+/// timing wheels", 1987).
+///
+/// ```cpp
+/// wheel.insert(t, when, last_wake());                                     // in `arm`
+/// wheel.remove(t);                                                        // in `disarm`
+/// while (again::timer* t = wheel.pop_due(last_wake())) t->fire(*t);       // the round
+/// wake_me_at(wheel.next());                                               // before sleeping
+/// ```
 ///
 /// The tick is one nanosecond. So no time is rounded, and no list needs sorting: all timers in a slot of the lowest
 /// level have the same time. The lists are intrusive: arming and disarming take constant time, allocate nothing and
@@ -25,7 +32,6 @@
 
 namespace again {
 inline namespace AGAIN_ABI {
-namespace detail {
 
 class timer_wheel {
  public:
@@ -243,6 +249,5 @@ class timer_wheel {
   std::array<std::array<std::array<list, strands>, width>, endless - stranded + 1> high_;
 };
 
-}  // namespace detail
 }  // namespace AGAIN_ABI
 }  // namespace again
