@@ -83,9 +83,7 @@ class breaker_machine {
   // By hand.
   constexpr void trip(time_point now) noexcept {
     if (state_ == breaker_state::isolated) return;  // only close() ends that
-    open(now, state_ == breaker_state::half_open ? longer(break_)
-              : state_ == breaker_state::open    ? break_
-                                                 : rules_.open_for);
+    open(now, state_ == breaker_state::half_open ? longer(break_) : break_);
   }
   constexpr void isolate() noexcept { enter(breaker_state::isolated); }
   constexpr void close() noexcept { enter(breaker_state::closed); }
