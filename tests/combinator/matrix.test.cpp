@@ -6,6 +6,7 @@
 #include <again/metrics.hpp>
 #include <again/testing/chaos.hpp>
 
+#include "support/far_loop.hpp"
 #include "support/scripted_peer.hpp"
 #include "support/trouble.hpp"
 
@@ -365,21 +366,6 @@ TEST_CASE_TEMPLATE("it is an operation: started again it gives another result", 
 // ── `.on` another loop, on another thread: the same rows, in real time (pretend time works for one loop) ──
 
 namespace {
-
-class far_loop {
- public:
-  far_loop() : thread_{[this] { loop.run(); }} {}
-  far_loop(const far_loop&) = delete;
-  far_loop& operator=(const far_loop&) = delete;
-  ~far_loop() {
-    loop.finish();
-    thread_.join();
-  }
-  again::run_loop loop;
-
- private:
-  std::thread thread_;
-};
 
 // What an attempt on the other loop does, and how many attempts have begun and ended.
 struct far_peer {
