@@ -161,6 +161,16 @@ TEST_CASE("no token, no hedge; a hedge's cost is not returned by the call's succ
   CHECK(slots.balance(w.time.now()) == 1);
 }
 
+TEST_CASE("an attempt that has ended frees its slot of an in-flight budget for the next one") {
+  world w;
+  peer p{stopped};
+  p.hangs().fails(trouble{2}).takes(50ms).gives(3).takes(10ms);
+  again::budget slots{again::budgets::in_flight{.share = 0, .floor = 1}};
+  CHECK(w.run(again::hedge({.delay = 100ms, .attempts = 3}, std::ref(p)).budget(slots)).value() == 3);
+  CHECK(w.elapsed() == 210ms);
+  CHECK(slots.balance(w.time.now()) == 1);
+}
+
 TEST_CASE("a repeated attempt of an outer retry deposits nothing, and gives back no slot that it did not take") {
   world w;
   const again::policy three{
