@@ -62,6 +62,15 @@ TEST_CASE("a loser that does not listen is waited for") {
   CHECK(w.elapsed() == 10s);
 }
 
+TEST_CASE("once an attempt has won, no further one is started while the losers are awaited") {
+  world w;
+  peer p{stopped};
+  p.gives(1).takes(10s).deaf().gives(2).takes(10ms).gives(3);
+  CHECK(w.run(again::hedge({.delay = 100ms, .attempts = 3}, std::ref(p))).value() == 2);
+  CHECK(w.elapsed() == 10s);
+  CHECK(p.calls().size() == 2);
+}
+
 TEST_CASE("the first attempt may still win") {
   world w;
   peer p{stopped};
