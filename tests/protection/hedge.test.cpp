@@ -71,6 +71,16 @@ TEST_CASE("once an attempt has won, no further one is started while the losers a
   CHECK(p.calls().size() == 2);
 }
 
+TEST_CASE("a first attempt that has lost counts for the latency, with the time until it was stopped") {
+  world w;
+  peer p{stopped};
+  p.hangs().gives(2).takes(50ms);
+  again::latency seen{{.at_first = 100ms, .enough = 1}};
+  CHECK(w.run(again::hedge({.after = &seen}, std::ref(p))).value() == 2);
+  CHECK(seen.value() >= 150ms);
+  CHECK(seen.value() <= 150ms * 9 / 8);  // a bucket is an eighth wide
+}
+
 TEST_CASE("the first attempt may still win") {
   world w;
   peer p{stopped};
