@@ -27,9 +27,11 @@
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -201,15 +203,16 @@ TEST_CASE("more attempts than descriptors: each gets its response") {
   misbehaving_server server{[](const seen_request&, int nth) {
     return respond(200, {{"Connection", nth % 2 == 0 ? "close" : "keep-alive"}});
   }};
-  std::size_t whole = 0;
+  std::vector<std::string> got;
   with_descriptors_left(4, [&] {
     httplib_transport transport;
     std::vector<std::unique_ptr<stoppable_send>> sends;
     for (int i = 0; i < 60; ++i)
       sends.push_back(std::make_unique<stoppable_send>(transport, to(server, request::post("/").body("x"))));
-    for (auto& s : sends) whole += kind_of(s->result()) == "response 200" ? 1U : 0U;
+    for (auto& s : sends) got.push_back(told(s->result()));
   });
-  CHECK(whole == 60);
+  CHECK(got.size() == 60);
+  for (const std::string& one : got) CHECK(one == "response 200 answered");
   CHECK(server.requests_seen() == 60);
 }
 
@@ -226,6 +229,28 @@ TEST_CASE("destroying the transport ends attempts that wait for a descriptor") {
   });
   CHECK(got == std::vector<std::string>(3, "cancelled"));
   CHECK(server.requests_seen() == 1);
+}
+
+TEST_CASE("a shortage is no mark against the address that was to be connected to") {
+  misbehaving_server server{[](const seen_request&, int) { return respond(200, {{"Connection", "close"}}); }};
+  const int silent = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);  // another address, which never responds
+  auto where = loopback(server.port());
+  where.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+  REQUIRE(::bind(silent, reinterpret_cast<const ::sockaddr*>(&where), sizeof where) == 0);
+  REQUIRE(::listen(silent, 1) == 0);
+  std::vector<std::string> got;
+  with_descriptors_left(2, [&] {
+    httplib_options options;
+    options.resolve = [](const std::string&) { return std::vector<std::string>{"127.0.0.1", "127.0.0.2"}; };
+    httplib_transport transport{options};
+    const int last = ::dup(STDERR_FILENO);
+    const auto what = to_name(server, "two.example", request::get("/"), hasty);
+    got.push_back(kind_of(sync_wait(transport.send(what, 1))));
+    ::close(last);
+    got.push_back(kind_of(sync_wait(transport.send(what, 2))));
+  });
+  ::close(silent);
+  CHECK(got == std::vector<std::string>{"shortage", "response 200"});
 }
 
 TEST_CASE("no descriptor for a body's file is a shortage, too") {
