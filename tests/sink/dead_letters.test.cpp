@@ -109,6 +109,23 @@ TEST_CASE("a letter has the error where there is one, and a status only where a 
   for (const char* const member : {"error", "status", "key", "order_key"}) CHECK(!before.contains(member));
 }
 
+TEST_CASE("a letter names the endpoints that did not take the event, unless any endpoint will do") {
+  using names = std::vector<std::string>;
+  const auto only = [](const delivery& d) { return json::parse(dead_letter_line(d, noon))["only"].get<names>(); };
+  delivery d = undelivered("1");
+  CHECK(only(d) == names{});  // it took turns
+  d.event.only = {"x"};
+  CHECK(only(d) == names{"x"});
+  d.event.only.clear();
+  d.outcomes.emplace_back("y", http::response{200}, 1, duration{}, attempt_trace{});
+  d.outcomes.emplace_back("z", d.outcomes.front().result, 4, duration{}, attempt_trace{});
+  CHECK(only(d) == names{"x", "z"});
+  delivery waiting{event{"2"}};
+  CHECK(only(waiting) == names{});
+  waiting.event.only = {"x", "y"};
+  CHECK(only(waiting) == names{"x", "y"});
+}
+
 TEST_CASE("with durability::disk a letter that cannot be synced is lost, and so is the file whose folder cannot be") {
   const folder here;
   const auto named = [&here](const char* name) { return (here.path / name).string(); };

@@ -40,6 +40,7 @@ TEST_CASE("an event is posted with its headers, its body and a key, and its call
   CHECK(b.through.seen[0].body == "{\"n\":7}");
   CHECK(b.through.seen[0].headers.get("Content-Type") == "application/json");
   CHECK(b.through.seen[0].key == d.event.key);
+  CHECK(b.through.seen[0].drain == http::drain_limits{});  // the status decides
   CHECK(d.event.key.size() == 36);
   CHECK(b.balanced());
 }

@@ -36,6 +36,7 @@ class pretend_transport {
   struct request {
     std::string origin, target, key, body;
     again::http::headers headers;
+    std::optional<again::http::drain_limits> drain;
     again::time_point at;
   };
   using decide = std::function<pretended(const request&)>;
@@ -57,6 +58,7 @@ class pretend_transport {
       r.target = what_->request.target();
       r.headers = what_->request.fields(number_);
       r.key = what_->request.idempotency_key();
+      r.drain = what_->request.drain();
       const auto body = what_->request.body().open();
       if (body && body->bytes()) r.body = *body->bytes();
       r.at = ctx.scheduler->now();

@@ -300,7 +300,10 @@ template <class Base> class own_wire_client final : public closing_hook<Base> {
  private:
   using socket_type = typename Base::Socket;
 
-  bool create_and_connect_socket(socket_type& socket, httplib::Error& error) override {
+  // One of the two `process_socket` is what the library calls, and so are their parameters. clang wants all overriding functions of a
+  // class to be marked, or none.
+  // NOLINTBEGIN(modernize-use-override,performance-unnecessary-value-param)
+  bool create_and_connect_socket(socket_type& socket, httplib::Error& error) {
     limit_of_socket_ = {};  // the new one has none yet
     if (!next.to) return httplib::ClientImpl::create_and_connect_socket(socket, error);
     const int fd = this->watch->connect(*next.to, next.connect_limit);
@@ -309,8 +312,6 @@ template <class Base> class own_wire_client final : public closing_hook<Base> {
     return fd >= 0;
   }
 
-  // One of the two is what the library calls, and so are their parameters.
-  // NOLINTBEGIN(modernize-use-override,performance-unnecessary-value-param)
   bool process_socket(const socket_type& socket, std::function<bool(httplib::Stream&)> callback) {
     const auto fd = static_cast<int>(socket.sock);
     void* const session = session_of(socket);
