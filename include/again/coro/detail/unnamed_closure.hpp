@@ -72,8 +72,11 @@ template <class F> inline constexpr bool holds_unnamed_closure<unnamed_closure<F
 template <class T> inline constexpr bool holds_unnamed_closure<copy_of_named<T>> = false;
 template <template <class...> class Holder, class... T>
 inline constexpr bool holds_unnamed_closure<Holder<T...>> = (holds_unnamed_closure<T> || ...);
-template <template <class, class, bool> class Holder, class A, class B, bool Flag>
-inline constexpr bool holds_unnamed_closure<Holder<A, B, Flag>> = holds_unnamed_closure<A> || holds_unnamed_closure<B>;
+
+enum class placing : unsigned char;  // of a retry
+template <template <class, class, placing> class Holder, class A, class B, placing Placing>
+inline constexpr bool holds_unnamed_closure<Holder<A, B, Placing>> =
+    holds_unnamed_closure<A> || holds_unnamed_closure<B>;
 template <template <class, class, class, class, bool> class Holder, class A, class B, class C, class D, bool Flag>
 inline constexpr bool holds_unnamed_closure<Holder<A, B, C, D, Flag>> =
     holds_unnamed_closure<A> || holds_unnamed_closure<B> || holds_unnamed_closure<C> || holds_unnamed_closure<D>;
