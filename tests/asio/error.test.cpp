@@ -5,12 +5,6 @@
 
 #include "asio_under_test.hpp"
 
-#if defined(AGAIN_STANDALONE_ASIO)
-#include <asio/ssl/error.hpp>
-#else
-#include <boost/asio/ssl/error.hpp>
-#endif
-
 #include <doctest/doctest.h>
 
 #include <string>

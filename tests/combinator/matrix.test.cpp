@@ -6,6 +6,7 @@
 #include <again/metrics.hpp>
 #include <again/testing/chaos.hpp>
 
+#include "support/far_loop.hpp"
 #include "support/scripted_peer.hpp"
 #include "support/trouble.hpp"
 
@@ -36,7 +37,7 @@ constexpr again::policy twice{.attempts = 2,
                               .attempt_timeout = again::forever,
                               .deadline = again::forever};
 
-// What is shared, one of each, so that it can be asked afterwards whether all was given back.
+// One object of each shared kind. The tests check afterwards that everything was given back to it.
 struct shared_parts {
   again::budget slots{again::budgets::in_flight{.share = 0, .floor = 1}};
   again::breaker breaker{{.consecutive = 1000}};
@@ -57,7 +58,7 @@ struct shared_parts {
   }
 };
 
-// The combinators: a name, and how it is put around an operation.
+// The combinators: a name, and a function that wraps an operation in it.
 struct with_retry {
   auto operator()(shared_parts&, auto op) const { return again::retry(twice, op); }
 };
@@ -114,7 +115,7 @@ struct with_fallback_function {
     return again::fallback(op, [](const trouble& t) { return t.number + 72; });
   }
 };
-struct with_fallback_when {  // for none of these failures
+struct with_fallback_when {  // no failure here satisfies its predicate
   auto operator()(shared_parts&, auto op) const {
     return again::fallback(op, 77).when([](const trouble& t) { return t.number > 100; });
   }
@@ -182,7 +183,7 @@ template <class E> std::optional<stop_reason> reason_of(const E& e) {
   return std::nullopt;
 }
 
-// Awaits `op` in a coroutine that can be stopped and destroyed from outside.
+// Awaits `op` in a coroutine that the test can stop and destroy.
 template <class Op> struct call {
   using result = again::operation_result_t<Op>;
   std::optional<result> got{};
@@ -196,7 +197,7 @@ template <class Op> struct call {
   }
 };
 
-// A world, the shared parts, the peer, the combinator around it.
+// A loop in pretend time, the shared parts, the peer, and the combinator around it.
 template <class Combinator> struct bench {
   world w;
   shared_parts parts;
@@ -209,7 +210,7 @@ template <class Combinator> struct bench {
     op.emplace(Combinator{}(parts, std::ref(p)));
   }
 
-  // Runs the call; `during` happens after a minute; at the end all must have been given back.
+  // Runs the call, and `during` after a minute of it. Checks at the end that everything was given back.
   template <class During> void run(During during) {
     auto all = [&]() -> again::task<> {
       auto calls = std::make_unique<again::scope>(co_await again::get_context());
@@ -278,7 +279,7 @@ TEST_CASE_TEMPLATE("exception: rethrown (or caught, where that was asked for), o
     b.p.throws(std::runtime_error{"broken"}).takes(takes).hangs();
     b.run();
     CHECK(b.c.results == 1);
-    if constexpr (catches<C>) {  // which makes a result of it
+    if constexpr (catches<C>) {  // it turns the exception into an error
       REQUIRE(b.c.got);
       CHECK_THROWS_AS(std::rethrow_exception(b.c.got->error()), std::runtime_error);
     } else {
@@ -366,22 +367,7 @@ TEST_CASE_TEMPLATE("it is an operation: started again it gives another result", 
 
 namespace {
 
-class far_loop {
- public:
-  far_loop() : thread_{[this] { loop.run(); }} {}
-  far_loop(const far_loop&) = delete;
-  far_loop& operator=(const far_loop&) = delete;
-  ~far_loop() {
-    loop.finish();
-    thread_.join();
-  }
-  again::run_loop loop;
-
- private:
-  std::thread thread_;
-};
-
-// What an attempt over there does; how many have begun and ended.
+// What an attempt on the other loop does, and how many attempts have begun and ended.
 struct far_peer {
   enum class acts : std::uint8_t { gives, fails, throws, hangs } act = acts::gives;
   again::duration takes{};
@@ -409,7 +395,8 @@ struct far_peer {
   }
 };
 
-// A call from a loop here; `during` happens when the attempt has begun over there. All that has begun has ended afterwards.
+// A call from this thread's loop. `during` runs once the attempt has begun on the other loop. Every attempt that has begun has
+// ended afterwards.
 struct far_bench {
   far_peer peer;
   far_loop far;
@@ -428,7 +415,7 @@ struct far_bench {
       if (calls) co_await calls->join();
     };
     again::sync_wait(home, all());
-    while (peer.ended != peer.begun) std::this_thread::yield();  // of a call that was destroyed
+    while (peer.ended != peer.begun) std::this_thread::yield();  // attempts of a destroyed call
     CHECK(home.timers() == 0);
   }
   void run() {

@@ -6,6 +6,7 @@
 #include <again/coro/task.hpp>
 #include <again/retry.hpp>
 
+#include "support/delayed.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
@@ -23,18 +24,12 @@
 
 using namespace std::chrono_literals;
 using again::task;
+using again_test::after;
+using again_test::throws_after;
 using again_test::world;
 
 namespace {
 
-task<int> after(again::duration d, int n) {
-  (void)co_await again::sleep_for(d);
-  co_return n;
-}
-task<int> throws_after(again::duration d) {
-  (void)co_await again::sleep_for(d);
-  throw std::runtime_error{"thrown"};
-}
 task<std::string> text() { co_return "text"; }
 task<> nothing() { co_return; }
 task<bool> sleeps(bool& slept) {

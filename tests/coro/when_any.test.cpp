@@ -6,6 +6,7 @@
 #include <again/coro/task.hpp>
 #include <again/coro/when_all.hpp>
 
+#include "support/delayed.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
@@ -19,20 +20,11 @@
 
 using namespace std::chrono_literals;
 using again::task;
+using again_test::after;
+using again_test::throws_after;
 using again_test::world;
 
-namespace {
-
-task<int> after(again::duration d, int n) {
-  (void)co_await again::sleep_for(d);
-  co_return n;
-}
-task<int> throws_after(again::duration d) {
-  (void)co_await again::sleep_for(d);
-  throw std::runtime_error{"thrown"};
-}
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("the first to finish gives the result; the others are stopped and awaited") {
   world w;

@@ -73,6 +73,7 @@ rules rules_of(const value& p, bool ours) {
           .zero_retry_after_statuses = statuses_of(p["zero_retry_after_statuses"])};
   r.unknown_as_class = ours;
   if (!ours) r.outstanding_key_statuses = {};
+  if (ours) r.errors.insert(error_kind::shortage);  // for which the file has no word
   for (const value& e : p["errors"].array()) {
     if (e.string() == "truncated_headers") {
       r.truncated_headers = true;

@@ -291,6 +291,22 @@ TEST_CASE("by hand it can be opened, closed, and isolated until it is closed") {
   CHECK(b.state() == breaker_state::closed);
 }
 
+TEST_CASE(
+    "tripped, its break is the first if it was closed, the same if it was open, a longer one if it was half open") {
+  breaker b{{.consecutive = 1, .open_for = 4s, .growth = 2, .open_max = 1min}};
+  b.trip(zero);
+  CHECK(b.until() == zero + 4s);
+  const auto probe = b.admit(zero + 4s);
+  CHECK(b.state() == breaker_state::half_open);
+  b.trip(zero + 5s);
+  CHECK(b.until() == zero + 13s);
+  b.trip(zero + 6s);
+  CHECK(b.until() == zero + 14s);
+  b.close(zero + 7s);
+  b.trip(zero + 8s);
+  CHECK(b.until() == zero + 12s);
+}
+
 TEST_CASE("every change of state is seen once, in order, with its times") {
   breaker b{{.consecutive = 1, .open_for = 5s}};
   std::vector<std::string> seen;

@@ -291,7 +291,11 @@ TEST_CASE("Envoy: retries in flight stay below a share of the calls in flight, a
   deposit(b, zero, 25);  // 25 calls: five retries
   CHECK(b.balance(zero) == 5);
   std::vector<budget::reservation> out;
-  for (int i = 0; i < 5; ++i) out.push_back(b.reserve(zero));
+  for (int i = 0; i < 5; ++i) {
+    CHECK(b.balance(zero) == 5 - i);
+    out.push_back(b.reserve(zero));
+  }
+  CHECK(b.balance(zero) == 0);
   CHECK(out.back());
   CHECK_FALSE(b.reserve(zero));
   out.back().sent();

@@ -62,6 +62,25 @@ TEST_CASE("a loser that does not listen is waited for") {
   CHECK(w.elapsed() == 10s);
 }
 
+TEST_CASE("once an attempt has won, no further one is started while the losers are awaited") {
+  world w;
+  peer p{stopped};
+  p.gives(1).takes(10s).deaf().gives(2).takes(10ms).gives(3);
+  CHECK(w.run(again::hedge({.delay = 100ms, .attempts = 3}, std::ref(p))).value() == 2);
+  CHECK(w.elapsed() == 10s);
+  CHECK(p.calls().size() == 2);
+}
+
+TEST_CASE("a first attempt that has lost counts for the latency, with the time until it was stopped") {
+  world w;
+  peer p{stopped};
+  p.hangs().gives(2).takes(50ms);
+  again::latency seen{{.at_first = 100ms, .enough = 1}};
+  CHECK(w.run(again::hedge({.after = &seen}, std::ref(p))).value() == 2);
+  CHECK(seen.value() >= 150ms);
+  CHECK(seen.value() <= 150ms * 9 / 8);  // a bucket is an eighth wide
+}
+
 TEST_CASE("the first attempt may still win") {
   world w;
   peer p{stopped};
@@ -158,6 +177,16 @@ TEST_CASE("no token, no hedge; a hedge's cost is not returned by the call's succ
   q.hangs().gives(2).takes(1s).hangs();
   CHECK(w.run(again::hedge({.delay = 100ms, .attempts = 3}, std::ref(q)).budget(slots)).value() == 2);
   CHECK(q.calls().size() == 2);  // the third had no slot while the second was out
+  CHECK(slots.balance(w.time.now()) == 1);
+}
+
+TEST_CASE("an attempt that has ended frees its slot of an in-flight budget for the next one") {
+  world w;
+  peer p{stopped};
+  p.hangs().fails(trouble{2}).takes(50ms).gives(3).takes(10ms);
+  again::budget slots{again::budgets::in_flight{.share = 0, .floor = 1}};
+  CHECK(w.run(again::hedge({.delay = 100ms, .attempts = 3}, std::ref(p)).budget(slots)).value() == 3);
+  CHECK(w.elapsed() == 210ms);
   CHECK(slots.balance(w.time.now()) == 1);
 }
 

@@ -14,6 +14,7 @@
 #include <again/retry/timeout.hpp>
 
 #include "support/call.hpp"
+#include "support/far_loop.hpp"
 #include "support/minimal_coroutine.hpp"
 #include "support/trouble.hpp"
 
@@ -33,6 +34,7 @@ using again::retry;
 using again::stop_reason;
 using again::task;
 using again_test::fail;
+using again_test::far_loop;
 using again_test::outcome;
 using again_test::world;
 
@@ -53,22 +55,6 @@ task<outcome> slow_failure() {
   const bool slept = co_await again::sleep_for(1s);
   co_return slept ? fail(1) : again_test::aborted(2);
 }
-
-// A loop on its own thread.
-class far_loop {
- public:
-  far_loop() : thread_{[this] { loop.run(); }} {}
-  far_loop(const far_loop&) = delete;
-  far_loop& operator=(const far_loop&) = delete;
-  ~far_loop() {
-    loop.finish();
-    thread_.join();
-  }
-  again::run_loop loop;
-
- private:
-  std::thread thread_;
-};
 
 // Every kind of await, by number.
 constexpr int kinds = 8;

@@ -7,7 +7,7 @@ not notice is a survivor: a test is missing, or the code is not needed, or the c
     mutants.py --self-test
 
 HEADER: include/again/X/y.hpp, or X/y. Its tests are tests/X/y.test.cpp; for a part in X/detail/ without a file of tests they
-are those of the headers of X that include it. --most: that many changes of each header, chosen at random (all, if it is left
+are those of the headers of X that include it, and the files of tests/X/ that no header has the name of. --most: that many changes of each header, chosen at random (all, if it is left
 out). BUILD has each test in a unit of its own (`-Dunited_tests=false`). The sources are not touched: the changed header lies
 in a folder that comes first in the search for includes.
 """
@@ -105,6 +105,10 @@ def tests_of(name, root=ROOT):
                 users += test(header)
                 if "/detail/" in header and not test(header):
                     wanted.append(header)
+    folder_of_tests = os.path.join(root, "tests", folder)
+    for file in sorted(os.listdir(folder_of_tests)) if os.path.isdir(folder_of_tests) else []:
+        if file.endswith(".test.cpp") and f"{folder}/{file.removesuffix('.test.cpp')}" not in headers:
+            users.append(f"{folder}/{file}")
     return users
 
 
@@ -238,11 +242,11 @@ def self_test():
     with tempfile.TemporaryDirectory() as root:
         for path, text in {"include/again/x/a.hpp": "#include <again/x/detail/b.hpp>\n", "include/again/x/detail/b.hpp":
                            "#include <again/x/detail/c.hpp>\n", "include/again/x/detail/c.hpp": "", "tests/x/a.test.cpp": "",
-                           "include/again/x/e.hpp": "", "tests/x/e.test.cpp": ""}.items():
+                           "include/again/x/e.hpp": "", "tests/x/e.test.cpp": "", "tests/x/bounds.test.cpp": ""}.items():
             os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
             with open(os.path.join(root, path), "w", encoding="utf-8") as file:
                 file.write(text)
-        for name, expected in [("x/a", ["x/a.test.cpp"]), ("x/detail/c", ["x/a.test.cpp"]), ("x/f", [])]:
+        for name, expected in [("x/a", ["x/a.test.cpp"]), ("x/detail/c", ["x/a.test.cpp", "x/bounds.test.cpp"]), ("x/f", [])]:
             if tests_of(name, root) != expected:
                 failed += 1
                 print(f"{name}: expected {expected}, got {tests_of(name, root)}")

@@ -25,6 +25,7 @@
 #include <again/coro/detail/child_array.hpp>
 #include <again/coro/detail/child_group.hpp>
 #include <again/coro/detail/child_tuple.hpp>
+#include <again/coro/detail/misused.hpp>
 #include <again/coro/detail/regular_result.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
 
@@ -98,8 +99,18 @@ template <class A> class [[nodiscard]] when_all_range_run : child_group {
 
 }  // namespace detail
 
-template <detail::child_like... A> auto when_all(A&&... awaited) {
+template <detail::child_like... A>
+  requires(detail::storable<A> && ...)
+auto when_all(A&&... awaited) {
   return detail::when_all_run<detail::stored_t<A>...>{detail::stored_t<A>(std::forward<A>(awaited))...};
+}
+// A mistake: one compile error says how to fix it.
+template <detail::child_like... A>
+  requires(!(detail::storable<A> && ...))
+auto when_all(A&&...) {
+  static_assert((detail::storable<A> && ...),
+                "again::when_all: a task runs once, and one that has a name is moved: when_all(std::move(task), ...)");
+  return detail::misused{};
 }
 template <detail::child_like A> auto when_all(std::vector<A> awaited) {
   return detail::when_all_range_run<A>{std::move(awaited)};

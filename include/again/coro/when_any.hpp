@@ -26,6 +26,7 @@
 #include <again/coro/detail/child_array.hpp>
 #include <again/coro/detail/child_group.hpp>
 #include <again/coro/detail/child_tuple.hpp>
+#include <again/coro/detail/misused.hpp>
 #include <again/coro/detail/regular_result.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
 
@@ -110,9 +111,17 @@ template <class A> class [[nodiscard]] when_any_range_run : child_group {
 }  // namespace detail
 
 template <detail::child_like... A>
-  requires(sizeof...(A) > 0)
+  requires(sizeof...(A) > 0 && (detail::storable<A> && ...))
 auto when_any(A&&... awaited) {
   return detail::when_any_run<detail::stored_t<A>...>{detail::stored_t<A>(std::forward<A>(awaited))...};
+}
+// A mistake: one compile error says how to fix it.
+template <detail::child_like... A>
+  requires(!(detail::storable<A> && ...))
+auto when_any(A&&...) {
+  static_assert((detail::storable<A> && ...),
+                "again::when_any: a task runs once, and one that has a name is moved: when_any(std::move(task), ...)");
+  return detail::misused{};
 }
 template <detail::child_like A> auto when_any(std::vector<A> awaited) {
   return detail::when_any_range_run<A>{std::move(awaited)};

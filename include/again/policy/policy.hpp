@@ -156,6 +156,13 @@ class checked_policy {
   /// One attempt and a deadline, as `timeout` has it. Throws `std::invalid_argument` unless the deadline is positive.
   static constexpr checked_policy one_attempt(duration deadline) { return checked_policy{once{}, deadline}; }
 
+  /// The same policy with a deadline of at most `d`. Nothing is left if that is not positive: a retry ends at once then.
+  constexpr checked_policy within(duration d) const noexcept {
+    checked_policy nearer = *this;
+    if (d < nearer.policy_.deadline) nearer.policy_.deadline = d > duration::zero() ? d : duration::zero();
+    return nearer;
+  }
+
   constexpr operator const policy&() const noexcept { return policy_; }
   constexpr const policy* operator->() const noexcept { return &policy_; }
   constexpr const policy& operator*() const noexcept { return policy_; }

@@ -10,7 +10,7 @@
 ///
 /// - A throttled response (`cause_of`: HTTP 429, or the peer told how long to wait) sets the rate to 0.7 of what was sent; every
 ///   other outcome lets it grow along w(t) = 0.4·(t − k)³ + w_max, at most to twice the measured rate. Never below 0.5 a second.
-/// - One for each peer, from one account: it describes the peer's patience with all of its callers.
+/// - Use one `adaptive_rate` for each peer and account, shared by all callers: a peer throttles the sum of their requests.
 /// - Time is passed in. Threads: any. Lifetime: outlives its users. Cost: the clock and an
 ///   uncontended mutex, twice each; no allocation.
 #pragma once
@@ -34,12 +34,12 @@ class cubic_rate {
   constexpr explicit cubic_rate(double w_max, double now = 0) noexcept
       : w_max_{w_max}, k_{zero_point(w_max)}, last_throttled_{now} {}
 
-  /// The rate `now`, if nothing is throttled.
+  /// The rate at `now`, if nothing is throttled until then.
   constexpr double at(double now) const noexcept {
     const double t = now - last_throttled_ - k_;
     return scale * t * t * t + w_max_;
   }
-  /// Throttled while sending at `rate`: the new rate.
+  /// The new rate after a throttled response, while sending at `rate`.
   constexpr double throttled(double rate, double now) noexcept {
     w_max_ = rate;
     k_ = zero_point(rate);
@@ -56,7 +56,7 @@ class cubic_rate {
     double root = x > 1 ? x : 1;
     for (int i = 0; i < 200; ++i) {
       const double next = (2 * root + x / (root * root)) / 3;
-      if (next >= root) break;  // Newton comes from above, and stands still at the end
+      if (next >= root) break;  // Newton's method falls until rounding stops it
       root = next;
     }
     return root;
@@ -68,14 +68,14 @@ class cubic_rate {
 
 class adaptive_rate {
  public:
-  /// `longest_wait`: for a turn; a later one is refused as overloaded.
+  /// A turn that would come later than `longest_wait` from now is refused as overloaded.
   explicit adaptive_rate(duration_with_unit longest_wait = std::chrono::seconds{20}) noexcept
       : longest_wait_{longest_wait} {}
   adaptive_rate(const adaptive_rate&) = delete;
   adaptive_rate& operator=(const adaptive_rate&) = delete;
   ~adaptive_rate() = default;
 
-  /// Takes the next turn and tells when it is; `never`: later than `longest_wait`, and none was taken.
+  /// Takes the next turn and returns its time. Returns `never`, and takes none, if the turn would be later than `longest_wait`.
   time_point turn(time_point now) noexcept {
     const std::lock_guard lock{mutex_};
     if (!enabled_) return now;
@@ -89,10 +89,10 @@ class adaptive_rate {
       ++refused_;
       return never;
     }
-    --tokens_;  // below zero: those who come later wait longer
+    --tokens_;  // may be negative: later callers wait longer
     return last_turn_ = saturating_add(now, wait);
   }
-  /// A turn at `at` is not used. If none was given after it, the next to ask gets it; else it is lost.
+  /// Returns the turn at `at` unused. The next caller gets it if it was the last turn given; else it is lost.
   void give_back(time_point at) noexcept {
     const std::lock_guard lock{mutex_};
     if (!enabled_ || at != last_turn_) return;
@@ -115,12 +115,12 @@ class adaptive_rate {
     set_rate(next < most ? next : most, now);
   }
 
-  /// Sends a second that are allowed now; infinite until something was throttled.
+  /// The allowed sends per second; infinite until the first throttled response.
   double rate() const noexcept {
     const std::lock_guard lock{mutex_};
     return enabled_ ? rate_ : std::numeric_limits<double>::infinity();
   }
-  /// Sends a second as measured: smoothed over half-second slots.
+  /// The measured sends per second, smoothed over slots of half a second.
   double measured() const noexcept {
     const std::lock_guard lock{mutex_};
     return measured_;

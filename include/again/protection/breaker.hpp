@@ -42,7 +42,7 @@ struct breaker_change {
   std::uint64_t number = 0;  ///< counts the changes from 1: observers on several threads can order them
 };
 
-/// What a failed call says of the peer.
+/// What the outcome of a call says about the peer: it is well, it is not, or nothing.
 enum class breaker_outcome : std::uint8_t { good, bad, nothing };
 constexpr breaker_outcome breaker_outcome_of(const verdict& v, bool timed_out) noexcept {
   switch (v.kind) {
@@ -55,7 +55,7 @@ constexpr breaker_outcome breaker_outcome_of(const verdict& v, bool timed_out) n
   return breaker_outcome::nothing;
 }
 
-/// What all callers of one peer share.
+/// A circuit breaker, shared by all callers of one peer.
 class breaker {
  public:
   breaker() : breaker{breaker_rules{}} {}
@@ -68,10 +68,11 @@ class breaker {
   class permit;
   class call;
 
-  /// May a call be made now?
+  /// Asks for admission of one call. The permit is false if it is refused.
   permit admit(time_point now) noexcept;
 
-  /// By hand: open as after a failure; refuse everything until `close`; let everything pass.
+  /// Manual control. `trip` opens it as after a failure, `isolate` refuses every call until `close`, `close` lets every call
+  /// pass.
   void trip(time_point now) noexcept {
     change(now, [now](detail::breaker_machine& m) { m.trip(now); });
   }
@@ -82,17 +83,17 @@ class breaker {
     change(now, [](detail::breaker_machine& m) { m.close(); });
   }
 
-  /// As it stands; an open breaker whose break is over becomes half open when it is next asked.
+  /// The current state. An open breaker becomes half open only when a call asks for admission after the break.
   breaker_state state() const noexcept {
     const std::lock_guard lock{mutex_};
     return machine_.state();
   }
-  /// Of an open one: when it will let a probe through.
+  /// If it is open: when it will let a probe through.
   time_point until() const noexcept {
     const std::lock_guard lock{mutex_};
     return machine_.until();
   }
-  /// Changes of state, and calls refused, since it was made.
+  /// The number of changes of state, and of refused calls, since construction.
   std::uint64_t changes() const noexcept {
     const std::lock_guard lock{mutex_};
     return changes_;
@@ -141,7 +142,7 @@ class breaker {
   void (*tell_)(void*, const breaker_change&) noexcept = nullptr;
 };
 
-/// The right to make one call. Its outcome is told once; the destructor of one that was told none frees the probe's place.
+/// Permission for one call. Report the outcome once. If none was reported, the destructor frees the probe's place.
 class [[nodiscard]] breaker::permit {
  public:
   permit() noexcept = default;
@@ -159,7 +160,7 @@ class [[nodiscard]] breaker::permit {
   ~permit() { abandon(); }
 
   explicit operator bool() const noexcept { return from_ != nullptr; }
-  /// Of a refusal: when to ask again; `never` if only `close()` can help.
+  /// If it was refused: when to ask again; `never` if only `close()` lets calls pass again.
   time_point ask_at() const noexcept { return ask_at_; }
 
   void succeeded(time_point now) noexcept {
@@ -167,7 +168,7 @@ class [[nodiscard]] breaker::permit {
     if (breaker* const b = std::exchange(from_, nullptr))
       b->change(now, [this, now](detail::breaker_machine& m) { m.succeeded(epoch_, now); });
   }
-  /// The same while all is quiet: a success changes nothing then, and needs no time. False: it has not been told.
+  /// Reports a success without the time, if a success changes nothing now. Returns false if it does; then call `succeeded`.
   bool succeeded_if_quiet() noexcept {
     if (from_ == nullptr || !from_->quiet_in(epoch_)) return false;
     from_ = nullptr;
@@ -177,7 +178,7 @@ class [[nodiscard]] breaker::permit {
     if (breaker* const b = std::exchange(from_, nullptr))
       b->change(now, [this, now](detail::breaker_machine& m) { m.failed(epoch_, now); });
   }
-  /// The call said nothing of the peer.
+  /// Reports that the outcome says nothing about the peer.
   void abandon() noexcept {
     if (breaker* const b = std::exchange(from_, nullptr)) {
       const std::lock_guard lock{b->mutex_};
@@ -192,7 +193,7 @@ class [[nodiscard]] breaker::permit {
   time_point ask_at_{};
 };
 
-/// One call's use of a breaker, attempt after attempt: what `retry` and `guard` hold.
+/// The attempts of one call at a breaker: `retry` and `guard` hold one.
 class breaker::call {
  public:
   explicit call(breaker& shared) noexcept : shared_{shared} {}

@@ -33,19 +33,19 @@ constexpr std::string_view name(breaker_state s) noexcept {
 }
 
 struct breaker_rules {
-  int consecutive = 5;  ///< failures in a row that open it; 0: they do not
-  double rate = 0;      ///< share of failures in `window` that opens it; 0: it does not
-  duration_with_unit window = std::chrono::seconds{10};   ///< of `rate`; in ten slots
-  int least = 20;                                         ///< calls in `window` without which the rate says nothing
+  int consecutive = 5;  ///< failures in a row that open it; 0: any number does not
+  double rate = 0;      ///< share of failures in `window` that opens it; 0: no share does
+  duration_with_unit window = std::chrono::seconds{10};   ///< over which `rate` is measured, in ten slots
+  int least = 20;                                         ///< calls in `window` before `rate` is looked at
   duration_with_unit open_for = std::chrono::seconds{5};  ///< the first break
-  double growth = 2;  ///< each further break, until it closes again, is longer by this
-  duration_with_unit open_max = std::chrono::minutes{1};  ///< but never longer than this
+  double growth = 2;                                      ///< factor of each further break, until it closes again
+  duration_with_unit open_max = std::chrono::minutes{1};  ///< the longest break
   int probes = 1;                                         ///< let through when half open; all have to succeed
 
   friend constexpr bool operator==(const breaker_rules&, const breaker_rules&) = default;
 };
 
-/// What is wrong with the rules, or null.
+/// A sentence about the first impossible rule, or null if the rules are valid.
 constexpr const char* complaint(const breaker_rules& r) noexcept {
   if (r.consecutive < 0) return "again::breaker_rules: consecutive must not be negative";
   if (!(r.rate >= 0 && r.rate <= 1)) return "again::breaker_rules: rate must be between 0 and 1";

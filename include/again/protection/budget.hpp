@@ -17,9 +17,9 @@
 /// | `cumulative` | share × all first attempts so far are not used up | 1.10 | Google SRE book, chapter 21 |
 ///
 /// - A withdrawal is one compare-and-swap: two callers never spend the same token. Time is passed in; no clock is read.
-/// - One layer of a call holds the budget: two that share it count the call's first attempt twice. A repeated attempt of an
-///   outer retry is no first attempt and deposits nothing.
-/// - What is withdrawn is a `reservation`: given back if the retry is not sent after all (cancelled wait, open breaker).
+/// - Attach the budget to one layer of a call: two layers that share it count the call's first attempt twice. A repeated
+///   attempt of an outer retry is not a first attempt, and deposits nothing.
+/// - A withdrawal is a `reservation`. It is given back if the retry is not sent (cancelled wait, open breaker).
 /// - Threads: all members from any thread. Lifetime: outlives all its users; neither copied nor moved.
 /// - Cost: no allocation; one or two uncontended atomic operations for each call and each retry.
 #pragma once
@@ -37,7 +37,7 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
-/// What all callers of one peer share.
+/// A retry budget, shared by all callers of one peer.
 class budget {
  public:
   /// Throws `std::invalid_argument` for settings that make no sense.
@@ -53,30 +53,30 @@ class budget {
   class reservation;
   class call;
 
-  /// A first attempt is made. Every call to the peer says so, whether it could be retried or not.
+  /// Reports a first attempt. Call it for every call to the peer, also for those that are never retried.
   void first_attempt(time_point now) noexcept { meter_.first_attempt(now); }
-  /// Takes the price of one retry, or nothing.
+  /// Withdraws the price of one retry. The reservation is empty if the budget does not allow one.
   reservation reserve(time_point now, retry_cause why = retry_cause::transient) noexcept;
-  /// An attempt has failed for a transient reason, and no retry is wanted. Only `throttle` minds: would it have allowed one?
+  /// Reports a transient failure that is not retried. Only a `throttle` counts it. Returns whether a retry would be allowed.
   bool failed() noexcept { return meter_.failed(); }
-  /// The same, and takes the price of a retry, or nothing.
+  /// Reports a transient failure, and reserves a retry if the budget allows one.
   reservation failed_then_reserve(time_point now, retry_cause why = retry_cause::transient) noexcept;
-  /// A call has succeeded; `last_cost`: the amount of its last reservation, 0 if the first attempt did it, negative if that was
-  /// none: the call is a repeated attempt of another one.
+  /// Reports the success of a call. `last_cost` is the cost of its last reservation, 0 if the first attempt succeeded, and
+  /// negative if the call is a repeated attempt of an outer one, which has no first attempt.
   void succeeded(std::int64_t last_cost) noexcept { meter_.succeeded(last_cost); }
-  /// A call that made a first attempt has ended (only `in_flight` minds).
+  /// Reports the end of a call that had reported a first attempt. Only `in_flight` counts it.
   void ended() noexcept { meter_.call_ended(); }
 
-  /// How many retries it would allow now if none ended, failed or succeeded: whole tokens of a `ratio`, the quota of `tokens`,
-  /// tokens of a `throttle`, free slots of `in_flight`. A snapshot.
+  /// A snapshot of what is left: whole tokens of a `ratio`, the quota of `tokens`, the tokens of a `throttle`, the free slots
+  /// of `in_flight`.
   double balance(time_point now) noexcept { return meter_.balance(now); }
-  /// Retries allowed, refused, and given back unsent, since it was made.
+  /// The number of retries allowed, refused, and given back unsent, since construction.
   std::uint64_t granted() const noexcept { return granted_.load(std::memory_order_relaxed); }
   std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
   std::uint64_t returned() const noexcept { return returned_.load(std::memory_order_relaxed); }
 
-  /// Other limits for a `throttle`; the share of tokens that is left stays (gRPC A6). Throws `std::logic_error` for other
-  /// kinds, `std::invalid_argument` for settings that make no sense.
+  /// Changes the limits of a `throttle`. The share of tokens that is left stays the same (gRPC A6). Throws
+  /// `std::logic_error` for other kinds, and `std::invalid_argument` for impossible settings.
   void replace(const budgets::throttle& t);
 
  private:
@@ -96,8 +96,8 @@ class budget {
   std::atomic<std::uint64_t> returned_{0};
 };
 
-/// A retry that may be sent. Given back by the destructor unless `sent`; the slot of an `in_flight` budget is given back in any
-/// case, when the retry has ended.
+/// Permission for one retry. The destructor gives it back unless `sent` was called. The slot of an `in_flight` budget is
+/// always given back, when the retry has ended.
 class [[nodiscard]] budget::reservation {
  public:
   reservation() noexcept = default;
@@ -115,9 +115,9 @@ class [[nodiscard]] budget::reservation {
   ~reservation() { give_back(); }
 
   explicit operator bool() const noexcept { return from_ != nullptr; }
-  /// The retry goes out: the tokens are spent.
+  /// Reports that the retry is sent: its tokens are spent.
   void sent() noexcept { sent_ = true; }
-  /// What it cost, in the units of the budget's kind.
+  /// The cost, in the units of the budget's kind.
   std::int64_t amount() const noexcept { return from_ != nullptr ? amount_ : 0; }
   void give_back() noexcept {
     if (budget* const b = std::exchange(from_, nullptr)) b->retry_ended(amount_, sent_);
@@ -131,8 +131,8 @@ class [[nodiscard]] budget::reservation {
   bool sent_ = false;
 };
 
-/// One call's use of a budget: what `retry` and `hedge` hold. One thread at a time. The destructor gives back what was reserved
-/// and not sent.
+/// The attempts of one call at a budget: `retry` and `hedge` hold one. One thread at a time. The destructor gives back a
+/// reservation that was not sent.
 class budget::call {
  public:
   explicit call(budget& shared) noexcept : shared_{shared} {}
@@ -146,7 +146,7 @@ class budget::call {
     last_cost_ = 0;
     shared_.first_attempt(now);
   }
-  /// An attempt has failed; `again`: a retry is wanted. True: it may be made, and is reserved.
+  /// Reports a failed attempt. `again`: a retry is wanted. Returns true if it is allowed; it is then reserved.
   bool failed(time_point now, const verdict& v, bool timed_out, bool again) noexcept {
     held_.give_back();  // an in-flight slot ends with its attempt
     if (again) {

@@ -17,7 +17,7 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
-/// What made a retry necessary, as far as its price depends on it.
+/// The cause of a retry, on which its price depends.
 enum class retry_cause : std::uint8_t { transient, timeout, throttling };
 
 /// Throttling: HTTP 429, or the peer told how long to wait. Timeout: our own bound cut the attempt short.
@@ -61,12 +61,13 @@ struct in_flight {
   int floor = 3;
 };
 
-/// `share` of all first attempts ever made. What is not used is kept: a long quiet time allows a long storm.
+/// `share` of all first attempts since construction. Unused retries never expire, so a long quiet time allows many retries
+/// at once.
 struct cumulative {
   double share = 0.1;
 };
 
-/// What is wrong with the settings, or null.
+/// A sentence about the first impossible setting, or null if the settings are valid.
 constexpr const char* complaint(const ratio& r) noexcept {
   if (!(r.share >= 0 && r.share <= 1000)) return "again::budgets::ratio: share must be between 0 and 1000";
   if (!(r.floor_per_second >= 0 && r.floor_per_second <= 1e6))

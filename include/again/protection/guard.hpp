@@ -10,7 +10,7 @@
 /// - Result: `expected<T, failure<E>>`; `stop_reason::breaker_open` with no error when it was refused: nothing was sent.
 /// - To wait for the breaker instead of failing, attach it to the retry: `retry(polite, op).breaker(quotes)`.
 /// - Exceptions pass and count neither as a success nor as a failure. A call that our own stop cut short does not count either.
-///   In both cases a probe's place is free again.
+///   In both cases the place of a probe becomes free.
 /// - A peer that hangs: an attempt that the `attempt_timeout` of the retry around it cuts short counts as a failure, and so
 ///   does one that a bound inside ends: `guard(breaker, timeout(1s, op))`. A bound around it that is not an attempt's, such as
 ///   `timeout(1s, guard(breaker, op))`, is the caller's patience and does not count.

@@ -11,9 +11,11 @@
 ///
 /// - Result: `expected<T, failure<E>>`: the first value; if every attempt failed the last real error, counting all sends. An
 ///   attempt that fails early does not bring the next one forward.
-/// - The losers are asked to stop and are awaited before the result is given: their sockets are closed, nothing is left running.
-/// - What is not safe to send twice (see `is_repeatable`) is sent once. Inside a repeated attempt of an outer retry it is sent
-///   once as well, so that layers add up; a hedge's further attempts count as repeated.
+/// - The losers are asked to stop and are awaited before the result is given: their sockets are closed, and no attempt is left
+///   running.
+/// - An operation that is not safe to send twice (see `is_repeatable`) is sent once. So is any operation inside a repeated
+///   attempt of an outer retry: attempts of the layers add up and do not multiply. A hedge's further attempts count as
+///   repeated.
 /// - Budget: the call deposits, unless it is a repeated attempt of an outer retry; each further attempt withdraws; without a
 ///   token there is none. A hedge's cost is not returned. One layer holds the budget: this one or a retry around it, not both.
 /// - Exceptions stop the others, which are awaited; then it is rethrown. Cancellation reaches all attempts.

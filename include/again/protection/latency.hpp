@@ -8,7 +8,7 @@
 /// ```
 ///
 /// Kept as counts in buckets an eighth wide (a log-linear histogram: the quantile is at most that much too long), which are
-/// halved after every 1024 calls, so that old calls weigh little. A call that was cut short counts as one that took that long.
+/// halved after every 1024 calls, so that old calls weigh little. A call that was cut short counts with the time until then.
 /// Threads: any. Lifetime: outlives its users. Cost: an uncontended mutex; the quantile is found anew every 32 calls.
 #pragma once
 

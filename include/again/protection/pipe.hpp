@@ -74,7 +74,7 @@ template <class T> inline constexpr bool is_stage = false;
 template <class F> inline constexpr bool is_stage<stage<F>> = true;
 }  // namespace detail
 
-/// Puts `op` into the stage. Anything but an operation is told so in one sentence.
+/// Wraps `op` in the stage. Anything but an operation is one readable compile error.
 template <class Op, class F>
   requires(!detail::is_stage<std::decay_t<Op>>)
 auto operator|(Op&& op, const stage<F>& next) {

@@ -40,7 +40,7 @@ struct rates {
   duration_with_unit longest_wait = std::chrono::seconds{30};  ///< for a turn; a later one is refused as overloaded
 };
 
-/// What all callers of one peer share.
+/// A rate, shared by all callers of one peer.
 class rate_limiter {
  public:
   /// Throws `std::invalid_argument` for a rate that makes no sense.
@@ -50,7 +50,7 @@ class rate_limiter {
   rate_limiter& operator=(const rate_limiter&) = delete;
   ~rate_limiter() = default;
 
-  /// Takes the next turn and tells when it is; `never`: later than `longest_wait`, and none was taken.
+  /// Takes the next turn and returns its time. Returns `never`, and takes none, if the turn would be later than `longest_wait`.
   time_point turn(time_point now) noexcept {
     const std::int64_t t = now.time_since_epoch().count();
     std::int64_t next = next_.load(std::memory_order_relaxed);
@@ -65,14 +65,14 @@ class rate_limiter {
                                           std::memory_order_relaxed));
     return time_point{duration{at}};
   }
-  /// A turn at `at` is not used. If none was given after it, the next to ask gets it. Else it is lost: the turns after it
-  /// are given, and only the last turn can be taken back.
+  /// Returns the turn at `at` unused. The next caller gets it if it was the last turn given. Else it is lost: only the last
+  /// turn can be taken back.
   void give_back(time_point at) noexcept {
     const std::int64_t before = at.time_since_epoch().count() + ahead_;
     std::int64_t last = before + interval_;
     next_.compare_exchange_strong(last, before, std::memory_order_acq_rel, std::memory_order_relaxed);
   }
-  /// Calls refused since it was made.
+  /// The number of refused calls since construction.
   std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
 
  private:

@@ -42,7 +42,7 @@ struct resilience_rules {
   breaker_rules breaking{};
 };
 
-/// What all calls to one peer share.
+/// The shared state of all calls to one peer.
 class resilience {
  public:
   resilience() : resilience{resilience_rules{}} {}

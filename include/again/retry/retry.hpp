@@ -35,7 +35,7 @@
 #include <again/combinator/order_rules.hpp>
 #include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/not_awaited.hpp>
-#include <again/coro/detail/run_on.hpp>
+#include <again/coro/detail/placing.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
 #include <again/policy/decide.hpp>
@@ -59,13 +59,12 @@ inline constexpr nesting allow = nesting::allow;
 
 /// What `retry` returns: an awaitable and an operation. Its builder functions may be called in any order; each returns
 /// a new retry, to which it moves the old one's parts.
-template <fallible_operation Op, class Hooks = detail::retry_hooks<>, bool Elsewhere = false>
+template <fallible_operation Op, class Hooks = detail::retry_hooks<>, detail::placing Placing = detail::placing::here>
 class [[nodiscard("nothing runs until it is awaited: write co_await before it")]] retry_operation
-    : public detail::not_awaited<retry_operation<Op, Hooks, Elsewhere>,
+    : public detail::not_awaited<retry_operation<Op, Hooks, Placing>,
                                  typename detail::retry_run<Op, Hooks>::result_type> {
  public:
-  using run_type =
-      std::conditional_t<Elsewhere, detail::run_on<detail::retry_run<Op, Hooks>>, detail::retry_run<Op, Hooks>>;
+  using run_type = typename detail::placed<detail::retry_run<Op, Hooks>, Placing>::type;
 
   /// `p` is a checked policy, or the deadline of a single attempt (`<again/retry/timeout.hpp>`).
   template <class P, class From>
@@ -112,10 +111,22 @@ class [[nodiscard("nothing runs until it is awaited: write co_await before it")]
   /// Runs attempts, waits and timers on `where`. A coroutine that has a context is resumed on its own scheduler; any
   /// other is resumed on `where`. Cost: one allocation if `where` is not the awaiting coroutine's scheduler.
   auto on(scheduler& where) && {
-    retry_operation<Op, Hooks, true> there{parts_.policy, std::move(parts_.op), std::move(parts_.hooks)};
-    there.parts_.settings = parts_.settings;
-    there.parts_.settings.where = &where;
-    return there;
+    parts_.settings.where = &where;
+    return placed_as<detail::placing::elsewhere>();
+  }
+
+  /// Stops the retry when stop is requested of `token`, beside the stop token of the awaiting context: for coroutines
+  /// that have no context. The source outlives the await.
+  auto stop(inplace_stop_token token) && {
+    parts_.settings.stop = token;
+    return placed_as<detail::placing::stoppable>();
+  }
+
+  /// A nearer deadline for this retry: the policy's, or `d` from the start on, whichever ends first. If `d` is not
+  /// positive, it ends before the first attempt with `deadline_reached`.
+  retry_operation within(duration_with_unit d) && {
+    parts_.policy = parts_.policy.within(d);
+    return std::move(*this);
   }
 
   /// Lifts (or restores) the limit to one attempt inside a repeated attempt of an outer retry.
@@ -135,16 +146,21 @@ class [[nodiscard("nothing runs until it is awaited: write co_await before it")]
   bool repeatable() const { return is_repeatable(parts_.op); }
 
   /// For `attempt_slot`: `operator()` runs no code of the user.
-  static constexpr bool makes_at_once = !Elsewhere;
+  static constexpr bool makes_at_once = Placing == detail::placing::here;
   /// One start.
   run_type operator()() & { return run_type{parts_}; }
   auto operator co_await() & { return detail::holding_awaiter<run_type>{std::in_place, parts_}; }
   auto operator co_await() && { return detail::holding_awaiter<run_type>{std::in_place, parts_}; }
 
  private:
-  template <fallible_operation, class, bool> friend class retry_operation;
+  template <fallible_operation, class, detail::placing> friend class retry_operation;
   template <class NewHooks> auto rebuild(NewHooks hooks) {
-    retry_operation<Op, NewHooks, Elsewhere> changed{parts_.policy, std::move(parts_.op), std::move(hooks)};
+    retry_operation<Op, NewHooks, Placing> changed{parts_.policy, std::move(parts_.op), std::move(hooks)};
+    changed.parts_.settings = parts_.settings;
+    return changed;
+  }
+  template <detail::placing Also> auto placed_as() {
+    retry_operation<Op, Hooks, Placing | Also> changed{parts_.policy, std::move(parts_.op), std::move(parts_.hooks)};
     changed.parts_.settings = parts_.settings;
     return changed;
   }

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -24,11 +25,10 @@ namespace {
 /// Both ends of a connection. What it is told of the response decides; `peer_does` is called when a write is ended.
 class exchange_over_a_pair final : public wire_listener {
  public:
-  exchange_over_a_pair() {
-    int ends[2] = {-1, -1};
-    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
-    ours_ = ends[0];
-    peers_ = ends[1];
+  enum class over { unix_domain, tcp };
+
+  explicit exchange_over_a_pair(over what = over::unix_domain) {
+    what == over::tcp ? connect_on_loopback() : connect_locally();
   }
   exchange_over_a_pair(const exchange_over_a_pair&) = delete;
   exchange_over_a_pair& operator=(const exchange_over_a_pair&) = delete;
@@ -44,6 +44,11 @@ class exchange_over_a_pair final : public wire_listener {
   void peer_ends() const { ::shutdown(peers_, SHUT_WR); }
   /// With bytes of ours unread, which is a reset.
   void peer_closes() { ::close(std::exchange(peers_, -1)); }
+  void peer_resets() {
+    const ::linger at_once{.l_onoff = 1, .l_linger = 0};
+    REQUIRE(::setsockopt(peers_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0);
+    peer_closes();
+  }
   std::string heard_by_peer() const {
     std::string all(100000, '\0');
     const auto n = ::recv(peers_, all.data(), all.size(), MSG_DONTWAIT);
@@ -73,6 +78,28 @@ class exchange_over_a_pair final : public wire_listener {
   std::optional<std::chrono::steady_clock::time_point> until;
 
  private:
+  void connect_locally() {
+    int ends[2] = {-1, -1};
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    ours_ = ends[0];
+    peers_ = ends[1];
+  }
+  void connect_on_loopback() {
+    const int listening = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ::sockaddr_in where{};
+    where.sin_family = AF_INET;
+    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ::socklen_t size = sizeof where;
+    REQUIRE(::listen(listening, 1) == 0);  // on any free port
+    REQUIRE(::getsockname(listening, reinterpret_cast<::sockaddr*>(&where), &size) == 0);
+    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ours_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    REQUIRE(::connect(ours_, reinterpret_cast<const ::sockaddr*>(&where), sizeof where) == 0);
+    peers_ = ::accept(listening, nullptr, nullptr);
+    ::close(listening);
+    REQUIRE(peers_ >= 0);
+  }
+
   int ours_ = -1, peers_ = -1;
 };
 
@@ -199,9 +226,24 @@ TEST_CASE("an end of the connection while the request is written ends the write,
     x.peer_closes();
     CHECK(write(s, "part") == -1);  // the response is there all the same
     CHECK(x.heard == "whole.");
+    CHECK(x.write_ended == 1);
     CHECK(x.error == -1);
     CHECK(read(s).starts_with("HTTP/1.1 204 "));
   }
+}
+
+TEST_CASE("a reset is no end in order: what came before it may be cut short") {
+  exchange_over_a_pair x{exchange_over_a_pair::over::tcp};
+  wire_stream s{x.ours(), nullptr, 20s, x};
+  write(s, "head");
+  x.peer_says("to the end~");
+  x.peer_resets();
+  CHECK(write(s, "part") == -1);
+  CHECK(x.heard == "to the end~");
+  CHECK(!x.ended);
+  CHECK(x.error == ECONNRESET);
+  CHECK(x.write_ended == 0);
+  CHECK(read(s) == "failed");
 }
 
 TEST_CASE("a read says how it has failed: reset, or nothing in time") {

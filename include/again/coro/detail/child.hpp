@@ -7,6 +7,7 @@
 #include <again/coro/detail/attempt.hpp>
 #include <again/coro/operation.hpp>
 
+#include <concepts>
 #include <exception>
 #include <type_traits>
 #include <utility>
@@ -17,6 +18,10 @@ namespace detail {
 
 template <class A>
 concept child_like = operation<std::decay_t<A>> || awaitable<std::decay_t<A>>;
+
+/// Whether an `A` can be stored: a task that has a name cannot.
+template <class A>
+concept storable = std::constructible_from<std::decay_t<A>, A>;
 
 /// Of a startable or a foreign awaitable.
 template <class A> class child {

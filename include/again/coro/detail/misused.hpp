@@ -28,6 +28,8 @@ struct misused {
   template <class... T> misused budget(T&&...) const { return {}; }
   template <class... T> misused breaker(T&&...) const { return {}; }
   template <class... T> misused on(T&&...) const { return {}; }
+  template <class... T> misused stop(T&&...) const { return {}; }
+  template <class... T> misused within(T&&...) const { return {}; }
   template <class... T> misused nested(T&&...) const { return {}; }
   template <class... T> misused seed(T&&...) const { return {}; }
   template <class Op> friend misused operator|(Op&&, const misused&) { return {}; }

@@ -19,6 +19,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <new>
@@ -91,6 +92,7 @@ class connect_and_send {
     }
     if (!what_.request.body().absent()) {
       for (;;) {
+        ended_before_ = shared_.descriptors.ended();
         errno = 0;
         auto opened = what_.open_body();
         if (opened) {
@@ -143,7 +145,7 @@ class connect_and_send {
     }
   }
   /// No descriptor is left. False: nothing of ours could end and leave one.
-  bool may_try_again() { return shared_.descriptors.free_one(job_.stop); }
+  bool may_try_again() { return shared_.descriptors.free_one(job_.stop, ended_before_); }
 
   /// Empty: nothing was sent, and there is another address, or `no_descriptor_` says why this one has to be tried again.
   std::optional<attempt_end> try_address(const std::string& address, bool last) {
@@ -159,6 +161,7 @@ class connect_and_send {
       keep_unread_body();
       return ended(unexpected<send_failure>{client_destroyed(reach::not_sent)});
     }
+    ended_before_ = shared_.descriptors.ended();
     send_result r = connection_->attempt(what_, job_.number, address_, content_ ? &*content_ : nullptr, job_.stop);
     learn_from(r);
     // Refused at once and not a byte sent: the next address belongs to the same attempt. A silent one has used up its time.
@@ -225,7 +228,8 @@ class connect_and_send {
   // Of the try that runs: constant for as long as `break_off` may be called.
   std::string address_;
   bool fresh_ = true;
-  std::string no_descriptor_;  // why no socket could be opened; empty: one was
+  std::string no_descriptor_;       // why no socket could be opened; empty: one was
+  std::uint64_t ended_before_ = 0;  // attempts, at the last try that needs a descriptor
   std::atomic<steady::time_point> suspect_before_{steady::time_point{}};
 };
 

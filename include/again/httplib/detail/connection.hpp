@@ -75,7 +75,7 @@ class httplib_connection {
                       cancel_switch& stop) {
     if (!client_ && !create_client()) {
       return unexpected<send_failure>{
-          send_failure{error_kind::tls_verify, reach::not_sent, "the certificates to trust could not be read"}};
+          send_failure{error_kind::shortage, reach::not_sent, "no memory for a TLS context or its certificates"}};
     }
     const bool reused = open();
     lacks_descriptor_ = false;

@@ -34,24 +34,31 @@ class descriptor_wait {
     --running_;
     ++ended_;
     if (waiting_ > 0) changed_.notify_all();
+    waiting_ = 0;  // they may try again, awake already or not
   }
 
-  /// For an attempt that runs: makes it worth another try, or waits until it is or the attempt is stopped. False: no connection of
-  /// ours is open that could end.
-  bool free_one(cancel_switch& stop) {
+  /// How many attempts have ended. To be read before each try, so that what ends after it is not missed.
+  std::uint64_t ended() noexcept {
+    const std::lock_guard lock{mutex_};
+    return ended_;
+  }
+  /// For an attempt that runs, and whose last try began when `seen` attempts had ended: makes it worth another try, or waits until
+  /// it is or the attempt is stopped. False: no connection of ours is open that could end.
+  bool free_one(cancel_switch& stop, std::uint64_t seen) {
     waiter me{*this};
-    const auto seen = ended();  // before the look at idle ones: what ends after it is not missed
-    if (close_idle_()) return true;
+    if (ended() != seen || close_idle_()) return true;
     const cancel_switch::phase phase{
         stop,
         {[](void* self, cancel_switch::by) noexcept { return static_cast<waiter*>(self)->stop(); }, &me},
         reach::not_sent};
     if (!phase.entered()) return true;  // the next try finds out
     std::unique_lock lock{mutex_};
+    if (ended_ != seen) return true;
     ++waiting_;
     changed_.wait(lock, [&] { return me.stopped || ended_ != seen || waiting_ == running_; });
+    if (ended_ != seen) return true;
     --waiting_;
-    return me.stopped || ended_ != seen;
+    return me.stopped;
   }
 
  private:
@@ -67,16 +74,12 @@ class descriptor_wait {
     }
   };
 
-  std::uint64_t ended() noexcept {
-    const std::lock_guard lock{mutex_};
-    return ended_;
-  }
-
   const std::function<bool()> close_idle_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::uint64_t ended_ = 0;
-  std::size_t running_ = 0, waiting_ = 0;
+  std::size_t running_ = 0;
+  std::size_t waiting_ = 0;  // since the last end
 };
 
 }  // namespace detail

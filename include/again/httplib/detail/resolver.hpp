@@ -87,10 +87,10 @@ class resolver {
  public:
   using look_up_function = std::function<resolved(const std::string& host)>;
   using steady = std::chrono::steady_clock;
+  using now_function = std::function<steady::time_point()>;
 
   /// `now`: dates what is remembered.
-  resolver(look_up_function ask, std::size_t threads, lookup_memory memory = {},
-           std::function<steady::time_point()> now = steady::now)
+  resolver(look_up_function ask, std::size_t threads, lookup_memory memory = {}, now_function now = steady::now)
       : state_{std::make_shared<shared>(std::move(ask), memory, std::move(now))}, limit_{threads} {}
   resolver(const resolver&) = delete;
   resolver& operator=(const resolver&) = delete;

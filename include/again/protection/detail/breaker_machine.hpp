@@ -51,7 +51,7 @@ class breaker_machine {
     return {};
   }
 
-  // The outcome of a call that was admitted in `epoch`. One from before the last change of state counts for nothing.
+  // Reports the outcome of a call that was admitted in `epoch`. It is ignored if the state has changed since.
   constexpr void succeeded(std::uint64_t epoch, time_point now) noexcept {
     if (epoch != epoch_) return;
     if (state_ == breaker_state::closed) {
@@ -80,12 +80,10 @@ class breaker_machine {
     if (epoch == epoch_ && state_ == breaker_state::half_open) --probing_;
   }
 
-  // By hand.
+  // Manual control.
   constexpr void trip(time_point now) noexcept {
     if (state_ == breaker_state::isolated) return;  // only close() ends that
-    open(now, state_ == breaker_state::half_open ? longer(break_)
-              : state_ == breaker_state::open    ? break_
-                                                 : rules_.open_for);
+    open(now, state_ == breaker_state::half_open ? longer(break_) : break_);
   }
   constexpr void isolate() noexcept { enter(breaker_state::isolated); }
   constexpr void close() noexcept { enter(breaker_state::closed); }
@@ -96,7 +94,7 @@ class breaker_machine {
   constexpr int probing() const noexcept { return probing_; }
   constexpr int proven() const noexcept { return proven_; }
   constexpr int run() const noexcept { return run_; }
-  /// A success now would change nothing.
+  /// True if a success now would change nothing.
   constexpr bool quiet() const noexcept { return state_ == breaker_state::closed && run_ == 0 && rules_.rate == 0; }
   constexpr const breaker_rules& rules() const noexcept { return rules_; }
 

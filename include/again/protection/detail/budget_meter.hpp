@@ -33,7 +33,7 @@ constexpr std::int64_t nearest(double x) noexcept { return static_cast<std::int6
 
 using retry_price = std::optional<std::int64_t>;
 
-/// The events that a kind does not count.
+/// Does nothing at the events that a kind does not count.
 struct budget_kind {
   void first_attempt(time_point) const noexcept {}
   void call_ended() const noexcept {}
@@ -156,7 +156,7 @@ class throttle_meter : public budget_kind {
 
  private:
   throttle_word now_at() const noexcept { return throttle_word::unpack(word_.load(std::memory_order_acquire)); }
-  // Returns what it has become. What stays as it was is not written.
+  // Applies `to` and returns the new value. An unchanged value is not written.
   template <class To> throttle_word change(To to) noexcept {
     std::uint64_t seen = word_.load(std::memory_order_relaxed);
     for (;;) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What `guard` asks before it sends: its circuit breaker. `admission_run` says what the members mean.
+/// The ticket of `guard`: it asks the circuit breaker. `admission_run` says what the members mean.
 #pragma once
 
 #include <again/core/stop_reason.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What `limit` asks before it sends: for a slot, or a place in the queue. `admission_run` says what its members mean.
+/// The ticket of `limit`: it asks for a slot, or a place in the queue. `admission_run` says what the members mean.
 #pragma once
 
 #include <again/core/detail/manual_optional.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What `rate` asks before it sends: for its turn. `admission_run` says what the members mean.
+/// The ticket of `rate`: it asks for a turn. `admission_run` says what the members mean.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -15,14 +15,14 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
 
-/// What `rate` asks: takes the next turn and tells when it is (`never`: too late); a turn that is not used is given back.
+/// A rate: gives turns, and takes unused ones back.
 template <class Shared>
 concept rate_like = requires(Shared& s, time_point at) {
   { s.turn(at) } -> std::same_as<time_point>;
   s.give_back(at);
 };
 
-/// A rate that learns from how the sends went.
+/// A rate that adapts to the outcomes of the sends.
 template <class Shared>
 concept learns = requires(Shared& s, time_point now, const verdict* failed) { s.outcome(now, failed); };
 

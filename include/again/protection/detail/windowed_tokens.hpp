@@ -61,7 +61,7 @@ class windowed_tokens {
     if (timed()) noted_[at].fetch_add(amount, std::memory_order_acq_rel);
   }
 
-  // The slot of `now`, after what has expired is forgotten. A time in the past counts as the newest seen.
+  // The slot of `now`, once expired slots are emptied. A time before the newest one seen counts as the newest.
   std::size_t slot(time_point now) noexcept {
     if (!timed()) return 0;
     const std::int64_t t = now.time_since_epoch().count();
@@ -73,7 +73,7 @@ class windowed_tokens {
     return static_cast<std::size_t>(newest % slots);
   }
 
-  // Once per slot, by the first thread that comes; the others wait for these few instructions.
+  // The first thread in a new slot does this; the others wait for these few instructions.
   std::int64_t forget_until(std::int64_t number) noexcept {
     while (forgetting_.exchange(true, std::memory_order_acquire)) yield_thread();
     std::int64_t newest = newest_.load(std::memory_order_relaxed);

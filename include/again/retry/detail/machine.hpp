@@ -132,7 +132,7 @@ class retry_machine {
   static bool bounded(const policy& p) noexcept { return p.deadline != forever || p.attempt_timeout != forever; }
 
   step before_first() noexcept {
-    if (ctx_->deadline <= start_) return finish(stop_reason::deadline_reached);
+    if (ctx_->deadline <= start_ || deadline_ <= start_) return finish(stop_reason::deadline_reached);
     return ctx_->stop.stop_requested() ? finish(stop_reason::cancelled_before_start) : step::attempt;
   }
   /// The loop. True: the retry is over. False: an attempt or a wait is running; its end calls this again with the next
