@@ -184,10 +184,11 @@ class executor_scheduler final : public scheduler {
     {
       const entry guard{*this};
       first();
-      if (run_ready()) state_.fetch_or(ready, std::memory_order_relaxed);
+      const bool more = run_ready();
+      if (more) state_.fetch_or(ready, std::memory_order_relaxed);
       later.append(finished_at_once_);
       at_once.append(finished_);
-      set_alarm();
+      if (!more) set_alarm();  // else the next turn will
     }
     unsigned expected = busy;
     if (!state_.compare_exchange_strong(expected, 0, std::memory_order_acq_rel)) {
