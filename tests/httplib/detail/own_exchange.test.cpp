@@ -17,7 +17,8 @@ namespace {
 struct exchange_of_put {
   const outgoing what{{scheme::http, "h", 80}, request::put("/").body("x"), {}};
   socket_watch watch{false, -1};
-  own_exchange x{what, nullptr, watch};
+  again::http::detail::cancel_switch stop;
+  own_exchange x{what, nullptr, watch, stop};
 };
 
 }  // namespace
