@@ -171,6 +171,39 @@ TEST_CASE("an attempt without a descriptor closes the connection that has been i
   CHECK(c.connections_seen() == 1);
 }
 
+TEST_CASE("of one origin's idle connections, too, the one used longest ago is closed" *
+          doctest::skip(needs_descriptors)) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool let_go = false;
+  misbehaving_server a{[&](const seen_request& r, int) {
+    std::unique_lock lock{mutex};
+    if (r.target == "/held") changed.wait(lock, [&] { return let_go; });
+    return respond(200);
+  }};
+  misbehaving_server b{{respond(200)}};
+  std::vector<std::string> got;
+  with_descriptors_left(3, [&] {
+    httplib_options options;
+    options.keep_idle = 1h;
+    httplib_transport transport{options};
+    stoppable_send held{transport, to(a, request::get("/held"))};
+    if (!a.wait_until([](const tally& t) { return t.requests == 1; })) return;
+    got.push_back(kind_of(sync_wait(transport.send(to(a, request::get("/")), 1))));
+    {
+      const std::lock_guard lock{mutex};
+      let_go = true;
+    }
+    changed.notify_all();
+    got.push_back(kind_of(held.result()));
+    got.push_back(kind_of(sync_wait(transport.send(to(b, request::get("/")), 1))));
+    got.push_back(kind_of(sync_wait(transport.send(to(a, request::get("/")), 1))));
+  });
+  REQUIRE(got == std::vector<std::string>(4, "response 200"));
+  CHECK(a.request(1).connection == 1);  // idle before the one that was held
+  CHECK(a.request(2).connection == 0);
+}
+
 TEST_CASE("an attempt without a descriptor waits for another one to end, as long as its bound and its caller allow" *
           doctest::skip(needs_descriptors)) {
   std::mutex mutex;
