@@ -118,23 +118,24 @@ class httplib_connection {
       if (!client->is_valid() || trusted == nullptr) return false;
       client->enable_server_certificate_verification(false);  // peer_ verifies, and more strictly
       peer_.guard(context_of(*client), trusted);
-      if constexpr (!std::is_same_v<secure_client, httplib::SSLClient>) {
-        tls_wire_ = client.get();
-        client->watch = &watch_;
-      }
+      if constexpr (!std::is_same_v<secure_client, httplib::SSLClient>) tls_wire_ = client.get();
+      watch_sockets_of(*client);
       client_ = std::move(client);
     }
 #endif
     if (!client_) {
       auto client = std::make_unique<own_wire_client<httplib::ClientImpl>>(host, origin_.port);
       plain_wire_ = client.get();
-      client->watch = &watch_;
+      watch_sockets_of(*client);
       client_ = std::move(client);
     }
     configure(*client_);
     if (!route_.unix_socket.empty()) client_->set_address_family(AF_UNIX);
     client_->set_socket_options([this](auto fd) { watch_.opened(static_cast<int>(fd)); });
     return true;
+  }
+  template <class Client> void watch_sockets_of(Client& client) noexcept {
+    if constexpr (requires { client.watch; }) client.watch = &watch_;
   }
   void forget_client() noexcept {
     watch_.closing();  // where it closes its socket only in its destructor, there is no hook
