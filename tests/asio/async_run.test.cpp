@@ -412,6 +412,76 @@ TEST_CASE("a coroutine of Asio is cancelled by its signal, and by the other side
   CHECK_FALSE(result->has_value());
 }
 
+// ── handlers that throw, and calls from inside of calls ──
+
+TEST_CASE("what a completion handler throws leaves run; the other calls are not lost") {
+  net::io_context io;
+  int done = 0;
+  const auto op = []() -> again::task<> { (void)co_await again::sleep(1ms); };
+  for (int i = 0; i < 3; ++i) {
+    again::asio::async_run(io, op, [&, i](std::exception_ptr) {
+      ++done;
+      if (i == 1) throw std::runtime_error{"no luck"};
+    });
+  }
+  int thrown = 0;
+  for (bool again = true; again;) {
+    try {
+      io.run();
+      again = false;
+    } catch (const std::runtime_error&) { ++thrown; }
+  }
+  CHECK(thrown == 1);
+  CHECK(done == 3);
+  bool later_one = false;
+  again::asio::async_run(io, op, [&](std::exception_ptr) { later_one = true; });
+  io.restart();
+  io.run();
+  CHECK(later_one);
+}
+
+TEST_CASE("an exception that a coroutine of Asio does not catch leaves run by its completion handler") {
+  net::io_context io;
+  auto body = []() -> net::awaitable<void> {
+    (void)co_await again::asio::async_run(later());
+    throw std::runtime_error{"no luck"};
+  };
+  net::co_spawn(io, body(), [](const std::exception_ptr& e) {
+    if (e) std::rethrow_exception(e);
+  });
+  CHECK_THROWS_AS(io.run(), std::runtime_error);
+}
+
+TEST_CASE("nothing of other calls runs inside an initiating function") {
+  net::io_context io;
+  std::vector<int> order;
+  again::asio::async_run(io, later(), [&](std::exception_ptr, outcome) { order.push_back(2); });
+  net::post(io, [&] {
+    again::asio::async_run(io, at_once(), [&](std::exception_ptr, outcome) { order.push_back(3); });
+    order.push_back(1);
+  });
+  io.run();
+  REQUIRE(order.size() == 3);
+  CHECK(order[0] == 1);
+}
+
+TEST_CASE("a call that is made by an operation of another one, and by a handler") {
+  net::io_context io;
+  int done = 0;
+  const auto inner = [&] {
+    again::asio::async_run(io, at_once(), [&](std::exception_ptr, outcome) { ++done; });
+    again::asio::async_run(io, later(), [&](std::exception_ptr, outcome) { ++done; });
+  };
+  const auto op = [&]() -> again::task<> {
+    inner();
+    co_await again::yield();
+    inner();
+  };
+  again::asio::async_run(io, op, [&](std::exception_ptr) { inner(); });
+  io.run();
+  CHECK(done == 6);
+}
+
 // ── the end of the execution context ──
 
 TEST_CASE("a stopped io_context keeps the call, and goes on when it is run again") {

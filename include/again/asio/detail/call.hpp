@@ -162,13 +162,13 @@ template <class Body, class Handler> class call final : public pending_call {
     }
   }
 
-  void deliver(bool inline_allowed) noexcept override {
+  void deliver_later() noexcept override {
     const handler_executor ex = handler_executor_;
-    if (inline_allowed) {
-      net::dispatch(ex, completion{owned_call{this}});
-    } else {
-      net::post(ex, completion{owned_call{this}});
-    }
+    net::post(ex, completion{owned_call{this}});
+  }
+  void deliver() override {
+    const handler_executor ex = handler_executor_;
+    net::dispatch(ex, completion{owned_call{this}});
   }
 
   void destroy() noexcept override {

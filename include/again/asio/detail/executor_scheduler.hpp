@@ -52,9 +52,10 @@ class pending_call {
 
   /// Starts the operation. The scheduler's turn.
   virtual void begin() noexcept = 0;
-  /// Gives the result to the completion handler, on the handler's executor: at once if `inline_allowed` and that executor
-  /// allows it, else later. Passes the ownership on.
-  virtual void deliver(bool inline_allowed) noexcept = 0;
+  /// Gives the result to the completion handler, on the handler's executor, later. Passes the ownership on.
+  virtual void deliver_later() noexcept = 0;
+  /// The same at once, where that executor allows it. Throws what the handler throws.
+  virtual void deliver() = 0;
   /// Destroys operation and handler without calling the handler.
   virtual void destroy() noexcept = 0;
 
@@ -116,11 +117,20 @@ class executor_scheduler final : public scheduler {
       make_ready();
       return;
     }
-    turn([&] { begin(std::move(c)); });
+    // The caller is inside an initiating function: nothing but the start of this call may happen in it.
+    {
+      const entry guard{*this};
+      begin(std::move(c));
+      end_turn(!local_.empty());
+    }
+    again::detail::intrusive_list<pending_call> done;
+    done.append(finished_);
+    leave();
+    while (pending_call* const d = done.pop()) d->deliver_later();
   }
-  /// Runs `f` in a turn. False, and `f` does not run: somebody else has the turn, or the caller is in one. A thread of
-  /// the executor.
-  template <class F> bool run_now(F f) noexcept {
+  /// Runs `f` in a turn. False, and `f` does not run: somebody else has the turn, or the caller is in one. A handler of the
+  /// executor. Throws what a completion handler throws.
+  template <class F> bool run_now(F f) {
     if (here() || !try_enter()) return false;
     turn(f);
     return true;
@@ -159,7 +169,7 @@ class executor_scheduler final : public scheduler {
   // A handler of ours inside Asio. It does not own the scheduler: if it is destroyed uncalled, the context ends.
   struct take_turn {
     executor_scheduler* self;
-    void operator()() const noexcept { self->woken(); }
+    void operator()() const { self->woken(); }
   };
 
   // There is something to do. Under the lock, or in a turn.
@@ -171,34 +181,52 @@ class executor_scheduler final : public scheduler {
     add_user();
     net::post(executor_, take_turn{this});
   }
-  void woken() noexcept {
+  void woken() {
+    struct last_touch {
+      executor_scheduler* self;
+      explicit last_touch(executor_scheduler* s) noexcept : self{s} {}
+      last_touch(const last_touch&) = delete;
+      last_touch& operator=(const last_touch&) = delete;
+      ~last_touch() { self->remove_user(); }
+    };
+    const last_touch at_end{this};
     if (try_enter()) turn([] {});
-    remove_user();
   }
   bool try_enter() noexcept { return (state_.fetch_or(busy, std::memory_order_acquire) & busy) == 0; }
 
-  // One turn: `first`, then what is ready. The caller has entered.
-  template <class First> void turn(First first) noexcept {
-    again::detail::intrusive_list<pending_call> at_once;
-    again::detail::intrusive_list<pending_call> later;
+  // One turn: `first`, then what is ready. The caller has entered. It is a handler of the executor, so that a completion
+  // handler may be called here; what that throws leaves the context's `run`, as from any handler.
+  template <class First> void turn(First first) {
+    again::detail::intrusive_list<pending_call> done;
     {
       const entry guard{*this};
       first();
-      const bool more = run_ready();
-      if (more) state_.fetch_or(ready, std::memory_order_relaxed);
-      later.append(finished_at_once_);
-      at_once.append(finished_);
-      if (!more) set_alarm();  // else the next turn will
+      end_turn(run_ready());
+      done.append(finished_);
     }
-    unsigned expected = busy;
-    if (!state_.compare_exchange_strong(expected, 0, std::memory_order_acq_rel)) {
-      add_user();
-      state_.fetch_and(~busy, std::memory_order_release);
-      net::post(executor_, take_turn{this});  // not before: it would find us busy, on another thread, and give up
-    }
+    leave();
     // From here on another thread may have the turn. The calls keep the scheduler alive.
-    while (pending_call* const c = later.pop()) c->deliver(false);
-    while (pending_call* const c = at_once.pop()) c->deliver(at_once.empty());  // one here, the others beside it
+    while (pending_call* const c = done.pop()) {
+      if (done.empty()) {
+        c->deliver();  // one here, the others beside it
+      } else {
+        c->deliver_later();
+      }
+    }
+  }
+  void end_turn(bool more) noexcept {
+    if (more) {
+      state_.fetch_or(ready, std::memory_order_relaxed);
+    } else {
+      set_alarm();  // else the next turn will
+    }
+  }
+  void leave() noexcept {
+    unsigned expected = busy;
+    if (state_.compare_exchange_strong(expected, 0, std::memory_order_acq_rel)) return;
+    add_user();
+    state_.fetch_and(~busy, std::memory_order_release);
+    net::post(executor_, take_turn{this});  // not before: it would find us busy, on another thread, and give up
   }
 
   // True: there is more.
@@ -243,12 +271,7 @@ class executor_scheduler final : public scheduler {
     pending_call* const outer = std::exchange(beginning_, &c);
     const bool outer_finished = std::exchange(began_and_finished_, false);
     c.begin();
-    if (began_and_finished_) {
-      finished_.remove(c);
-      finished_at_once_.push(c);
-    } else {
-      calls_.push(c);
-    }
+    if (!began_and_finished_) calls_.push(c);
     beginning_ = outer;
     began_and_finished_ = outer_finished;
   }
@@ -294,10 +317,9 @@ class executor_scheduler final : public scheduler {
   std::atomic<std::size_t> users_{0};
   work_queue local_;
   timer_wheel timers_;
-  again::detail::intrusive_list<pending_call> calls_;             // begun
-  again::detail::intrusive_list<pending_call> finished_;          // to be delivered after this turn
-  again::detail::intrusive_list<pending_call> finished_at_once_;  // the same, perhaps inside their initiating function
-  pending_call* beginning_ = nullptr;                             // its `begin` is running
+  again::detail::intrusive_list<pending_call> calls_;     // begun
+  again::detail::intrusive_list<pending_call> finished_;  // to be delivered after this turn
+  pending_call* beginning_ = nullptr;                     // its `begin` is running
   bool began_and_finished_ = false;
   std::optional<net::steady_timer> alarm_;
   time_point alarm_at_ = never;

@@ -139,7 +139,7 @@ template <class Completion> class operation_state : public again::detail::promis
 
   const net::any_io_executor& executor() const noexcept { return executor_; }
   net::cancellation_slot slot() noexcept { return signal_.slot(); }
-  template <class... Args> void complete(Args&&... args) noexcept {
+  template <class... Args> void complete(Args&&... args) {
     try {
       Completion::put(result_, thrown_, std::forward<Args>(args)...);
     } catch (...) { thrown_ = std::current_exception(); }
@@ -189,7 +189,7 @@ template <class Completion> class operation_state : public again::detail::promis
     };
     net::dispatch(executor_, emit{owner{this}});
   }
-  void finished() noexcept {
+  void finished() {
     over_ = true;
     state seen = state::starting;
     if (state_.compare_exchange_strong(seen, state::finished, std::memory_order_acq_rel)) return;
@@ -244,9 +244,15 @@ template <class State> class resume_handler {
   executor_type get_executor() const noexcept { return state_->executor(); }
   cancellation_slot_type get_cancellation_slot() const noexcept { return state_->slot(); }
   template <class... Args> void operator()(Args&&... args) {
-    State* const state = std::exchange(state_, nullptr);
-    state->complete(std::forward<Args>(args)...);
-    state->release();
+    struct owner {
+      State* state;
+      explicit owner(State* s) noexcept : state{s} {}
+      owner(const owner&) = delete;
+      owner& operator=(const owner&) = delete;
+      ~owner() { state->release(); }
+    };
+    const owner mine{std::exchange(state_, nullptr)};
+    mine.state->complete(std::forward<Args>(args)...);
   }
 
  private:
