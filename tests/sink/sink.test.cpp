@@ -101,6 +101,22 @@ TEST_CASE("round robin: events take turns, and a retry goes past an endpoint tha
   CHECK(b.balanced());
 }
 
+TEST_CASE("a shortage of ours is no mark against an endpoint: its circuit breaker stays closed") {
+  for (const error_kind kind : {error_kind::shortage, error_kind::refused}) {
+    std::map<std::string, int> attempts;
+    pretend_sink b{[&](const pretend_transport::request& r) {
+                     return ++attempts[r.body] == 1 ? breaks(kind, reach::not_sent) : response(200);
+                   },
+                   {at("only")}};
+    std::vector<event> all;
+    for (int i = 0; i < 30; ++i) all.emplace_back(std::to_string(i), std::to_string(i));
+    b.deliver(std::move(all));
+    for (const auto& d : b.results) CHECK(*d);
+    CHECK((b.time.now() - virtual_clock::start < 1s) == (kind == error_kind::shortage));
+    CHECK(b.balanced());
+  }
+}
+
 TEST_CASE("a failed attempt moves the retry on, or only one without a response, as the options say") {
   const auto busy = [](const pretend_transport::request& r) { return response(r.origin == "busy" ? 503 : 200); };
   pretend_sink stay{busy, {at("busy"), at("x")}, {.move_on = moving::unanswered}};

@@ -115,7 +115,11 @@ template <http::transport T> class endpoint_delivery {
     }
     http::error& failed = *sent.error().error();
     const verdict v = failed.verdict();
-    permit_.failed(v);
+    if (failed.kind() == http::error_kind::shortage) {
+      permit_.abandon();  // it says nothing of the endpoint
+    } else {
+      permit_.failed(v);
+    }
     const stop_reason why = ended_by(v, ctx.scheduler->now(), ctx);
     co_return result_type{unexpect, sent_once(std::move(failed), v, why, took_)};
   }
