@@ -118,8 +118,9 @@ class [[nodiscard("nothing runs until it is awaited: write co_await before it")]
   /// Stops the retry when stop is requested of `token`, beside the stop token of the awaiting context: for coroutines
   /// that have no context. The source outlives the await.
   auto stop(inplace_stop_token token) && {
-    parts_.settings.stop = token;
-    return placed_as<detail::placing::stoppable>();
+    auto stoppable = placed_as<detail::placing::stoppable>();
+    stoppable.parts_.stop = token;
+    return stoppable;
   }
 
   /// A nearer deadline for this retry: the policy's, or `d` from the start on, whichever ends first. If `d` is not
@@ -156,15 +157,20 @@ class [[nodiscard("nothing runs until it is awaited: write co_await before it")]
   template <fallible_operation, class, detail::placing> friend class retry_operation;
   template <class NewHooks> auto rebuild(NewHooks hooks) {
     retry_operation<Op, NewHooks, Placing> changed{parts_.policy, std::move(parts_.op), std::move(hooks)};
-    changed.parts_.settings = parts_.settings;
+    pass_on(changed);
     return changed;
   }
   template <detail::placing Also> auto placed_as() {
     retry_operation<Op, Hooks, Placing | Also> changed{parts_.policy, std::move(parts_.op), std::move(parts_.hooks)};
-    changed.parts_.settings = parts_.settings;
+    pass_on(changed);
     return changed;
   }
-  detail::retry_parts<Op, Hooks> parts_;
+  template <class Changed> void pass_on(Changed& to) const {
+    to.parts_.settings = parts_.settings;
+    if constexpr (requires { parts_.stop; }) to.parts_.stop = parts_.stop;
+  }
+
+  typename run_type::parts_type parts_;
 };
 
 namespace detail {

@@ -20,9 +20,13 @@ namespace detail {
 template <class S> class run_stopped {
  public:
   using result_type = typename S::result_type;
-  using parts_type = typename S::parts_type;
+  /// The token is beside the parts, so that what has none is no larger.
+  struct parts_type : S::parts_type {
+    using S::parts_type::parts_type;
+    inplace_stop_token stop{};
+  };
 
-  explicit run_stopped(parts_type& parts) noexcept : token_{parts.settings.stop}, run_{parts} {}
+  explicit run_stopped(parts_type& parts) noexcept : token_{parts.stop}, run_{parts} {}
   run_stopped(const run_stopped&) = delete;
   run_stopped& operator=(const run_stopped&) = delete;
   ~run_stopped() = default;

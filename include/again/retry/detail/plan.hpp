@@ -20,7 +20,6 @@ struct retry_settings {
   bool nested = false;         // makes all attempts inside a repeated one of an outer retry, too
   bool seeded = false;         // `seed` is used; else the scheduler gives one
   scheduler* where = nullptr;  // the scheduler given by `.on`, or null
-  inplace_stop_token stop{};   // the token given by `.stop`
   std::uint64_t seed = 0;
 };
 
