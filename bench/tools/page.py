@@ -27,6 +27,8 @@ TOPICS = {  # in this order; what is said above each table
                    "most of its cost: see *steady_clock::now, twice*.",
     "timers": "Coroutines that wait at the same time on one thread, each for a random time below one second. *peak*: bytes of heap for "
               "each, at the worst moment.",
+    "asio": "Inside Boost.Asio, on one `io_context`. The first group: a coroutine of Asio makes one call after the other; each goes through the "
+            "loop once. The second: a million waits at once, through our timers on Asio's loop, and with a `steady_timer` in each coroutine.",
     "http": "1 KiB over kept connections to an nginx with one worker on the same machine. Client and server share its processors. "
             "*cpu_us*: the client's CPU time for one request, in microseconds. *krps*: thousand requests a second. *Shared loop*: "
             "`run_loop::share_with_workers`; the worker that brings a response resumes the coroutine.",
@@ -151,6 +153,11 @@ OBSTACLES = [
      "State that threads share takes locked instructions, about 5 ns each. State that ages takes a reading of the clock."),
     ("combinators", ("retry around retry",), "Two state machines in one frame, each with its copy of a policy."),
     ("timers", ("",), "The frame of a sleeping coroutine, which the compiler lays out."),
+    ("asio", ("a retry",),
+     "Of some 1200 instructions that a retry adds, 300 are the retry. The rest is what Asio's composed operations do: an initiation, a "
+     "look-up of our service in the context, two handlers that are type-erased, and a post of the result. Our turn on the executor is two "
+     "atomic operations and a reading of the clock."),
+    ("asio", ("one wait",), "Where the timers are far apart, each is an alarm of Asio's, which is a system call, in both cases."),
     ("http", ("16 in flight: CPU with", "64 in flight: CPU with"),
      "Noise: a retry adds some 300 instructions to a send (see retry, *usual policy*), and the rounds of this machine differ by several "
      "percent."),
