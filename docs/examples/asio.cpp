@@ -95,7 +95,7 @@ void by_a_signal() {
   const auto patient = again::checked({.attempts = 2, .backoff = again::constant(1h), .deadline = 10h});
   again::asio::async_retry(
       io, patient, [&] { return load(db, 1); },
-      net::bind_cancellation_slot(stop.slot(), [](std::exception_ptr, auto row) {
+      net::bind_cancellation_slot(stop.slot(), [](const std::exception_ptr&, auto row) {
         std::printf("%s, the last error was %d\n", name(row.error().reason()).data(), row.error().error()->code);
       }));
   net::steady_timer soon{io, 5ms};
@@ -112,7 +112,8 @@ void on_a_strand() {
   int rows = 0;
   for (int id = 0; id < 3; ++id) {
     again::asio::async_retry(
-        strand, polite, [&, id] { return load(db, id); }, [&](std::exception_ptr, auto row) { rows += row ? 1 : 0; });
+        strand, polite, [&, id] { return load(db, id); },
+        [&](const std::exception_ptr&, auto row) { rows += row ? 1 : 0; });
   }
   pool.join();
   std::printf("%d rows on a strand\n", rows);

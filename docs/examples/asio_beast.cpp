@@ -103,7 +103,7 @@ int main() {
   net::ip::tcp::acceptor acceptor{io, {net::ip::address_v4::loopback(), 0}};
   std::thread server{[&] { serve(acceptor); }};
   connection c{.peer = acceptor.local_endpoint()};
-  net::co_spawn(io, show_quote(c), [](std::exception_ptr e) {
+  net::co_spawn(io, show_quote(c), [](const std::exception_ptr& e) {
     if (e) std::rethrow_exception(e);
   });
   io.run();

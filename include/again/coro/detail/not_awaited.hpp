@@ -66,7 +66,8 @@ template <class Self, class Result> class not_awaited {
     return static_cast<reference<error_type> (*)()>(nullptr)();
   }
 
- protected:
+ private:
+  friend Self;
   not_awaited() = default;
   not_awaited(const not_awaited&) = default;
   not_awaited& operator=(const not_awaited&) = default;

@@ -305,7 +305,9 @@ template <class Base> class own_wire_client final : public closing_hook<Base> {
   // NOLINTBEGIN(modernize-use-override,performance-unnecessary-value-param)
   bool create_and_connect_socket(socket_type& socket, httplib::Error& error) {
     limit_of_socket_ = {};  // the new one has none yet
-    if (!next.to) return httplib::ClientImpl::create_and_connect_socket(socket, error);
+    // SSLClient's own is private, and asks once more what was asked when the client was made.
+    if (!next.to)
+      return httplib::ClientImpl::create_and_connect_socket(socket, error);  // NOLINT(bugprone-parent-virtual-call)
     const int fd = this->watch->connect(*next.to, next.connect_limit);
     error = fd < 0 ? httplib::Error::Connection : httplib::Error::Success;
     if (fd >= 0) socket.sock = fd;
