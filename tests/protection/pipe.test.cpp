@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <again/protection/pipe.hpp>
 
+#include <again/combinator/catching.hpp>
 #include <again/coro/task.hpp>
 
 #include "support/scripted_peer.hpp"
