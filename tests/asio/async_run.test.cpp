@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <again/asio/async_run.hpp>
 
+#include <again/asio/use_expected.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
@@ -486,13 +487,16 @@ TEST_CASE("a call that is made by an operation of another one, and by a handler"
 
 TEST_CASE("a stopped io_context keeps the call, and goes on when it is run again") {
   net::io_context io;
+  net::steady_timer gate{io, 1h};
   bool done = false;
   again::asio::async_run(
-      io, []() -> again::task<> { (void)co_await again::sleep(1ms); }, [&](std::exception_ptr) { done = true; });
+      io, [&]() -> again::task<> { (void)co_await gate.async_wait(again::asio::use_expected); },
+      [&](std::exception_ptr) { done = true; });
   io.poll();
   io.stop();
   io.run();
   CHECK_FALSE(done);
+  gate.cancel();
   io.restart();
   io.run();
   CHECK(done);
