@@ -57,17 +57,34 @@ struct counted {
   ~counted() { --alive; }
 };
 
+struct allocations {
+  int made = 0;
+  int alive = 0;
+};
 template <class T> struct counting_allocator {
   using value_type = T;
-  int* count;
-  explicit counting_allocator(int* n) : count{n} {}
+  std::shared_ptr<allocations> count;  // so that one that was moved from is of no use
+  explicit counting_allocator(std::shared_ptr<allocations> n) : count{std::move(n)} {}
   template <class U> counting_allocator(const counting_allocator<U>& other) : count{other.count} {}  // NOLINT: converts
   T* allocate(std::size_t n) {
-    ++*count;
+    ++count->made;
+    ++count->alive;
     return std::allocator<T>{}.allocate(n);
   }
-  void deallocate(T* p, std::size_t n) { std::allocator<T>{}.deallocate(p, n); }
+  void deallocate(T* p, std::size_t n) {
+    --count->alive;
+    std::allocator<T>{}.deallocate(p, n);
+  }
   bool operator==(const counting_allocator&) const = default;
+};
+
+// A handler that takes its allocator along when it is moved.
+struct allocating_handler {
+  using allocator_type = counting_allocator<char>;
+  allocator_type allocator;
+  bool* done;
+  allocator_type get_allocator() const noexcept { return allocator; }
+  void operator()(const std::exception_ptr& /*e*/, const outcome& /*r*/) const { *done = true; }
 };
 
 // An awaitable that goes on on a thread of its own.
@@ -319,16 +336,26 @@ TEST_CASE("the operation is destroyed before the handler is called") {
   CHECK(alive == 0);
 }
 
-TEST_CASE("the block comes from the handler's associated allocator") {
-  int allocations = 0;
-  net::io_context io;
-  bool done = false;
-  again::asio::async_run(
-      io, at_once(),
-      net::bind_allocator(counting_allocator<char>{&allocations}, [&](std::exception_ptr, outcome) { done = true; }));
-  io.run();
-  CHECK(done);
-  CHECK(allocations > 0);
+TEST_CASE("the block comes from the handler's associated allocator, and goes back to it") {
+  for (const bool bound : {false, true}) {
+    const auto count = std::make_shared<allocations>();
+    bool done = false;
+    {
+      net::io_context io;
+      const counting_allocator<char> mine{count};
+      if (bound) {
+        again::asio::async_run(io, at_once(),
+                               net::bind_allocator(mine, [&](std::exception_ptr, outcome) { done = true; }));
+      } else {
+        again::asio::async_run(io, at_once(), allocating_handler{mine, &done});
+      }
+      io.run();
+    }
+    CHECK(done);
+    CHECK(count->made > 0);
+    CHECK(count->alive == 0);
+    CHECK(count.use_count() == 1);
+  }
 }
 
 // ── cancellation ──

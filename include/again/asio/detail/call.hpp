@@ -147,7 +147,7 @@ template <class Body, class Handler> class call final : public pending_call {
     allocator alloc = allocator_of(handler);
     call* const memory = traits::allocate(alloc, 1);
     try {
-      return owned_call{::new (static_cast<void*>(memory)) call(home, handler, std::forward<A>(a))};
+      return owned_call{::new (static_cast<void*>(memory)) call(home, alloc, handler, std::forward<A>(a))};
     } catch (...) {
       traits::deallocate(alloc, memory, 1);
       throw;
@@ -174,15 +174,15 @@ template <class Body, class Handler> class call final : public pending_call {
   void destroy() noexcept override {
     body_.reset();  // before the handler: it may own the coroutine that awaits
     executor_scheduler& home = home_;
-    allocator alloc = allocator_of(*handler_);
+    allocator alloc = alloc_;
     this->~call();
     traits::deallocate(alloc, this, 1);
     home.remove_user();
   }
 
  private:
-  template <class A> call(executor_scheduler& home, Handler& handler, A&& a)
-      : home_{home}, handler_executor_(net::get_associated_executor(handler, home.executor())) {
+  template <class A> call(executor_scheduler& home, const allocator& alloc, Handler& handler, A&& a)
+      : home_{home}, alloc_(alloc), handler_executor_(net::get_associated_executor(handler, home.executor())) {
     body_.emplace(std::in_place, std::forward<A>(a));
     context_ = home.root();
     if (auto slot = net::get_associated_cancellation_slot(handler); slot.is_connected()) {
@@ -237,6 +237,7 @@ template <class Body, class Handler> class call final : public pending_call {
   }
 
   executor_scheduler& home_;
+  [[no_unique_address]] allocator alloc_;  // the handler's may have moved away with it
   context context_;
   std::shared_ptr<inplace_stop_source> stop_;
   handler_executor handler_executor_;
