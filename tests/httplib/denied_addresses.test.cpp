@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A transport that connects to public addresses alone.
 #include <again/http/client.hpp>
-#include <again/httplib/detail/route.hpp>
+#include <again/net/detail/route.hpp>
 #include <again/httplib/transport.hpp>
 
 #include "support/misbehaving_server.hpp"

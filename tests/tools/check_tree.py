@@ -19,7 +19,9 @@ LINE = ["core", "policy", "coro", "combinator", "retry", "protection"]
 SEES = {folder: set(LINE[:place]) for place, folder in enumerate(LINE)}
 SEES["testing"] = set(LINE)
 SEES["http"] = {"core", "policy", "coro"}  # never retry: an error knows what is worth another attempt, not who attempts
-SEES["httplib"] = SEES["http"] | {"http"}
+SEES["net"] = SEES["http"] | {"http"}
+SEES["httplib"] = SEES["net"] | {"net"}
+SEES["beast"] = SEES["net"] | {"net", "retry", "protection", "combinator", "asio"}
 SEES["metrics"] = set(LINE)
 SEES["sink"] = set(LINE) | {"http", "httplib", "metrics"}
 SEES["format"] = set(LINE) | {"http"}
@@ -41,6 +43,8 @@ SHARED_DETAIL = {
     "coro/detail/promise_allocation": "a block that is made for each await comes from the recycled frames",
     "coro/detail/frame_cache": "the same for an allocator",
     "http/detail/chars": "a transport reads bytes by the grammar that http/ has",
+    "net/detail/": "what all transports over sockets of ours share",
+    "asio/detail/executor_scheduler": "a transport on Asio's loop runs in the turns of its scheduler",
 }
 
 # include -> the folders that may have it: a dependency stands at the edge.
@@ -49,8 +53,9 @@ EDGE_INCLUDES = {
     "fmt/": {"format"},
     "asio.hpp": {"asio"},
     "asio/": {"asio"},
-    "boost/asio/": {"asio"},
-    "boost/system/": {"asio"},
+    "boost/asio/": {"asio", "beast"},
+    "boost/system/": {"asio", "beast"},
+    "boost/beast/": {"beast"},
 }
 HEAVY = {"random", "iostream", "regex", "iomanip", "sstream", "fstream", "filesystem", "future"}
 MAX_LINES = 400

@@ -9,10 +9,11 @@
 #include <again/httplib/detail/descriptor_wait.hpp>
 #include <again/httplib/detail/idle_connections.hpp>
 #include <again/httplib/detail/origin_queue.hpp>
-#include <again/httplib/detail/resolver.hpp>
-#include <again/httplib/detail/route.hpp>
+#include <again/httplib/detail/resolve.hpp>
 #include <again/httplib/detail/send_job.hpp>
 #include <again/httplib/detail/tls_setup.hpp>
+#include <again/net/detail/resolver.hpp>
+#include <again/net/detail/route.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -114,7 +115,7 @@ class connect_and_send {
     const std::string& name = shared_.via.host_to_resolve(what_.origin);
     if (!connection_->open() && !name.empty()) {
       const duration patience = std::min<duration>({what_.limits.total, what_.limits.connect, std::chrono::hours{24}});
-      resolved found = shared_.names.resolve(name, patience, job_.stop);
+      resolved found = resolve(shared_.names, name, patience, job_.stop);
       if (found.addresses.empty()) {
         keep_unread_body();
         return failed(found.own_shortage ? error_kind::shortage : error_kind::resolve, reach::not_sent,

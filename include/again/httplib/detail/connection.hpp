@@ -8,11 +8,11 @@
 #include <again/httplib/detail/httplib_versions.hpp>
 #include <again/httplib/detail/library_exchange.hpp>
 #include <again/httplib/detail/own_exchange.hpp>
-#include <again/httplib/detail/route.hpp>
 #include <again/httplib/detail/socket_watch.hpp>
 #include <again/httplib/detail/tls_peer.hpp>
 #include <again/httplib/detail/tls_setup.hpp>
 #include <again/httplib/detail/wire.hpp>
+#include <again/net/detail/route.hpp>
 
 #include <algorithm>
 #include <cerrno>

@@ -8,13 +8,13 @@
 #include <again/http/error_kind.hpp>
 #include <again/httplib/detail/httplib_versions.hpp>
 #include <again/httplib/detail/socket_watch.hpp>
+#include <again/net/detail/diagnosis.hpp>
 #include <again/policy/verdict.hpp>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <string>
-#include <system_error>
 #include <utility>
 
 namespace again {
@@ -38,28 +38,6 @@ struct observed {
   int socket_error = 0;             ///< where we read and write ourselves: how that failed (wire_listener::on_failure)
   duration quiet{};                 ///< where the library does: since our callbacks saw something last
 };
-
-/// "Cannot allocate memory".
-inline std::string reason_of(int error) { return std::generic_category().message(error); }
-
-struct diagnosis {
-  bool success = false;
-  error_kind kind = error_kind::protocol;
-  again::reach reach = again::reach::maybe_sent;
-  std::string text;
-};
-
-/// Does this errno say that our own side has nothing left: no memory for the socket, no descriptor, no port?
-inline bool is_shortage(int error) noexcept {
-  switch (error) {
-    case ENOMEM:
-    case ENOBUFS:
-    case EMFILE:
-    case ENFILE:
-    case EADDRNOTAVAIL: return true;
-    default: return false;
-  }
-}
 
 /// Long enough without a byte to be a timeout? The kernel counts in ticks of up to 10 ms.
 inline bool timed_out(duration quiet, duration limit) noexcept {
@@ -93,12 +71,7 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
   }
 
   switch (says) {
-    case httplib_says::no_connection: {
-      const int why = socket.connect_error;
-      if (why == ETIMEDOUT) return failed(error_kind::connect_timeout, reach::not_sent, "no connection in time");
-      return failed(is_shortage(why) ? error_kind::shortage : error_kind::refused, reach::not_sent,
-                    why == 0 ? "no connection" : "no connection: " + reason_of(why));
-    }
+    case httplib_says::no_connection: return no_connection(socket.connect_error);
     case httplib_says::connect_timeout:
       return failed(error_kind::connect_timeout, reach::not_sent, "no connection in time");
     case httplib_says::tls_certificates:
@@ -115,33 +88,25 @@ inline diagnosis diagnose(httplib_says says, const observed& seen, const socket_
   }
 
   const int error = seen.socket_error;
-  if (is_shortage(error)) return failed(error_kind::shortage, answered, "the connection failed: " + reason_of(error));
   const duration quiet =
       socket.received ? std::min<duration>(seen.quiet, std::chrono::milliseconds{socket.quiet_ms}) : seen.quiet;
   const bool silence = seen.parsed_here ? error == ETIMEDOUT : timed_out(quiet, idle_limit);
   const bool reset = socket.reset || error == ECONNRESET;
-  if (seen.headers_complete) {
-    if (reset) return failed(error_kind::truncated, reach::answered, "the connection was reset inside the response");
-    if (silence) return failed(error_kind::timeout, reach::answered, "the response stopped coming");
-    if (seen.chunked && !socket.peer_closed && !socket.timed) {
-      return failed(error_kind::protocol, reach::answered, "the response's chunks are malformed");
-    }
-    return failed(error_kind::truncated, reach::answered, "the connection was closed inside the response");
-  }
-  if (reset) return failed(error_kind::reset, answered, "the connection was reset before a response");
-  if (silence)
-    return failed(error_kind::timeout, answered,
-                  says == httplib_says::write ? "the request could not be written in time" : "no response in time");
-  if (seen.head_begun)
-    return failed(error_kind::truncated, reach::answered, "the connection was closed inside the response's head");
+  const bool ours = is_shortage(error);
+  if (!ours && seen.headers_complete && !reset && !silence && seen.chunked && !socket.peer_closed && !socket.timed)
+    return failed(error_kind::protocol, reach::answered, "the response's chunks are malformed");
   // Under TLS what came may be a record of the session itself; the end of the stream tells.
-  if (!seen.parsed_here && socket.received && !(tls && socket.peer_closed)) {
+  if (!ours && !seen.headers_complete && !reset && !silence && !seen.head_begun && !seen.parsed_here &&
+      socket.received && !(tls && socket.peer_closed)) {
     return failed(error_kind::protocol, answered, "the response's head is not HTTP/1.1, or it was cut short");
   }
-  // No route to the peer any more, and the like.
-  if (error != 0 && error != EPIPE)
-    return failed(error_kind::reset, answered, "the connection broke: " + reason_of(error));
-  return failed(error_kind::closed, answered, "the connection was closed before a response");
+  return diagnose({.reach = answered,
+                   .head = seen.headers_complete,
+                   .begun = seen.head_begun,
+                   .reset = reset,
+                   .silence = silence,
+                   .writing = says == httplib_says::write,
+                   .error = error});
 }
 
 }  // namespace detail

@@ -4,9 +4,9 @@
 #pragma once
 
 #include <again/http/url.hpp>
-#include <again/httplib/detail/address_order.hpp>
 #include <again/httplib/detail/idle_connections.hpp>
 #include <again/httplib/detail/send_job.hpp>
+#include <again/net/detail/address_order.hpp>
 
 #include <algorithm>
 #include <chrono>

@@ -43,7 +43,7 @@ class send_pool : public std::enable_shared_from_this<send_pool> {
 
   explicit send_pool(pool_settings s)
       : keep_idle_{s.keep.idle},
-        shared_{std::move(s.via), s.keep, tls_credentials{s.certificates},
+        shared_{std::move(s.via), s.keep, tls_credentials{s.certificates, "again: httplib_options"},
                 resolver{std::move(s.look_up), s.look_ups, {.at_most = s.keep_failed_lookup}},
                 descriptor_wait{[this] { return close_longest_idle(); }}},
         queue_{s.queue, s.connections},

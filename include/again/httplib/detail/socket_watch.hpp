@@ -5,8 +5,8 @@
 #pragma once
 
 #include <again/core/clock.hpp>
-#include <again/httplib/detail/peer_address.hpp>
-#include <again/httplib/detail/tcp_state.hpp>
+#include <again/net/detail/peer_address.hpp>
+#include <again/net/detail/tcp_state.hpp>
 #include <again/policy/verdict.hpp>
 
 #include <algorithm>

@@ -5,9 +5,9 @@
 
 #include <again/httplib/detail/diagnose.hpp>
 #include <again/httplib/detail/httplib_versions.hpp>
-#include <again/httplib/detail/resolver.hpp>
 #include <again/httplib/detail/socket_watch.hpp>
 #include <again/httplib/detail/tls_setup.hpp>
+#include <again/net/detail/resolver.hpp>
 
 #include <string>
 
@@ -94,15 +94,9 @@ class tls_peer {
   }
 
   int verify(X509_STORE_CTX* chain) noexcept {
-    X509_VERIFY_PARAM* const rules = X509_STORE_CTX_get0_param(chain);
-    X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-    const bool named = address_ ? X509_VERIFY_PARAM_set1_ip_asc(rules, host_.c_str()) == 1
-                                : !host_.empty() && X509_VERIFY_PARAM_set1_host(rules, host_.data(), host_.size()) == 1;
-    verified_ = named && X509_verify_cert(chain) == 1 && X509_STORE_CTX_get_error(chain) == X509_V_OK;
-    if (verified_) return 1;
-    if (X509_STORE_CTX_get_error(chain) == X509_V_OK) X509_STORE_CTX_set_error(chain, X509_V_ERR_UNSPECIFIED);
-    verify_error_ = X509_STORE_CTX_get_error(chain);
-    return 0;
+    verified_ = verify_peer(chain, host_, address_);
+    if (!verified_) verify_error_ = X509_STORE_CTX_get_error(chain);
+    return verified_ ? 1 : 0;
   }
 
   void noticed(const SSL* ssl, int where, int value) noexcept {

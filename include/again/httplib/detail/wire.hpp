@@ -9,8 +9,8 @@
 
 #include <again/core/clock.hpp>
 #include <again/httplib/detail/httplib_versions.hpp>
-#include <again/httplib/detail/peer_address.hpp>
 #include <again/httplib/detail/socket_watch.hpp>
+#include <again/net/detail/peer_address.hpp>
 
 #include <algorithm>
 #include <cerrno>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <again/httplib/detail/resolver.hpp>
+#include <again/httplib/detail/resolve.hpp>
 
 #include <doctest/doctest.h>
 
@@ -17,6 +17,7 @@
 
 using again::http::detail::cancel_switch;
 using again::http::detail::lookup_memory;
+using again::http::detail::resolve;
 using again::http::detail::resolved;
 using again::http::detail::resolver;
 using namespace std::chrono_literals;
@@ -109,17 +110,17 @@ TEST_CASE("a look-up that hangs does not starve the next one, where a thread may
                      2};
       cancel_switch stop;
       const auto patience = 20s;
-      REQUIRE(names.resolve("first", patience, stop).addresses.size() ==
+      REQUIRE(resolve(names, "first", patience, stop).addresses.size() ==
               1);  // now a thread is idle, or will be in a moment
       std::this_thread::sleep_for(1ms);
-      CHECK(names.resolve("hangs", {}, stop).addresses.empty());
-      CHECK(names.resolve("works", patience, stop).addresses.size() == 1);
+      CHECK(resolve(names, "hangs", {}, stop).addresses.empty());
+      CHECK(resolve(names, "works", patience, stop).addresses.size() == 1);
       {
         const std::lock_guard lock{mutex};
         let_go = true;
       }
       changed.notify_all();
-      CHECK(names.resolve("hangs", patience, stop).addresses.size() == 1);  // nothing here outlives what it refers to
+      CHECK(resolve(names, "hangs", patience, stop).addresses.size() == 1);  // nothing here outlives what it refers to
     }
   }
 }
@@ -128,8 +129,8 @@ TEST_CASE("a number is its own address, raised switch or not") {
   resolver names{[](const std::string&) { return resolved{}; }, 1};
   cancel_switch stop;
   static_cast<void>(stop.raise(cancel_switch::by::awaiter));
-  CHECK(names.resolve("127.0.0.1", {}, stop).addresses.size() == 1);
-  CHECK(names.resolve("::1", {}, stop).addresses.size() == 1);
+  CHECK(resolve(names, "127.0.0.1", {}, stop).addresses.size() == 1);
+  CHECK(resolve(names, "::1", {}, stop).addresses.size() == 1);
 }
 
 TEST_CASE("a failed look-up is remembered for as long as it took") {
@@ -138,17 +139,17 @@ TEST_CASE("a failed look-up is remembered for as long as it took") {
   resolver names = server.names();
   cancel_switch stop;
   for (int i = 0; i < 100; ++i) {
-    const resolved r = names.resolve("gone", 20s, stop);
+    const resolved r = resolve(names, "gone", 20s, stop);
     CHECK(r.addresses.empty());
     CHECK(r.reason == "no such host");
   }
   CHECK(server.asked("gone") == 1);
   server.pass(999ms);
-  static_cast<void>(names.resolve("gone", 20s, stop));
+  static_cast<void>(resolve(names, "gone", 20s, stop));
   CHECK(server.asked("gone") == 1);
   server.pass(1ms);
   server.fails = false;
-  CHECK(names.resolve("gone", 20s, stop).addresses.size() == 1);
+  CHECK(resolve(names, "gone", 20s, stop).addresses.size() == 1);
   CHECK(server.asked("gone") == 2);
 }
 
@@ -156,8 +157,8 @@ TEST_CASE("a look-up that has failed at once is made again at once, as a retry e
   name_server server;
   resolver names = server.names();
   cancel_switch stop;
-  CHECK(names.resolve("gone", 20s, stop).addresses.empty());
-  CHECK(names.resolve("gone", 20s, stop).addresses.empty());
+  CHECK(resolve(names, "gone", 20s, stop).addresses.empty());
+  CHECK(resolve(names, "gone", 20s, stop).addresses.empty());
   CHECK(server.asked("gone") == 2);
 }
 
@@ -168,21 +169,21 @@ TEST_CASE(
     server.takes = 30s;
     resolver names = server.names(memory);
     cancel_switch stop;
-    static_cast<void>(names.resolve("gone", 20s, stop));
+    static_cast<void>(resolve(names, "gone", 20s, stop));
     server.pass(bound - 1ns);
-    static_cast<void>(names.resolve("gone", 20s, stop));
+    static_cast<void>(resolve(names, "gone", 20s, stop));
     CHECK(server.asked("gone") == 1);
     server.pass(1ns);
     server.fails = false;
-    static_cast<void>(names.resolve("gone", 20s, stop));
-    static_cast<void>(names.resolve("gone", 20s, stop));
+    static_cast<void>(resolve(names, "gone", 20s, stop));
+    static_cast<void>(resolve(names, "gone", 20s, stop));
     CHECK(server.asked("gone") == 3);
   }
   name_server server;
   server.takes = 30s;
   resolver names = server.names({.at_most = 0s});
   cancel_switch stop;
-  for (int i = 0; i < 3; ++i) static_cast<void>(names.resolve("gone", 20s, stop));
+  for (int i = 0; i < 3; ++i) static_cast<void>(resolve(names, "gone", 20s, stop));
   CHECK(server.asked("gone") == 3);
 }
 
@@ -193,11 +194,11 @@ TEST_CASE("what is remembered is bounded: of more names the one whose time ends 
   for (const auto& [host, takes] : {std::pair{"first", 100s}, {"second", 60s}, {"third", 10s}}) {
     server.takes =
         takes;  // the first one is remembered until 200 s, the second one until 220 s, the third one until 180 s
-    static_cast<void>(names.resolve(host, 20s, stop));
+    static_cast<void>(resolve(names, host, 20s, stop));
   }
   server.takes = 0s;
   for (const auto& [host, asked] : {std::pair{"second", 1}, {"third", 1}, {"first", 2}}) {
-    static_cast<void>(names.resolve(host, 20s, stop));
+    static_cast<void>(resolve(names, host, 20s, stop));
     CHECK(server.asked(host) == asked);
   }
 }
@@ -207,10 +208,10 @@ TEST_CASE("a look-up that throws has failed; one for which we have no memory say
   server.takes = 1s;
   resolver names = server.names();
   cancel_switch stop;
-  for (int i = 0; i < 2; ++i) CHECK(names.resolve("throws", 20s, stop).reason == "the zone is gone");
+  for (int i = 0; i < 2; ++i) CHECK(resolve(names, "throws", 20s, stop).reason == "the zone is gone");
   CHECK(server.asked("throws") == 1);
   for (int i = 0; i < 2; ++i) {
-    const resolved r = names.resolve("no-memory", 20s, stop);
+    const resolved r = resolve(names, "no-memory", 20s, stop);
     CHECK(r.own_shortage);
     CHECK(r.reason == "no memory");
   }
@@ -225,16 +226,16 @@ TEST_CASE("all who wait for a name share one look-up, and one that leaves takes 
   std::vector<resolved> results(staying.size());
   resolved left;
   std::vector<std::thread> waiters;
-  waiters.emplace_back([&] { left = names.resolve("name", 1h, leaving); });
+  waiters.emplace_back([&] { left = resolve(names, "name", 1h, leaving); });
   for (std::size_t i = 0; i < staying.size(); ++i)
-    waiters.emplace_back([&, i] { results[i] = names.resolve("name", 1h, staying[i]); });
+    waiters.emplace_back([&, i] { results[i] = resolve(names, "name", 1h, staying[i]); });
   slow.wait_until_begun();
   static_cast<void>(leaving.raise(cancel_switch::by::awaiter));
   waiters.front().join();
   CHECK(left.reason == "stopped");
   for (int i = 0; i < 100; ++i) {
     cancel_switch hasty;
-    CHECK(names.resolve("name", 0s, hasty).addresses.empty());
+    CHECK(resolve(names, "name", 0s, hasty).addresses.empty());
   }
   CHECK(slow.begun() == 1);
   slow.let_go();
@@ -246,15 +247,15 @@ TEST_CASE("a name server that was silent to one is not waited for by those with 
   slow_look_up slow;
   resolver names{[&](const std::string& host) { return slow(host); }, 1};
   cancel_switch stop;
-  std::thread first{[&] { static_cast<void>(names.resolve("name", 1h, stop)); }};
+  std::thread first{[&] { static_cast<void>(resolve(names, "name", 1h, stop)); }};
   slow.wait_until_begun();
-  CHECK(names.resolve("name", 1ms, stop).reason == "no response in time");
-  CHECK(names.resolve("name", 1ms, stop).reason == "no response in time");  // at once
+  CHECK(resolve(names, "name", 1ms, stop).reason == "no response in time");
+  CHECK(resolve(names, "name", 1ms, stop).reason == "no response in time");  // at once
   resolved patient;
-  std::thread other{[&] { patient = names.resolve("name", 1h, stop); }};
+  std::thread other{[&] { patient = resolve(names, "name", 1h, stop); }};
   slow.let_go();
   other.join();
   first.join();
   CHECK(patient.addresses.size() == 1);
-  CHECK(names.resolve("name", 20s, stop).addresses.size() == 1);
+  CHECK(resolve(names, "name", 20s, stop).addresses.size() == 1);
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `resolver`: names to addresses on a few threads, apart from the workers. A name server that does not respond blocks none of
-/// those, and costs each name one look-up at a time, not one for each that waits. A waiter can leave at any moment.
+/// `resolver`: names to addresses on a few threads, apart from those that send. A name server that does not respond blocks none of
+/// those, and costs each name one look-up at a time, not one for each that waits. Who waits can leave at any moment.
 #pragma once
 
 #include <again/core/clock.hpp>
-#include <again/httplib/detail/cancel_switch.hpp>
+#include <again/core/detail/intrusive_list.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -19,6 +19,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -79,8 +80,77 @@ struct lookup_memory {
   std::size_t names = 256;  ///< at a time; of more the one that ends first is forgotten
 };
 
-/// Bounds: `threads` look-ups run at a time, one per name however many wait for it. A waiter leaves when its patience ends, and when
-/// another one with as much patience has left: the name server is silent to both.
+/// Who waits for a look-up. Owned by the waiter, who leaves before it dies.
+struct lookup_listener {
+  /// There is news: ask for the `outcome`. Any thread, under the look-up's lock: notify or post, and return.
+  void (*changed)(lookup_listener&) noexcept = nullptr;
+  // The look-up's.
+  lookup_listener* next = nullptr;
+  lookup_listener* previous = nullptr;
+};
+
+/// One look-up, shared by all who wait for it. Any thread; its lock is a leaf but for `changed`.
+class lookup {
+ public:
+  explicit lookup(std::string h) : host{std::move(h)} {}
+
+  const std::string host;
+
+  /// What has come of it, if anything: nothing yet is a failure for a waiter with as little patience as another one whose patience
+  /// has ended, since the name server is silent to both.
+  std::optional<resolved> outcome(duration patience) const {
+    const std::lock_guard lock{mutex_};
+    if (done_) return result_;
+    if (patience <= waited_in_vain_) return silence();
+    return std::nullopt;
+  }
+  void listen(lookup_listener& l) noexcept {
+    const std::lock_guard lock{mutex_};
+    listeners_.push(l);
+  }
+  void leave(lookup_listener& l) noexcept {
+    const std::lock_guard lock{mutex_};
+    listeners_.remove(l);
+  }
+  /// A waiter's patience has ended.
+  resolved give_up(duration patience) {
+    const std::lock_guard lock{mutex_};
+    if (done_) return result_;
+    if (begun_ && patience > waited_in_vain_) {
+      waited_in_vain_ = patience;
+      tell();
+    }
+    return silence();
+  }
+
+  // The resolver's.
+  void begin() noexcept {
+    const std::lock_guard lock{mutex_};
+    begun_ = true;
+  }
+  void finish(resolved&& r) noexcept {
+    const std::lock_guard lock{mutex_};
+    result_ = std::move(r);
+    done_ = true;
+    tell();
+  }
+
+ private:
+  static resolved silence() { return resolved{{}, "no response in time"}; }
+  void tell() noexcept {
+    for (lookup_listener* l = listeners_.front(); l != nullptr;
+         l = again::detail::intrusive_list<lookup_listener>::after(*l))
+      l->changed(*l);
+  }
+
+  mutable std::mutex mutex_;
+  bool begun_ = false, done_ = false;
+  duration waited_in_vain_{-1};  // the most patience that has ended since it began
+  resolved result_;
+  again::detail::intrusive_list<lookup_listener> listeners_;
+};
+
+/// Bounds: `threads` look-ups run at a time, one per name however many wait for it.
 /// Owns its threads and, with them, the state that they share: the destructor detaches a thread whose look-up hangs, and that
 /// thread touches nothing but the shared state afterwards. Any thread.
 class resolver {
@@ -108,53 +178,34 @@ class resolver {
     }
   }
 
-  /// Blocks until there are addresses or a reason, `patience` is at its end, or `stop` is raised.
-  resolved resolve(const std::string& host, duration patience, cancel_switch& stop) {
-    if (numeric_address(host)) return resolved{{host}, {}};
-    const auto until = steady::now() + patience;
-    const std::shared_ptr<lookup> l = ask(host);
-    if (!l) return resolved{{}, "no thread to look it up", true};
-    const cancel_switch::phase phase{stop,
-                                     {[](void* self, cancel_switch::by) noexcept {
-                                        lookup& waited = *static_cast<lookup*>(self);
-                                        {
-                                          const std::lock_guard lock{waited.mutex};
-                                          ++waited.interruptions;
-                                        }
-                                        waited.ready.notify_all();
-                                        return reach::not_sent;
-                                      },
-                                      l.get()},
-                                     reach::not_sent};
-    std::unique_lock lock{l->mutex};
-    for (;;) {
-      if (l->done) return l->result;
-      if (patience <= l->waited_in_vain) return resolved{{}, "no response in time"};
-      const auto seen = l->interruptions;  // before asking `stop`, or an interruption in between would be slept through
-      lock.unlock();                       // the switch is locked before a lookup, never after it
-      const bool stopped = stop.raised() != cancel_switch::by::none;
-      lock.lock();
-      if (stopped) return resolved{{}, "stopped"};
-      const auto news = [&] { return l->done || l->interruptions != seen || patience <= l->waited_in_vain; };
-      if (!l->ready.wait_until(lock, until, news)) {
-        if (l->begun) l->waited_in_vain = std::max(l->waited_in_vain, patience);
-        lock.unlock();
-        l->ready.notify_all();
-        return resolved{{}, "no response in time"};
+  /// The look-up of that name: one that runs, one that has failed a moment ago, or a new one. Null: no thread could be started for it.
+  std::shared_ptr<lookup> ask(const std::string& host) {
+    const std::lock_guard lock{state_->mutex};
+    if (const auto it = state_->running.find(host); it != state_->running.end()) return it->second;
+    if (const auto it = state_->failed.find(host); it != state_->failed.end()) {
+      if (state_->now() < it->second.until) return it->second.what;
+      state_->failed.erase(it);
+    }
+    auto l = std::make_shared<lookup>(host);
+    // As many as are idle may be spoken for already, by look-ups that they have not woken up for yet.
+    if (state_->wanted.size() >= state_->idle && state_->threads.size() < limit_) {
+      const std::size_t others = state_->threads.size();
+      try {
+        state_->threads.push_back(std::make_unique<thread>());
+        thread& t = *state_->threads.back();
+        t.handle = std::thread{[state = state_, self = &t] { serve(state, *self); }};
+      } catch (const std::exception&) {  // no thread, or no memory
+        state_->threads.resize(others);
+        if (state_->threads.empty()) return nullptr;
       }
     }
+    state_->wanted.push_back(l);
+    state_->running.emplace(host, l);
+    state_->wake.notify_one();
+    return l;
   }
 
  private:
-  struct lookup {
-    std::string host;
-    std::mutex mutex;
-    std::condition_variable ready;
-    bool begun = false, done = false;
-    unsigned interruptions = 0;
-    duration waited_in_vain{-1};  ///< the most patience that has ended since it began
-    resolved result;
-  };
   struct thread {
     std::thread handle;
     bool busy = false;
@@ -179,33 +230,6 @@ class resolver {
     bool closed = false;
   };
 
-  std::shared_ptr<lookup> ask(const std::string& host) {
-    const std::lock_guard lock{state_->mutex};
-    if (const auto it = state_->running.find(host); it != state_->running.end()) return it->second;
-    if (const auto it = state_->failed.find(host); it != state_->failed.end()) {
-      if (state_->now() < it->second.until) return it->second.what;
-      state_->failed.erase(it);
-    }
-    auto l = std::make_shared<lookup>();
-    l->host = host;
-    // As many as are idle may be spoken for already, by look-ups that they have not woken up for yet.
-    if (state_->wanted.size() >= state_->idle && state_->threads.size() < limit_) {
-      const std::size_t others = state_->threads.size();
-      try {
-        state_->threads.push_back(std::make_unique<thread>());
-        thread& t = *state_->threads.back();
-        t.handle = std::thread{[state = state_, self = &t] { serve(state, *self); }};
-      } catch (const std::exception&) {  // no thread, or no memory
-        state_->threads.resize(others);
-        if (state_->threads.empty()) return nullptr;
-      }
-    }
-    state_->wanted.push_back(l);
-    state_->running.emplace(host, l);
-    state_->wake.notify_one();
-    return l;
-  }
-
   static void serve(const std::shared_ptr<shared>& state, thread& self) {
     std::unique_lock lock{state->mutex};
     for (;;) {
@@ -217,10 +241,7 @@ class resolver {
       state->wanted.pop_front();
       self.busy = true;
       lock.unlock();
-      {
-        const std::lock_guard beginning{l->mutex};
-        l->begun = true;
-      }
+      l->begin();
       const auto begun = state->now();
       resolved result;
       try {
@@ -236,12 +257,7 @@ class resolver {
       state->running.erase(l->host);
       if (result.addresses.empty() && !result.own_shortage) remember(*state, l, begun, ended);
       lock.unlock();
-      {
-        const std::lock_guard finishing{l->mutex};
-        l->result = std::move(result);
-        l->done = true;
-      }
-      l->ready.notify_all();
+      l->finish(std::move(result));
       lock.lock();
       self.busy = false;
     }
