@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // From a name to an address that takes the request.
-#include <again/httplib/transport.hpp>
-
 #include "support/misbehaving_server.hpp"
 #include "support/sends.hpp"
+#include "support/transport_under_test.hpp"
 
 #include <doctest/doctest.h>
 
@@ -27,10 +26,10 @@ using again::http::request;
 
 TEST_CASE("a silent address is a connect timeout") {
   misbehaving_server server{{blackhole()}};
-  httplib_transport transport;
+  transport_under_test transport;
   send_limits l = patient;
   l.connect = 100ms;
-  const auto r = sync_wait(transport.send(to(server, request::get("/"), l), 1));
+  const auto r = run(transport.send(to(server, request::get("/"), l), 1));
   CHECK(kind_of(r) == "connect_timeout");
   CHECK(reach_of(r) == "not_sent");
 }
@@ -66,23 +65,22 @@ TEST_CASE("a name server that hangs delays neither a stop nor a bound, neither o
   misbehaving_server server{[](const seen_request&, int) { return respond(200); }};
   const auto names = std::make_shared<hanging>();
   {
-    httplib_options options;
-    options.workers = 2;
+    transport_options options = with_threads_for(2);
     options.resolve = [names](const std::string& host) {
       return host == "hangs.example" ? (*names)(host) : std::vector<std::string>{"127.0.0.1"};
     };
-    httplib_transport transport{options};
+    transport_under_test transport{options};
     {
       stoppable_send send{transport, to_name(server, "hangs.example", request::get("/"))};
       names->wait_until_asked();
-      CHECK(sync_wait(transport.send(to_name(server, "works.example", request::get("/")), 1)));
+      CHECK(run(transport.send(to_name(server, "works.example", request::get("/")), 1)));
       const auto r = send.stop();
       CHECK(kind_of(r) == "cancelled");
       CHECK(reach_of(r) == "not_sent");
     }
     send_limits l = patient;
     l.connect = 50ms;
-    const auto r = sync_wait(transport.send(to_name(server, "hangs.example", request::get("/"), l), 1));
+    const auto r = run(transport.send(to_name(server, "hangs.example", request::get("/"), l), 1));
     CHECK(kind_of(r) == "resolve");
     CHECK(reach_of(r) == "not_sent");
   }
@@ -92,28 +90,28 @@ TEST_CASE("a name server that hangs delays neither a stop nor a bound, neither o
 
 TEST_CASE("localhost with a dead ::1 works within one attempt") {
   misbehaving_server server{[](const seen_request&, int) { return respond(200); }};
-  httplib_options options;
+  transport_options options;
   options.resolve = [](const std::string&) { return std::vector<std::string>{"::1", "127.0.0.1"}; };
-  httplib_transport transport{options};
-  CHECK(sync_wait(transport.send(to_name(server, "localhost", request::post("/").body("x")), 1)));
+  transport_under_test transport{options};
+  CHECK(run(transport.send(to_name(server, "localhost", request::post("/").body("x")), 1)));
   CHECK(server.requests_seen() == 1);
 }
 
 TEST_CASE("a name without an address is the error resolve") {
   misbehaving_server server{{}};
-  httplib_options options;
+  transport_options options;
   options.resolve = [](const std::string& host) -> std::vector<std::string> {
     if (host == "throws.example") throw std::runtime_error{"the zone is gone"};
     if (host == "no-memory.example") throw std::bad_alloc{};
     return {};
   };
-  httplib_transport transport{options};
-  const auto none = sync_wait(transport.send(to_name(server, "none.example", request::get("/")), 1));
+  transport_under_test transport{options};
+  const auto none = run(transport.send(to_name(server, "none.example", request::get("/")), 1));
   CHECK(kind_of(none) == "resolve");
-  const auto threw = sync_wait(transport.send(to_name(server, "throws.example", request::get("/")), 1));
+  const auto threw = run(transport.send(to_name(server, "throws.example", request::get("/")), 1));
   REQUIRE(!threw);
   CHECK(threw.error().detail == "'throws.example': the zone is gone");
-  const auto short_of_memory = sync_wait(transport.send(to_name(server, "no-memory.example", request::get("/")), 1));
+  const auto short_of_memory = run(transport.send(to_name(server, "no-memory.example", request::get("/")), 1));
   REQUIRE(!short_of_memory);
   CHECK(short_of_memory.error().kind == error_kind::shortage);  // which says nothing of the name
   CHECK(reach_of(short_of_memory) == "not_sent");
@@ -121,13 +119,13 @@ TEST_CASE("a name without an address is the error resolve") {
 
 TEST_CASE("several addresses: after one that failed, later attempts begin with one that worked") {
   misbehaving_server server{[](const seen_request&, int) { return respond(200, {{"Connection", "close"}}); }};
-  httplib_options options;
+  transport_options options;
   options.resolve = [](const std::string&) {
     return std::vector<std::string>{"127.0.0.2", "127.0.0.1"};
   };  // the first refuses
-  httplib_transport transport{options};
+  transport_under_test transport{options};
   for (int i = 1; i <= 3; ++i)
-    CHECK(sync_wait(transport.send(to_name(server, "two.example", request::post("/").body("x")), i)));
+    CHECK(run(transport.send(to_name(server, "two.example", request::post("/").body("x")), i)));
   CHECK(server.requests_seen() == 3);
 }
 
@@ -148,13 +146,13 @@ TEST_CASE("an address that accepts and never responds is left for another one by
   };
   for (const bool idle : {true, false}) {
     CAPTURE(idle);
-    httplib_options options;
+    transport_options options;
     options.resolve = [](const std::string&) { return std::vector<std::string>{"127.0.0.2", "127.0.0.1"}; };
-    httplib_transport transport{options};
+    transport_under_test transport{options};
     const auto what = [&](const send_limits& l) { return to_name(good, "two.example", request::get("/"), l); };
-    const auto first = idle ? sync_wait(transport.send(what(hasty), 1)) : cut_off(transport, what(patient), reached);
+    const auto first = idle ? run(transport.send(what(hasty), 1)) : cut_off(transport, what(patient), reached);
     CHECK(kind_of(first) == "timeout");
-    CHECK(kind_of(sync_wait(transport.send(what(patient), 2))) == "response 200");
+    CHECK(kind_of(run(transport.send(what(patient), 2))) == "response 200");
     if (idle) CHECK(reached());  // out of the backlog
   }
   for (const int fd : connected) ::close(fd);
@@ -163,10 +161,9 @@ TEST_CASE("an address that accepts and never responds is left for another one by
 
 TEST_CASE("bounds of forever do not overflow the wait for a name") {
   misbehaving_server server{{respond(200)}};
-  httplib_options options;
+  transport_options options;
   options.resolve = [](const std::string&) { return std::vector<std::string>{"127.0.0.1"}; };
-  httplib_transport transport{options};
+  transport_under_test transport{options};
   const send_limits endless{.connect = forever, .idle = forever, .total = forever};
-  CHECK(kind_of(sync_wait(transport.send(to_name(server, "name.example", request::get("/"), endless), 1))) ==
-        "response 200");
+  CHECK(kind_of(run(transport.send(to_name(server, "name.example", request::get("/"), endless), 1))) == "response 200");
 }
