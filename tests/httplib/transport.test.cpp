@@ -22,24 +22,20 @@ TEST_CASE("what a library decodes into control characters is encoded again") {
   CHECK(http::detail::without_controls("a\r\nb\tc\x7f d") == "a%0D%0Ab\tc%7F d");
 }
 
-TEST_CASE("https through a proxy is refused where the library could hang, or where a secret would go to the origin") {
+TEST_CASE("https through a proxy is refused where the library could hang") {
   misbehaving_server proxy{{}};
   httplib_options options;
   options.proxy = proxy.url();
   httplib_transport transport{options};
-  const origin there{scheme::https, "no.such.host.example", 443};
-  const auto result = [&](const request& r) {
-    return sync_wait(transport.send(std::make_shared<const outgoing>(there, r, patient), 1));
-  };
   if (!http::detail::connect_is_safe<>()) {
-    const auto secure = result(request::get("/"));
+    const auto secure =
+        sync_wait(transport.send(std::make_shared<const outgoing>(origin{scheme::https, "no.such.host.example", 443},
+                                                                  request::get("/"), patient),
+                                 1));
     CHECK(kind_of(secure) == "unsupported");
     CHECK(reach_of(secure) == "not_sent");
     CHECK(proxy.requests_seen() == 0);
   }
-  const auto with_credentials = result(request::get("/").header("proxy-authorization", "Basic c2VjcmV0"));
-  CHECK(kind_of(with_credentials) == "unsupported");
-  CHECK(proxy.requests_seen() == 0);
 }
 
 TEST_CASE("a transport without workers is refused with a reason") {

@@ -65,7 +65,7 @@ TEST_CASE("an attempt's timeout is a failed attempt, the deadline is the end") {
   client api{server.url("")};
   policy p = four;
   p.attempts = 2;
-  p.attempt_timeout = 40ms;
+  p.attempt_timeout = 300ms;  // long enough for a request to arrive on a machine that is busy
   const auto timed = run(retry(p, api.get("/slow")));
   REQUIRE(!timed);
   CHECK(timed.error().reason() == stop_reason::attempts_exhausted);
@@ -73,7 +73,7 @@ TEST_CASE("an attempt's timeout is a failed attempt, the deadline is the end") {
   CHECK(timed.error().error()->reach() == reach::maybe_sent);
   CHECK(server.requests_seen("/slow") == 2);
   p.attempt_timeout = forever;
-  p.deadline = 60ms;
+  p.deadline = 300ms;
   const auto late = run(retry(p, api.get("/late")));
   REQUIRE(!late);
   CHECK(late.error().reason() == stop_reason::deadline_reached);

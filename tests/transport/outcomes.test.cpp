@@ -75,20 +75,20 @@ TEST_CASE("a key that the server still processes is sent again after its 409, a 
 TEST_CASE("a POST that a timeout cut off is not sent again, also by a retry around the timeout") {
   misbehaving_server server{[](const seen_request&, int) { return hang(); }};
   client api{server.url("")};
-  const auto bounded = run(retry(four, timeout(50ms, api.post("/timeout", "order"))));
+  const auto bounded = run(retry(four, timeout(300ms, api.post("/timeout", "order"))));
   REQUIRE(!bounded);
   CHECK(bounded.error().reason() == stop_reason::not_replayable);
   CHECK(server.requests_seen("/timeout") == 1);
 
   policy p = four;
-  p.attempt_timeout = 50ms;
+  p.attempt_timeout = 300ms;
   const auto cut = run(retry(p, api.post("/attempt", "order")));
   REQUIRE(!cut);
   CHECK(cut.error().reason() == stop_reason::not_replayable);
   CHECK(server.requests_seen("/attempt") == 1);
 
   const auto keyed = api.send(request::post("/keyed").body("order").idempotency_key("k"));
-  CHECK(!run(retry(four, timeout(50ms, keyed))));
+  CHECK(!run(retry(four, timeout(300ms, keyed))));
   CHECK(server.requests_seen("/keyed") == 4);
 }
 

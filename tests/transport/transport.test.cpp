@@ -337,6 +337,20 @@ TEST_CASE("a plain proxy is asked by absolute URL") {
   CHECK(*proxy.request(0).header("Host") == "no.such.host.example:8080");
 }
 
+TEST_CASE("a request's own Proxy-Authorization does not go to the origin inside a tunnel") {
+  misbehaving_server proxy{{}};
+  transport_options options;
+  options.proxy = proxy.url();
+  transport_under_test transport{options};
+  const auto what =
+      std::make_shared<const outgoing>(origin{scheme::https, "no.such.host.example", 443},
+                                       request::get("/").header("proxy-authorization", "Basic c2VjcmV0"), patient);
+  const auto r = run(transport.send(what, 1));
+  CHECK(kind_of(r) == "unsupported");
+  CHECK(reach_of(r) == "not_sent");
+  CHECK(proxy.requests_seen() == 0);
+}
+
 TEST_CASE("options that contradict themselves are refused with a reason") {
   const auto refusal = [](const std::function<void(transport_options&)>& spoil) -> std::string {
     transport_options o;
