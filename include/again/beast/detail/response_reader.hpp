@@ -125,7 +125,12 @@ class response_reader {
     if (in_head && (heads_ += n) > most_head && !head_)
       return refuse("the response's head is longer than 64 KiB"), false;
     if (now_ != state::more) return false;  // we have said so ourselves
-    if (ec && ec != errors::need_more) return refuse(words_for(ec)), false;
+    if (ec && ec != errors::need_more) {
+      const bool framing = ec == errors::bad_content_length || ec == errors::multiple_content_length ||
+                           ec == errors::bad_transfer_encoding;
+      if (in_head && framing && response_.status >= 200) head_ = true;  // what decides is here: the status
+      return refuse(words_for(ec)), false;
+    }
     if (!parser_->is_done()) return !ec && n > 0;
     if (head_) {
       now_ = state::whole;
