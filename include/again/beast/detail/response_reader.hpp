@@ -85,6 +85,7 @@ class response_reader {
                          int /*version*/, error_code& /*ec*/) override {}
     void on_response_impl(int code, string_view /*reason*/, int version, error_code& /*ec*/) override {
       owner_.response_ = http::response{code};
+      owner_.response_.headers.reserve(usual_fields);
       owner_.response_.version = version == 10 ? "1.0" : "1.1";
     }
     void on_field_impl(::boost::beast::http::field /*known*/, string_view name, string_view value,
@@ -187,6 +188,7 @@ class response_reader {
   }
 
   static constexpr std::size_t most_head = 65536;
+  static constexpr std::size_t usual_fields = 12;  // 768 bytes at once, not by doubling
   static constexpr std::uint64_t most_reserved = std::uint64_t{1} << 20U;  // on a server's word alone
 
   const std::uint64_t max_body_;
