@@ -90,8 +90,8 @@ int main(int argc, char** argv) {
     add("Beast by hand, one thread", peers::beast_by_hand(quote, flights, false));
     add("Beast by hand, bounded in time", peers::beast_by_hand(quote, flights, true));
 #endif
-    s.add_ratio("cpu_x", group, "cpu_us", asio);
-    s.add_ratio("krps_x", group, "krps", asio);
+    s.add_ratio("cpu_of_asio", group, "cpu_us", asio);
+    s.add_ratio("krps_of_asio", group, "krps", asio);
     add_goals(s, group);
   }
   s.note("Client and server share the machine's processors; nginx has one worker. ns is wall time per request over all "
