@@ -29,6 +29,8 @@ TOPICS = {  # in this order; what is said above each table
               "each, at the worst moment.",
     "asio": "Inside Boost.Asio, on one `io_context`. The first group: a coroutine of Asio makes one call after the other; each goes through the "
             "loop once. The second: a million waits at once, through our timers on Asio's loop, and with a `steady_timer` in each coroutine.",
+    "client": "What the client, the retry and the sink cost where there is no network: over a transport that has a response at once. "
+              "*The transport alone* makes the header fields of the request and a response with eight fields.",
     "http": "1 KiB over kept connections to an nginx with one worker on the same machine. Client and server share its processors. "
             "*cpu_us*: the client's CPU time for one request, in microseconds. *krps*: thousand requests a second. *cpu / Asio* and *krps / Asio*: beside "
             "Boost.Asio by hand. *Shared loop*: `run_loop::share_with_workers`; the worker that brings a response resumes the coroutine. "
