@@ -76,7 +76,7 @@ again::task<> responses(instant_transport& through, std::shared_ptr<const again:
   }
   co_return;
 }
-again::task<> gets(client& api, std::size_t n) {
+again::task<> bare_gets(client& api, std::size_t n) {
   for (; n > 0; --n) {
     const auto response = co_await api.get("/quote");
     expect(response && response->body.size() == body_size);
@@ -118,7 +118,7 @@ int main(int argc, char** argv) {
   const auto what = std::make_shared<const again::http::outgoing>(*origin, again::http::request::get("/quote"),
                                                                   again::http::send_limits{});
   s.add(get, "the transport alone", [&](std::size_t n) { again::sync_wait(responses(kilobyte, what, n)); });
-  s.add(get, "again without retry", [&](std::size_t n) { again::sync_wait(gets(api, n)); });
+  s.add(get, "again without retry", [&](std::size_t n) { again::sync_wait(bare_gets(api, n)); });
   s.add(get, "again::retry", [&](std::size_t n) { again::sync_wait(retried_gets(api, n)); });
 
   instant_transport brief{5};

@@ -71,8 +71,9 @@ std::size_t raised_limit() {
 
 // The measured process: scale --client NAME PORT FLIGHTS. It prints the seconds that its requests took.
 int run_client(std::string_view name, const char* port, const char* flights_text) {
-  const bench::target to{.port = std::atoi(port), .path = "/slow", .body = bench::slow_server::body};
-  const auto flights = static_cast<std::size_t>(std::atoll(flights_text));
+  const bench::target to{
+      .port = static_cast<int>(std::strtol(port, nullptr, 10)), .path = "/slow", .body = bench::slow_server::body};
+  const auto flights = static_cast<std::size_t>(std::strtoul(flights_text, nullptr, 10));
   for (const program& p : programs()) {
     if (name != p.name) continue;
     const double start = bench::wall_seconds();

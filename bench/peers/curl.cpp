@@ -76,6 +76,7 @@ class one_thread {
 client curl_threads(const target& to, std::size_t flights) {
   return [all = std::make_shared<handles>(made(to, flights)), to](std::size_t n) {
     std::vector<std::thread> threads;
+    threads.reserve(all->size());
     for (std::size_t t = 0; t < all->size(); ++t) {
       threads.emplace_back([&to, &h = *(*all)[t], left = part(n, all->size(), t)]() mutable {
         for (; left > 0; --left) {

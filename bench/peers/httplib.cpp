@@ -19,6 +19,7 @@ client httplib_threads(const target& to, std::size_t flights) {
   }
   return [clients, to](std::size_t n) {
     std::vector<std::thread> all;
+    all.reserve(clients->size());
     for (std::size_t t = 0; t < clients->size(); ++t) {
       all.emplace_back([&to, &client = (*clients)[t], left = part(n, clients->size(), t)]() mutable {
         for (; left > 0; --left) {

@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   std::ifstream input{argv[2]};
-  const auto flights = static_cast<std::size_t>(std::atoll(argv[3]));
+  const auto flights = static_cast<std::size_t>(std::strtoul(argv[3], nullptr, 10));
   curl_global_init(CURL_GLOBAL_DEFAULT);
   curl_slist* const fields = curl_slist_append(nullptr, "Content-Type: application/cloudevents+json");
   std::size_t delivered = 0, failed = 0;
