@@ -25,6 +25,7 @@ SEES["beast"] = SEES["net"] | {"net", "retry", "protection", "combinator", "asio
 SEES["metrics"] = set(LINE)
 SEES["sink"] = set(LINE) | {"http", "httplib", "metrics"}
 SEES["webhook"] = SEES["http"] | {"http"}
+SEES["cloudevents"] = SEES["http"] | {"http"}
 SEES["format"] = set(LINE) | {"http"}
 SEES["asio"] = set(LINE)
 LIGHT = set(LINE) | {"testing", "metrics"}  # what again.hpp brings is kept light for everyone
