@@ -152,7 +152,7 @@ class retry_options {
       std::size_t delays = 0;
       for (std::string_view rest = text.substr(6); !rest.empty();) {
         const auto comma = std::min(rest.find(','), rest.size());
-        if (delays == b.series.size()) throw usage_error{"at most 8 delays"};
+        if (delays == b.series.size()) throw usage_error{fmt::format("at most {} delays", b.series.size())};
         b.series[delays++] = duration_of(rest.substr(0, comma));
         rest.remove_prefix(std::min(comma + 1, rest.size()));
       }
@@ -198,7 +198,7 @@ class retry_options {
       case rule::backoff_base_must_not_exceed_cap:
         return "--base must not exceed --cap: lower the one or raise the other";
       case rule::backoff_factor_must_be_at_least_1: return "--factor must be from 1 to 1000000000";
-      case rule::backoff_series_must_not_be_empty: return "--backoff fixed: needs one to eight delays";
+      case rule::backoff_series_must_not_be_empty: return "--backoff fixed: needs one to ten delays";
       case rule::jitter_share_must_be_between_0_and_1: return "--jitter as a share must be between 0 and 1";
       case rule::attempt_timeout_must_be_positive: return "--attempt-timeout must be more than 0";
       case rule::attempt_timeout_must_not_exceed_deadline:

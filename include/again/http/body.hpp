@@ -76,6 +76,11 @@ class body {
   static body one_shot(std::string bytes);
   static body one_shot(std::unique_ptr<chunk_source> source);
 
+  /// The bytes, where they are in memory and the same for every attempt; nothing where there is no body. Lifetime: that of the body and
+  /// its copies.
+  std::optional<std::string_view> bytes() const noexcept {
+    return bytes_ ? std::optional<std::string_view>{*bytes_} : std::nullopt;
+  }
   /// No body at all (an empty string is a body of length 0).
   bool absent() const noexcept { return !bytes_ && !maker_; }
   /// Whether its bytes are here, so that opening and reading it never blocks.
