@@ -205,6 +205,9 @@ void suite::figure(std::string group, std::string who, std::string metric, doubl
   cases_.back().series[metric] = {value};
 }
 void suite::add_goal(goal g) { goals_.push_back(std::move(g)); }
+void suite::add_ratio(std::string name, std::string group, std::string metric, std::string against) {
+  ratios_.push_back({std::move(name), std::move(group), std::move(metric), std::move(against)});
+}
 void suite::note(std::string sentence) { notes_.push_back(std::move(sentence)); }
 
 bool suite::wanted(const one& c) const {
@@ -230,7 +233,7 @@ void suite::calibrate(one& c) const {
 
 // Once without looking at the time: what is allocated, and how much at once.
 void suite::count(one& c) const {
-  if (!c.body && !c.once) return;
+  if ((!c.body && !c.once) || c.how == timed_by::itself) return;
   std::map<std::string, double> own;
   start_counting_allocations();
   c.body ? c.body(c.n) : c.once(c.n, own);
@@ -250,13 +253,29 @@ void suite::measure(one& c) const {
   const double took = read_clock(c.how) - start;
   const double executed = counter().now() - instructions;
   const double n = static_cast<double>(c.n);
-  c.series["ns"].push_back(1e9 * took / n);
+  if (c.how != timed_by::itself) c.series["ns"].push_back(1e9 * took / n);
   if (counter().works() && c.how == timed_by::thread) c.series["instructions"].push_back(executed / n);
   for (const auto& [metric, value] : own) {
-    if (metric == "ns") {
+    if (metric == "ns" && c.how != timed_by::itself) {
       c.series["ns"].back() = value;  // it timed the part that matters itself
     } else {
       c.series[metric].push_back(value);
+    }
+  }
+}
+
+// Round by round, as for the goals.
+void suite::compute_ratios() {
+  for (const ratio& r : ratios_) {
+    for (one& c : cases_) {
+      if (c.group != r.group) continue;
+      const std::vector<double> v = values(goal{.text = {},
+                                                .group = r.group,
+                                                .who = c.who,
+                                                .against_group = r.group,
+                                                .against = r.against,
+                                                .metric = r.metric});
+      if (!v.empty()) c.series[r.name] = {quantile(v, 0.5)};
     }
   }
 }
@@ -286,6 +305,7 @@ int suite::run() {
     }
   }
   if (!counter().works()) count_under_callgrind();
+  compute_ratios();
   print();
   if (!json_.empty()) write_json();
   return 0;

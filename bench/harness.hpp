@@ -25,7 +25,8 @@ template <class T> inline void keep(const T& value) noexcept { asm volatile("" :
 /// The share of a sorted or unsorted series below which `q` of it lies.
 double quantile(std::vector<double> series, double q);
 
-enum class timed_by { thread, process, wall };
+/// `itself`: the body runs other processes and measures them; nothing of this process is timed or counted.
+enum class timed_by { thread, process, wall, itself };
 
 /// A topic: its cases, what is compared, and how it is printed. Options: --quick, --json FILE (appends), --only WORD.
 class suite {
@@ -60,6 +61,9 @@ class suite {
   };
   void add_goal(goal g);
 
+  /// A column more for every case of `group`, called `name`: the median over the rounds of its `metric` / that of `against`.
+  void add_ratio(std::string name, std::string group, std::string metric, std::string against);
+
   /// A sentence printed and kept with the results.
   void note(std::string sentence);
 
@@ -78,9 +82,13 @@ class suite {
   bool wanted(const one& c) const;
   void calibrate(one& c) const;
   void count(one& c) const;
+  void compute_ratios();
   void measure(one& c) const;
   void count_under_callgrind();
   void run_for_callgrind();
+  struct ratio {
+    std::string name, group, metric, against;
+  };
   const one* find(const std::string& group, const std::string& who) const;
   std::vector<double> values(const goal& g) const;
   void print() const;
@@ -95,6 +103,7 @@ class suite {
   int rounds_ = 21;
   std::vector<one> cases_;
   std::vector<goal> goals_;
+  std::vector<ratio> ratios_;
   std::vector<std::string> notes_;
 };
 

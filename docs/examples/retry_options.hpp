@@ -2,6 +2,7 @@
 // The flags that `send` and `deliver` share: the policy, the rules and the bounds of a retry over HTTP.
 #pragma once
 
+#include "any_transport.hpp"
 #include "options.hpp"
 
 #include <again/http/client.hpp>
@@ -14,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +36,7 @@ class retry_options {
   again::http::headers headers{};
   std::string cacert;
   bool deny_private = false;
+  transport_kind transport = transport_kind::httplib;
   std::optional<std::uint64_t> seed;
   bool no_wait = false;
   bool verbose = false;
@@ -89,6 +92,8 @@ class retry_options {
     });
     o.on("--deny-private", "send to public addresses alone, also after redirects (not to loopback, private, ...)",
          deny_private);
+    o.with("--transport", "KIND", "httplib: a thread for each attempt; beast: one thread for all (httplib)",
+           [this](std::string_view v) { transport = transport_named(v); });
     o.on("-v", "print one line per attempt to stderr", verbose);
   }
 
@@ -123,11 +128,10 @@ class retry_options {
     limits.connect = std::min(limits.connect, limits.total);
   }
 
-  again::http::httplib_options transport() const {
-    again::http::httplib_options t;
-    t.cacert = cacert;
-    t.deny_private_addresses = deny_private;
-    return t;
+  /// `connections`: attempts at a time.
+  std::unique_ptr<any_transport> make_transport(std::size_t connections) const {
+    return any_transport::make(
+        {.kind = transport, .cacert = cacert, .deny_private = deny_private, .connections = connections});
   }
   again::http::client_options client_options() const { return {.limits = limits, .rules = rules, .headers = headers}; }
 
@@ -148,7 +152,7 @@ class retry_options {
       std::size_t delays = 0;
       for (std::string_view rest = text.substr(6); !rest.empty();) {
         const auto comma = std::min(rest.find(','), rest.size());
-        if (delays == b.series.size()) throw usage_error{"at most 8 delays"};
+        if (delays == b.series.size()) throw usage_error{fmt::format("at most {} delays", b.series.size())};
         b.series[delays++] = duration_of(rest.substr(0, comma));
         rest.remove_prefix(std::min(comma + 1, rest.size()));
       }
@@ -194,7 +198,7 @@ class retry_options {
       case rule::backoff_base_must_not_exceed_cap:
         return "--base must not exceed --cap: lower the one or raise the other";
       case rule::backoff_factor_must_be_at_least_1: return "--factor must be from 1 to 1000000000";
-      case rule::backoff_series_must_not_be_empty: return "--backoff fixed: needs one to eight delays";
+      case rule::backoff_series_must_not_be_empty: return "--backoff fixed: needs one to ten delays";
       case rule::jitter_share_must_be_between_0_and_1: return "--jitter as a share must be between 0 and 1";
       case rule::attempt_timeout_must_be_positive: return "--attempt-timeout must be more than 0";
       case rule::attempt_timeout_must_not_exceed_deadline:

@@ -3,6 +3,7 @@
 /// HTTP: messages, errors, rules, the client and its default transport over cpp-httplib. `again.hpp` is the rest.
 #pragma once
 
+#include <again/http/attempt_hook.hpp>
 #include <again/http/body.hpp>
 #include <again/http/client.hpp>
 #include <again/http/error.hpp>

@@ -94,6 +94,11 @@ TEST_CASE("bytes are the same on every attempt and lie in memory") {
     CHECK(r->read({}) == 0);
     CHECK(b.replayable());
   }
+  CHECK(b.bytes() == "hello world");
+  CHECK(body{""}.bytes() == "");
+  CHECK_FALSE(body{}.bytes());
+  CHECK_FALSE(body::one_shot("x").bytes());
+  CHECK_FALSE(body::factory([] { return std::string{"x"}; }).bytes());
 }
 
 TEST_CASE("a reader outlives its body") {

@@ -41,6 +41,7 @@ TEST_CASE("the table in the header shows the delays that the kinds give") {
   CHECK(series(again::exponential(1s, 20s), 6) == list{1, 2, 4, 8, 16, 20});
   CHECK(series(again::fibonacci(1s, 20s), 6) == list{1, 1, 2, 3, 5, 8});
   CHECK(series(again::fixed(1s, 5s, 500ms), 5) == list{1, 5, 0.5, 0.5, 0.5});
+  CHECK(series(again::fixed(1s, 2s, 3s, 4s, 5s, 6s, 7s, 8s, 9s, 10s), 11) == list{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10});
 }
 
 TEST_CASE("azure: one second doubled, capped at 20 s, and at 2147483647 s from the 32nd attempt on") {

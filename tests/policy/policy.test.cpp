@@ -64,8 +64,9 @@ TEST_CASE("a broken rule is reported by its name, and a policy at the edge of th
   CHECK(broken([](policy& p) { p.backoff = again::exponential(1s, 2s, 1); }).empty());
   CHECK(broken([](policy& p) { p.backoff = again::fixed(1s), p.backoff.series_size = 0; }) ==
         "backoff_series_must_not_be_empty");
-  CHECK(broken([](policy& p) { p.backoff = again::fixed(1s), p.backoff.series_size = 9; }) ==
-        "backoff_series_must_not_be_empty");
+  CHECK(broken([](policy& p) {
+          p.backoff = again::fixed(1s), p.backoff.series_size = again::backoff::series_capacity + 1;
+        }) == "backoff_series_must_not_be_empty");
   CHECK(broken([](policy& p) { p.jitter = again::jitter::proportional(1.01); }) ==
         "jitter_share_must_be_between_0_and_1");
   CHECK(broken([](policy& p) { p.jitter = again::jitter::proportional(std::numeric_limits<double>::quiet_NaN()); }) ==

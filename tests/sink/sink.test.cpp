@@ -4,6 +4,8 @@
 #include "sink/pretend_sink.hpp"
 
 #include <again/coro/sleep.hpp>
+#include <again/webhook/sign.hpp>
+#include <again/webhook/verify.hpp>
 
 #include <doctest/doctest.h>
 
@@ -188,6 +190,42 @@ TEST_CASE("each endpoint has its own policy, headers and rules") {
   CHECK(b.only().outcomes[0].attempts == 5);
   CHECK(b.only().outcomes[1].attempts == 1);
   for (const auto& r : b.through.seen) CHECK(r.headers.contains("Authorization") == (r.origin == "patient"));
+}
+
+TEST_CASE("an endpoint signs each attempt: its id is the event's key, and the bytes are those that were handed in") {
+  const auto secret = webhook::secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+  REQUIRE(secret);
+  endpoint signing = at("a");
+  signing.each_attempt = webhook::signer{*secret};
+  signing.policy.backoff = constant(5s);
+  pretend_sink b{[n = 0](const auto&) mutable { return response(++n < 3 ? 503 : 202); },
+                 {signing, at("b")},
+                 {.choose = [](const event&) { return std::vector<std::size_t>{0, 1}; }}};
+  b.deliver({event{"7", "{ \"n\" : 7 }"}});
+  REQUIRE(b.only());
+  std::set<std::string> timestamps;
+  for (const auto& r : b.through.seen) {
+    if (r.origin == "b") {
+      CHECK_FALSE(r.headers.contains("webhook-signature"));
+      continue;
+    }
+    const auto message = webhook::verify(*secret, r.headers, "{ \"n\" : 7 }", b.time.wall_now());
+    REQUIRE(message);
+    CHECK(message->id == b.only().event.key);
+    timestamps.emplace(r.headers.get("webhook-timestamp"));
+  }
+  CHECK(timestamps.size() == 2);
+}
+
+TEST_CASE("an attempt that its endpoint's hook refuses is not sent, and the event has a final result") {
+  endpoint refusing = at("a");
+  refusing.each_attempt = [](const http::attempt_info&, http::headers&) { return std::optional{http::invalid{"no"}}; };
+  pretend_sink b{[](const auto&) { return response(202); }, {refusing}};
+  b.deliver({event{"1"}});
+  CHECK_FALSE(b.only());
+  CHECK(b.only().reason() == stop_reason::permanent);
+  CHECK(b.only().failed()->result.error().error()->kind() == error_kind::invalid_request);
+  CHECK(b.through.seen.empty());
 }
 
 TEST_CASE("no more events are under way than allowed, in all and at each endpoint, and each gets its result") {

@@ -24,6 +24,8 @@ SEES["httplib"] = SEES["net"] | {"net"}
 SEES["beast"] = set(LINE) | {"http", "net", "asio"}
 SEES["metrics"] = set(LINE)
 SEES["sink"] = set(LINE) | {"http", "httplib", "metrics"}
+SEES["webhook"] = SEES["http"] | {"http"}
+SEES["cloudevents"] = SEES["http"] | {"http"}
 SEES["format"] = set(LINE) | {"http"}
 SEES["asio"] = set(LINE)
 LIGHT = set(LINE) | {"testing", "metrics"}  # what again.hpp brings is kept light for everyone
@@ -42,7 +44,7 @@ SHARED_DETAIL = {
     "coro/detail/foreign_awaitable": "an edge starts whatever a coroutine can await",
     "coro/detail/promise_allocation": "a block that is made for each await comes from the recycled frames",
     "coro/detail/frame_cache": "the same for an allocator",
-    "http/detail/chars": "a transport reads bytes by the grammar that http/ has",
+    "http/detail/chars": "what stands on HTTP reads bytes by the grammar that http/ has",
     "net/detail/": "what all transports over sockets of ours share",
     "asio/detail/executor_scheduler": "a transport on Asio's loop runs in the turns of its scheduler",
 }
@@ -51,6 +53,7 @@ SHARED_DETAIL = {
 EDGE_INCLUDES = {
     "httplib.h": {"httplib"},
     "fmt/": {"format"},
+    "openssl/": {"net", "httplib", "beast", "webhook"},
     "asio.hpp": {"asio"},
     "asio/": {"asio"},
     "boost/asio/": {"asio", "beast"},

@@ -54,6 +54,8 @@ struct options {
   std::function<std::vector<std::string>(const std::string& host)> resolve{};
   /// Names looked up at a time. 2: one that hangs leaves one.
   std::size_t resolver_threads = 2;
+  /// Threads at most that open and read bodies which are not in memory; they start when first needed. 4: a pipe that hangs leaves three.
+  std::size_t body_threads = 4;
   /// A look-up that failed is not made again for as long as it took, and at most for this: one that times out after seconds is not
   /// repeated for each request, and one that fails at once is. 0: always again. 2 s: what a request loses at most once a name is back.
   duration keep_failed_lookup = std::chrono::seconds{2};

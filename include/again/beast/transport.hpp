@@ -13,7 +13,8 @@
 ///
 /// - Loop: with an executor, everything runs in handlers of it: an `io_context`, a strand or a `thread_pool`. Without one, a thread of
 ///   its own runs an `io_context`, and results come back to the loop that awaits them. Look-ups of names run on threads of their own.
-/// - Bodies are read on the loop: a `chunk_source` that blocks, or a file on a slow disk, holds it up.
+/// - Bodies that are not in memory are opened and read on threads for that, so that a file on a slow disk holds up no other request. What
+///   they refer to must outlive a read that still hangs when the transport is gone: it does not wait for that.
 /// - Lifetime: destroying it cancels the attempts that run; each still gives its result. The execution context may be destroyed
 ///   before it: attempts that are awaited elsewhere end as `cancelled`.
 /// - Threads: all members from any.
@@ -97,6 +98,7 @@ inline std::string basic_authorization(const std::string& user, const std::strin
 inline pool_settings settings_of(options&& o) {
   if (o.max_connections == 0) refuse("max_connections must be at least 1");
   if (o.resolver_threads == 0) refuse("resolver_threads must be at least 1");
+  if (o.body_threads == 0) refuse("body_threads must be at least 1");
   if (o.keep_failed_lookup < duration::zero() || o.keep_failed_lookup > std::chrono::hours{24})
     refuse("keep_failed_lookup must be from 0 to 24 h");
   if (o.keep_idle <= duration::zero() || o.keep_at_most <= duration::zero())
@@ -119,6 +121,7 @@ inline pool_settings settings_of(options&& o) {
   s.certificates = {std::move(o.cacert), std::move(o.client_certificate), std::move(o.client_key)};
   s.pinned = std::move(o.pinned_public_key);
   s.look_ups = o.resolver_threads;
+  s.body_threads = o.body_threads;
   s.keep_failed_lookup = o.keep_failed_lookup;
   s.via.public_only = o.deny_private_addresses;
   s.via.unix_socket = std::move(o.unix_socket);

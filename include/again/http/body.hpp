@@ -76,8 +76,15 @@ class body {
   static body one_shot(std::string bytes);
   static body one_shot(std::unique_ptr<chunk_source> source);
 
+  /// The bytes, where they are in memory and the same for every attempt; nothing where there is no body. Lifetime: that of the body and
+  /// its copies.
+  std::optional<std::string_view> bytes() const noexcept {
+    return bytes_ ? std::optional<std::string_view>{*bytes_} : std::nullopt;
+  }
   /// No body at all (an empty string is a body of length 0).
   bool absent() const noexcept { return !bytes_ && !maker_; }
+  /// Whether its bytes are here, so that opening and reading it never blocks.
+  bool in_memory() const noexcept { return bytes_ != nullptr; }
   /// Whether one more attempt can read it from the beginning. False once a one-shot body has been opened.
   bool replayable() const noexcept { return !maker_ || maker_->replayable(); }
   /// Whether it was made by `one_shot`, opened or not.

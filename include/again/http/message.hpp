@@ -8,6 +8,7 @@
 #pragma once
 
 #include <again/core/clock.hpp>
+#include <again/http/attempt_hook.hpp>
 #include <again/http/body.hpp>
 #include <again/http/headers.hpp>
 #include <again/http/idempotency.hpp>
@@ -73,6 +74,9 @@ class request {
   request& max_redirects(int n) & { return max_redirects_ = n, *this; }
   /// Sends the attempt's number, from 1, as a header field of that name.
   request& attempt_header(std::string name) & { return attempt_header_ = std::move(name), *this; }
+  /// Calls `hook` before each attempt: it prepares the header fields of that attempt alone (see attempt_hook.hpp). A further one is
+  /// called after those that were added before.
+  request& each_attempt(attempt_hook hook) & { return each_attempt_ = each_attempt_.then(std::move(hook)), *this; }
 
   request&& header(std::string name, std::string_view value) && { return std::move(header(std::move(name), value)); }
   request&& body(http::body b) && { return std::move(body(std::move(b))); }
@@ -84,6 +88,7 @@ class request {
   request&& status_decides(const drain_limits& d = {}) && { return std::move(status_decides(d)); }
   request&& max_redirects(int n) && { return std::move(max_redirects(n)); }
   request&& attempt_header(std::string name) && { return std::move(attempt_header(std::move(name))); }
+  request&& each_attempt(attempt_hook hook) && { return std::move(each_attempt(std::move(hook))); }
 
   const http::method& method() const noexcept { return method_; }
   const std::string& target() const noexcept { return target_; }
@@ -94,6 +99,7 @@ class request {
   std::optional<std::uint64_t> max_body() const noexcept { return max_body_; }
   const std::optional<drain_limits>& drain() const noexcept { return drain_; }
   std::optional<int> max_redirects() const noexcept { return max_redirects_; }
+  const attempt_hook& each_attempt() const noexcept { return each_attempt_; }
 
   /// Whether it carries an Idempotency-Key, also one that is still to be made.
   bool keyed() const noexcept { return key_kind_ != key_kind::none || headers_.contains(idempotency_key_field); }
@@ -122,6 +128,8 @@ class request {
     }
     return next;
   }
+  /// The request of attempt `number`, after the hook of `each_attempt`, and without it. Error: why this attempt cannot be sent.
+  expected<request, invalid> for_attempt(int number, wall_time now) const;
   /// The header fields that attempt `number` sends: those added, the key and the attempt's number, but no framing and no Host.
   http::headers fields(int number = 1) const;
 
@@ -137,6 +145,7 @@ class request {
   status_set accept_;
   std::string key_;
   std::string attempt_header_;
+  attempt_hook each_attempt_;
   std::optional<std::uint64_t> max_body_;
   std::optional<drain_limits> drain_;
   std::optional<int> max_redirects_;
@@ -178,6 +187,18 @@ inline http::headers request::fields(int number) const {
   if (!key_.empty()) out.add(std::string{idempotency_key_field}, idempotency_key_value(key_));
   if (!attempt_header_.empty()) out.set(attempt_header_, std::to_string(number));
   return out;
+}
+
+inline expected<request, invalid> request::for_attempt(int number, wall_time now) const {
+  using refused = unexpected<invalid>;
+  request made = *this;
+  made.each_attempt_ = {};
+  if (!each_attempt_) return made;
+  if (auto bad = each_attempt_(attempt_info{number, now, *this}, made.headers_)) return refused{*std::move(bad)};
+  if (made.headers_.all(idempotency_key_field) != headers_.all(idempotency_key_field))
+    return refused{invalid{"each_attempt changed the Idempotency-Key, which is the same for all attempts"}};
+  if (auto bad = validate(made)) return refused{*std::move(bad)};
+  return made;
 }
 
 inline std::optional<invalid> validate(const request& r) {

@@ -49,6 +49,9 @@ class outgoing {
  public:
   outgoing(http::origin o, http::request r, http::send_limits l)
       : origin{std::move(o)}, request{std::move(r)}, limits{l} {}
+  /// One attempt of `all`, with a request that was prepared for it. What attempts leave for the next one is kept in `all`.
+  outgoing(std::shared_ptr<const outgoing> all, http::request r)
+      : origin{all->origin}, request{std::move(r)}, limits{all->limits}, all_{std::move(all)} {}
   outgoing(const outgoing&) = delete;
   outgoing& operator=(const outgoing&) = delete;
   ~outgoing() = default;
@@ -66,6 +69,7 @@ class outgoing {
   /// The body for one attempt. Give it back if nothing of it was read, so that an attempt without a connection leaves even a
   /// one-shot body for the next one. Thread: any.
   expected<body::reader, invalid> open_body() const {
+    if (all_) return all_->open_body();
     const std::lock_guard lock{mutex_};
     if (!unread_) return request.body().open();
     expected<body::reader, invalid> out{std::move(*unread_)};
@@ -73,15 +77,17 @@ class outgoing {
     return out;
   }
   void give_back(body::reader unread) const {
+    if (all_) return all_->give_back(std::move(unread));
     const std::lock_guard lock{mutex_};
     unread_.emplace(std::move(unread));
   }
   /// An attempt failed on a connection that had been used before, and others may be as dead: the next attempt needs a fresh one.
   /// Thread: any.
-  void need_fresh_connection(bool need) const noexcept { fresh_.store(need, std::memory_order_relaxed); }
-  bool needs_fresh_connection() const noexcept { return fresh_.load(std::memory_order_relaxed); }
+  void need_fresh_connection(bool need) const noexcept { kept().fresh_.store(need, std::memory_order_relaxed); }
+  bool needs_fresh_connection() const noexcept { return kept().fresh_.load(std::memory_order_relaxed); }
   /// What the rules need to know at this moment. Thread: any.
   request_facts facts() const {
+    if (all_) return all_->facts();
     const std::lock_guard lock{mutex_};
     request_facts f = request.facts();
     f.replayable = f.replayable || unread_.has_value();
@@ -89,6 +95,9 @@ class outgoing {
   }
 
  private:
+  const outgoing& kept() const noexcept { return all_ ? *all_ : *this; }
+
+  const std::shared_ptr<const outgoing> all_;  // null: this is it
   mutable std::mutex mutex_;
   mutable std::optional<body::reader> unread_;
   mutable std::atomic<bool> fresh_{false};

@@ -31,7 +31,7 @@ inline namespace AGAIN_ABI {
 /// Trivially copyable, comparable, constexpr.
 struct backoff {
   enum class kinds : std::uint8_t { constant, linear, exponential, fibonacci, fixed, decorrelated, polly_v2 };
-  static constexpr int series_capacity = 8;
+  static constexpr int series_capacity = 10;
 
   kinds kind = kinds::constant;
   bool first_at_once = false;   ///< the first retry does not wait, as in urllib3; the later delays stay the same
@@ -66,7 +66,7 @@ constexpr backoff exponential(duration_with_unit base, duration_with_unit cap, d
 constexpr backoff fibonacci(duration_with_unit base, duration_with_unit cap) noexcept {
   return {.kind = backoff::kinds::fibonacci, .base = base, .cap = cap};
 }
-/// One to eight delays.
+/// One to ten delays.
 template <std::convertible_to<duration_with_unit>... D>
   requires(sizeof...(D) >= 1 && sizeof...(D) <= backoff::series_capacity)
 constexpr backoff fixed(D... delays) noexcept {

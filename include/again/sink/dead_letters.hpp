@@ -26,8 +26,8 @@
 /// - To read it, use a JSON parser of your choice: docs/examples/replay.hpp turns lines into events with one.
 #pragma once
 
+#include <again/core/detail/json_writer.hpp>
 #include <again/sink/delivery.hpp>
-#include <again/sink/detail/json_writer.hpp>
 
 #include <atomic>
 #include <cerrno>

@@ -4,6 +4,7 @@
 /// say how events are spread over the endpoints. Every default is finite.
 #pragma once
 
+#include <again/http/attempt_hook.hpp>
 #include <again/http/headers.hpp>
 #include <again/http/method.hpp>
 #include <again/http/rules.hpp>
@@ -39,6 +40,8 @@ struct endpoint {
   http::rules rules{.successes = http::status_set::range(200, 299)};
   http::status_set accept{};  ///< statuses that are a success besides
   http::headers headers{};    ///< sent with events that have no field of the same name
+  /// Prepares the header fields of each attempt here, such as a signature (`webhook::signer`); none: they are those above.
+  http::attempt_hook each_attempt{};
   http::send_limits limits{};
   int max_redirects = 0;  ///< followed at most, each a request inside its attempt; 0: a redirect is the response
   http::method method = http::method::post;

@@ -3,6 +3,7 @@
 /// `attempt`: one attempt while it runs: the body is opened, a connection is taken or made, and the request goes over it.
 #pragma once
 
+#include <again/beast/detail/body_feed.hpp>
 #include <again/beast/detail/connection.hpp>
 #include <again/beast/detail/connector.hpp>
 #include <again/beast/detail/exchange.hpp>
@@ -13,8 +14,10 @@
 #include <again/http/transport.hpp>
 
 #include <cerrno>
+#include <cstddef>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -47,12 +50,14 @@ class attempt final : connection_user {
   attempt(resources& shared, attempt_owner& owner, std::shared_ptr<void> pool, send_job& job)
       : shared_{shared}, owner_{owner}, pool_{std::move(pool)}, job_{job}, what_{*job.what} {
     patience_.fire = [](timer& t) noexcept { static_cast<own_timer&>(t).self->on_patience(); };
-    patience_.self = this;
+    patience_.self = fed_.self = this;
+    fed_.run = [](work& w) noexcept { static_cast<own_work&>(w).self->on_fed(); };
   }
   attempt(const attempt&) = delete;
   attempt& operator=(const attempt&) = delete;
   ~attempt() {
     shared_.loop.disarm(patience_);
+    if (feed_) feed_->leave();
     if (connection_) connection_->close();
   }
 
@@ -73,6 +78,9 @@ class attempt final : connection_user {
   struct own_timer : timer {
     attempt* self = nullptr;
   };
+  struct own_work : work {
+    attempt* self = nullptr;
+  };
 
   template <class F> void guarded(F f) noexcept {
     try {
@@ -83,25 +91,57 @@ class attempt final : connection_user {
     }
   }
 
+  // ── the body ──
+
   void open_body() {
-    if (!content_ && !what_.request.body().absent()) {
-      for (;;) {
-        errno = 0;
-        auto opened = what_.open_body();
-        if (opened) {
-          content_.emplace(std::move(*opened));
-          break;
-        }
-        const bool no_descriptor = errno == EMFILE || errno == ENFILE;
-        if (no_descriptor && what_.request.body().replayable()) {
-          const auto now = owner_.lacks_descriptor(job_);
-          if (now == attempt_owner::descriptor::freed) continue;
-          if (now == attempt_owner::descriptor::awaited) return;
-        }
-        return fail({false, no_descriptor ? http::error_kind::shortage : http::error_kind::invalid_request,
-                     reach::not_sent, opened.error().reason()});
-      }
+    const http::body& body = what_.request.body();
+    if (body.absent() || content_ || (feed_ && !feed_->busy() && feed_->is_open())) return take_connection();
+    if (body.in_memory()) {
+      content_.emplace(*what_.open_body());
+      return take_connection();
     }
+    if (!feed_) {
+      feed_ = std::make_shared<body_feed>(job_.what, shared_.bodies);
+      feed_->listen(shared_.loop, fed_);
+    }
+    if (!feed_->open()) lacks_thread();
+  }
+  void on_fed() noexcept {
+    feed_->told();
+    guarded([this] {
+      if (feed_->lacked_memory()) throw std::bad_alloc{};
+      exchange_ ? on_part() : on_open();
+    });
+  }
+  void on_open() {
+    if (feed_->is_open()) return take_connection();
+    const bool no_descriptor = feed_->open_error() == EMFILE || feed_->open_error() == ENFILE;
+    if (no_descriptor && what_.request.body().replayable()) {
+      const auto now = owner_.lacks_descriptor(job_);
+      if (now == attempt_owner::descriptor::freed) return open_body();
+      if (now == attempt_owner::descriptor::awaited) return;
+    }
+    fail({false, no_descriptor ? http::error_kind::shortage : http::error_kind::invalid_request, reach::not_sent,
+          feed_->problem()});
+  }
+  void on_part() {
+    if (feed_->problem().empty()) {
+      exchange_->take_part(feed_->part(), feed_->bytes(), shared_.loop.last_wake());
+    } else {
+      exchange_->lose_part(feed_->problem());
+    }
+    go_on();
+  }
+  void lacks_thread() {
+    fail({false, http::error_kind::shortage, reach::not_sent, "no thread could be started to read the body"});
+  }
+  request_content content() {
+    if (content_) return {.kind = request_content::bytes, .all = *content_->bytes()};
+    if (feed_) return {.kind = request_content::parts, .size = feed_->reader().size()};
+    return {};
+  }
+
+  void take_connection() {
     if (!what_.needs_fresh_connection()) connection_ = owner_.take_idle(*job_.home);
     reused_ = connection_ != nullptr;
     reused_ ? send() : connect();
@@ -137,19 +177,29 @@ class attempt final : connection_user {
     const bool to_proxy = !shared_.via.proxy_host.empty() && what_.origin.scheme == http::scheme::http;
     const time_point now = shared_.loop.last_wake();
     exchange_.emplace(
-        what_, job_.number, content_ ? &*content_ : nullptr,
+        what_, job_.number, content(),
         request_route{to_proxy, to_proxy ? std::string_view{shared_.proxy_authorization} : std::string_view{}});
     if (exchange_->begin(*connection_, now)) return conclude();
     shared_.loop.arm(patience_, exchange_->patience());
+    ask_for_part();
   }
   void ready(connection& /*c*/) noexcept override {
-    guarded([this] {
-      if (exchange_->go_on(*connection_, shared_.space, shared_.loop.last_wake())) return conclude();
-      if (exchange_->patience() < patience_.when) {  // there is an end to the reading now
-        shared_.loop.disarm(patience_);
-        shared_.loop.arm(patience_, exchange_->patience());
-      }
-    });
+    guarded([this] { go_on(); });
+  }
+  void go_on() {
+    if (exchange_->go_on(*connection_, shared_.space, shared_.loop.last_wake())) return conclude();
+    const time_point until = exchange_->patience();
+    if (!patience_.armed() || until < patience_.when) {  // else it looks again when it fires
+      shared_.loop.disarm(patience_);
+      shared_.loop.arm(patience_, until);
+    }
+    ask_for_part();
+  }
+  /// It may end the attempt.
+  void ask_for_part() {
+    if (!exchange_->needs_part() || asked_ == exchange_->parts()) return;
+    asked_ = exchange_->parts();
+    if (!feed_->read()) lacks_thread();
   }
   void connected(connection& /*c*/, int /*error*/) noexcept override {}  // it was, before it became ours
   void on_patience() noexcept {
@@ -202,8 +252,11 @@ class attempt final : connection_user {
   }
   /// A body that can be had once, and of which nothing was read, is left for the next attempt.
   void keep_unread_body() {
-    if (content_ && !what_.request.body().replayable()) what_.give_back(std::move(*content_));
-    content_.reset();
+    if (!feed_) return;
+    feed_->leave();
+    if (!feed_->busy() && feed_->is_open() && !what_.request.body().replayable())
+      what_.give_back(std::move(feed_->reader()));
+    feed_ = nullptr;
   }
 
   void fail(http::detail::diagnosis d) {
@@ -226,7 +279,10 @@ class attempt final : connection_user {
   const std::shared_ptr<void> pool_;
   send_job& job_;
   const http::outgoing& what_;
-  std::optional<http::body::reader> content_;
+  std::optional<http::body::reader> content_;  // bytes in memory
+  std::shared_ptr<body_feed> feed_;            // or what is read by other threads
+  own_work fed_;
+  std::optional<std::size_t> asked_;  // the number of the part that it was asked for last
   std::shared_ptr<connection> connection_;
   bool reused_ = false;
   std::unique_ptr<connector> connector_;

@@ -5,8 +5,8 @@
 #pragma once
 
 #include <again/asio/detail/executor_scheduler.hpp>
-#include <again/beast/detail/tls_session.hpp>
 #include <again/beast/detail/library.hpp>
+#include <again/beast/detail/tls_session.hpp>
 #include <again/core/clock.hpp>
 #include <again/net/detail/peer_address.hpp>
 

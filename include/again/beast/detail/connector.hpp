@@ -17,9 +17,11 @@
 #include <again/net/detail/resolver.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -122,7 +124,10 @@ class connector final : connection_user, http::detail::lookup_listener {
     if (connection_) connection_->close();
     connection_ = nullptr;
   }
-  void arm_bound() { shared_.loop.arm(bound_, saturating_add(shared_.loop.last_wake(), what_.limits.connect)); }
+  void arm_bound() {
+    shared_.loop.disarm(bound_);
+    shared_.loop.arm(bound_, saturating_add(shared_.loop.last_wake(), what_.limits.connect));
+  }
 
   // ── the look-up ──
 

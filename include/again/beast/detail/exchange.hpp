@@ -4,10 +4,10 @@
 /// the writing, and so does the head of one of 300 and above; with any other the peer may still be reading.
 #pragma once
 
+#include <again/beast/detail/body_feed.hpp>
 #include <again/beast/detail/connection.hpp>
 #include <again/beast/detail/response_reader.hpp>
 #include <again/core/clock.hpp>
-#include <again/http/body.hpp>
 #include <again/http/transport.hpp>
 #include <again/net/detail/diagnosis.hpp>
 
@@ -40,8 +40,15 @@ struct request_route {
   std::string_view authorization{};  ///< of the proxy; empty: none
 };
 
-/// The request's head, with the framing of its body. `content`: null if there is none.
-inline std::string request_head(const http::outgoing& what, int number, const http::body::reader* content,
+/// The body of a request, as an attempt has it.
+struct request_content {
+  enum kinds { none, bytes, parts } kind = none;
+  std::string_view all{};               ///< bytes
+  std::optional<std::uint64_t> size{};  ///< parts: their sum, if it is known
+};
+
+/// The request's head, with the framing of its body.
+inline std::string request_head(const http::outgoing& what, int number, const request_content& content,
                                 const request_route& route) {
   const http::request& r = what.request;
   const http::headers fields = r.fields(number);
@@ -58,13 +65,18 @@ inline std::string request_head(const http::outgoing& what, int number, const ht
   if (!route.authorization.empty() && !fields.contains("Proxy-Authorization"))
     append_field(head, "Proxy-Authorization", route.authorization);
   const auto& m = r.method();
-  if (content == nullptr) {  // RFC 9110 8.6
-    if (m == http::method::post || m == http::method::put || m == http::method::patch)
-      append_field(head, "Content-Length", "0");
-  } else if (const auto known = content->size()) {
-    append_field(head, "Content-Length", std::to_string(*known));
-  } else {
-    append_field(head, "Transfer-Encoding", "chunked");
+  switch (content.kind) {
+    case request_content::none:  // RFC 9110 8.6
+      if (m == http::method::post || m == http::method::put || m == http::method::patch)
+        append_field(head, "Content-Length", "0");
+      break;
+    case request_content::bytes: append_field(head, "Content-Length", std::to_string(content.all.size())); break;
+    case request_content::parts:
+      if (content.size) {
+        append_field(head, "Content-Length", std::to_string(*content.size));
+      } else {
+        append_field(head, "Transfer-Encoding", "chunked");
+      }
   }
   return head.append("\r\n");
 }
@@ -72,20 +84,14 @@ inline std::string request_head(const http::outgoing& what, int number, const ht
 /// In the pool's turns. Refers to request and body; owns the response.
 class exchange {
  public:
-  /// `content`: null if there is none.
-  exchange(const http::outgoing& what, int number, http::body::reader* content, const request_route& route)
+  exchange(const http::outgoing& what, int number, const request_content& content, const request_route& route)
       : what_{what},
-        content_{content},
         head_{request_head(what, number, content, route)},
         rest_of_head_{head_},
-        reader_{what.max_body(), what.request.method() == http::method::head} {
-    if (content == nullptr) {
-      source_over_ = true;
-    } else if (const auto all = content->bytes()) {
-      rest_of_body_ = *all;
-      source_over_ = true;
-    }
-  }
+        rest_of_body_{content.all},
+        reader_{what.max_body(), what.request.method() == http::method::head},
+        chunked_{content.kind == request_content::parts && !content.size},
+        source_over_{content.kind != request_content::parts} {}
   exchange(const exchange&) = delete;
   exchange& operator=(const exchange&) = delete;
 
@@ -103,9 +109,26 @@ class exchange {
     if (!over_ && !c.waits_to_read()) read(c, space);
     return over_;
   }
-  /// When it ends if nothing moves until then.
+  /// It can write no more without the next part of the body.
+  bool needs_part() const noexcept { return needs_part_ && !over_ && !write_over_; }
+  /// How many were taken.
+  std::size_t parts() const noexcept { return parts_; }
+  /// The next part: `n` bytes at `bytes`, which has `body_feed::before` bytes of room before them and `behind` behind them; 0: the end.
+  void take_part(char* bytes, std::size_t n, time_point now) {
+    needs_part_ = false;
+    ++parts_;
+    progress_ = now_ = now;
+    source_over_ = n == 0;
+    rest_of_body_ = chunked_ ? as_chunk(bytes, n) : std::string_view{bytes, n};
+  }
+  /// It could not be had, and why.
+  void lose_part(std::string why) {
+    body_failure_ = std::move(why);
+    over_ = true;
+  }
+  /// When it ends if nothing moves until then. For a body of ours the peer is not to blame.
   time_point patience() const noexcept {
-    const time_point silent = saturating_add(progress_, what_.limits.idle);
+    const time_point silent = needs_part() ? never : saturating_add(progress_, what_.limits.idle);
     return read_until_ ? std::min(silent, *read_until_) : silent;
   }
   /// It has.
@@ -113,7 +136,7 @@ class exchange {
 
   /// There is a response, whatever happens to its body: the status decides, and the head is here.
   bool decided() const noexcept { return read_until_.has_value(); }
-  /// Was anything of the body read?
+  /// Was anything asked of a body in parts?
   bool content_touched() const noexcept { return touched_; }
   /// How far has the request got?
   reach how_far(connection& c) noexcept {
@@ -181,11 +204,11 @@ class exchange {
 
   void write(connection& c) {
     for (;;) {
-      if (rest_of_head_.empty() && rest_of_body_.empty() && !next_part()) {
-        write_over_ = true;
+      if (rest_of_head_.empty() && rest_of_body_.empty()) {
+        write_over_ = source_over_;
+        touched_ = needs_part_ = !source_over_;
         return;
       }
-      if (over_) return;  // its body could not be had
       const progress p = c.write(rest_of_head_, rest_of_body_);
       if (p.n > 0) {
         auto n = static_cast<std::size_t>(p.n);
@@ -204,35 +227,14 @@ class exchange {
       }
     }
   }
-  /// The next part of the body becomes what is written. False: there is none.
-  bool next_part() {
-    if (source_over_) return false;
-    constexpr std::size_t part = 16384, room_for_size = 8;
-    touched_ = true;
-    part_.resize(room_for_size + part + 2);
-    char* const bytes = part_.data() + room_for_size;
-    const auto n = content_->read({bytes, part});
-    if (!n) {
-      body_failure_ = n.error();
-      over_ = true;
-      return true;
-    }
-    const bool chunked = !content_->size();
-    source_over_ = *n == 0;
-    if (!chunked) {
-      rest_of_body_ = {bytes, *n};
-      return *n > 0;
-    }
-    if (*n == 0) {
-      rest_of_body_ = "0\r\n\r\n";
-      return true;
-    }
-    char size[room_for_size + 1];
-    const auto digits = static_cast<std::size_t>(std::snprintf(size, sizeof size, "%zx\r\n", *n));
+  /// In the room around it.
+  static std::string_view as_chunk(char* bytes, std::size_t n) noexcept {
+    if (n == 0) return "0\r\n\r\n";
+    char size[body_feed::before + 1];
+    const auto digits = static_cast<std::size_t>(std::snprintf(size, sizeof size, "%zx\r\n", n));
     std::copy_n(size, digits, bytes - digits);
-    std::copy_n("\r\n", 2, bytes + *n);
-    rest_of_body_ = {bytes - digits, digits + *n + 2};
-    return true;
+    std::copy_n("\r\n", 2, bytes + n);
+    return {bytes - digits, digits + n + 2};
   }
 
   // ── reading ──
@@ -278,18 +280,18 @@ class exchange {
   static constexpr int most_rounds = 32;  // then others have their turn
 
   const http::outgoing& what_;
-  http::body::reader* const content_;
   std::string head_;
   std::string_view rest_of_head_, rest_of_body_;
-  std::string part_;  // of a body that comes in parts
   response_reader reader_;
   std::string body_failure_;
   std::optional<time_point> read_until_;
   time_point progress_{}, now_{};
+  std::size_t parts_ = 0;
   std::uint64_t written_ = 0, read_ = 0;
   int error_ = 0;
-  bool source_over_ = false, touched_ = false, write_over_ = false, must_close_ = false, broken_ = false,
-       silence_ = false, over_ = false;
+  const bool chunked_;
+  bool source_over_, needs_part_ = false, touched_ = false, write_over_ = false, must_close_ = false, broken_ = false,
+                     silence_ = false, over_ = false;
 };
 
 }  // namespace detail

@@ -15,10 +15,10 @@
 #include <again/asio/detail/executor_scheduler.hpp>
 #include <again/beast/detail/attempt.hpp>
 #include <again/beast/detail/connection.hpp>
+#include <again/beast/detail/library.hpp>
 #include <again/beast/detail/origins.hpp>
 #include <again/beast/detail/resources.hpp>
 #include <again/beast/detail/send_job.hpp>
-#include <again/beast/detail/library.hpp>
 #include <again/core/clock.hpp>
 #include <again/core/detail/intrusive_list.hpp>
 #include <again/core/detail/work.hpp>

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <again/asio/detail/executor_scheduler.hpp>
+#include <again/beast/detail/body_feed.hpp>
 #include <again/beast/detail/connection.hpp>
 #include <again/beast/detail/send_job.hpp>
 #include <again/beast/detail/tls_session.hpp>
@@ -40,9 +41,10 @@ struct pool_settings {
   http::detail::resolver::look_up_function look_up;
   std::size_t look_ups = 2;
   duration keep_failed_lookup{};
+  std::size_t body_threads = 4;
 };
 
-/// In the pool's turns, but for `names`: any thread.
+/// In the pool's turns, but for `names` and `bodies`: any thread.
 struct resources {
   explicit resources(executor_scheduler& on, pool_settings&& s)
       : loop{on},
@@ -50,7 +52,8 @@ struct resources {
         proxy_authorization{std::move(s.proxy_authorization)},
         next_address_after{s.next_address_after},
         tls{s.certificates, s.pinned},
-        names{std::move(s.look_up), s.look_ups, {.at_most = s.keep_failed_lookup}} {}
+        names{std::move(s.look_up), s.look_ups, {.at_most = s.keep_failed_lookup}},
+        bodies{s.body_threads} {}
 
   executor_scheduler& loop;
   const http::detail::route via;
@@ -58,6 +61,7 @@ struct resources {
   const duration next_address_after;
   tls_context tls;
   http::detail::resolver names;
+  body_threads bodies;
   std::array<char, 65536> space;  // one read at a time goes through it
 };
 

@@ -85,6 +85,7 @@ class response_reader {
                          int /*version*/, error_code& /*ec*/) override {}
     void on_response_impl(int code, string_view /*reason*/, int version, error_code& /*ec*/) override {
       owner_.response_ = http::response{code};
+      owner_.response_.headers.reserve(usual_fields);
       owner_.response_.version = version == 10 ? "1.0" : "1.1";
     }
     void on_field_impl(::boost::beast::http::field /*known*/, string_view name, string_view value,
@@ -125,7 +126,12 @@ class response_reader {
     if (in_head && (heads_ += n) > most_head && !head_)
       return refuse("the response's head is longer than 64 KiB"), false;
     if (now_ != state::more) return false;  // we have said so ourselves
-    if (ec && ec != errors::need_more) return refuse(words_for(ec)), false;
+    if (ec && ec != errors::need_more) {
+      const bool framing = ec == errors::bad_content_length || ec == errors::multiple_content_length ||
+                           ec == errors::bad_transfer_encoding;
+      if (in_head && framing && response_.status >= 200) head_ = true;  // what decides is here: the status
+      return refuse(words_for(ec)), false;
+    }
     if (!parser_->is_done()) return !ec && n > 0;
     if (head_) {
       now_ = state::whole;
@@ -182,6 +188,7 @@ class response_reader {
   }
 
   static constexpr std::size_t most_head = 65536;
+  static constexpr std::size_t usual_fields = 12;  // 768 bytes at once, not by doubling
   static constexpr std::uint64_t most_reserved = std::uint64_t{1} << 20U;  // on a server's word alone
 
   const std::uint64_t max_body_;

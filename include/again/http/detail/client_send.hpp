@@ -70,6 +70,7 @@ template <transport T> class [[nodiscard]] client_send {
       return true;
     }
     hop_ = what_;
+    if (what_->request.each_attempt() && !prepare()) return true;
     what_->unanswered.fetch_add(1, std::memory_order_relaxed);
     if (what_->max_redirects > 0) began_ = ctx.scheduler->now();
     return go_on();
@@ -85,6 +86,19 @@ template <transport T> class [[nodiscard]] client_send {
  private:
   using inner = decltype(std::declval<T&>().send(std::shared_ptr<const outgoing>{}, 1));
 
+  /// Lets the request's hook prepare this attempt. False: it is over.
+  bool prepare() noexcept {
+    try {
+      auto made = what_->request.for_attempt(number_, now());
+      if (made) {
+        hop_ = std::make_shared<const outgoing>(what_, *std::move(made));
+        return true;
+      }
+      result_.emplace(unexpect, error{what_->rules, what_->facts(), error_kind::invalid_request, reach::not_sent,
+                                      made.error().text()});
+    } catch (...) { failed_ = std::current_exception(); }
+    return false;
+  }
   void finish() noexcept {
     if (concluded() || go_on()) then_();
   }

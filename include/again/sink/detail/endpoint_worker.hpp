@@ -4,6 +4,7 @@
 /// `dispatcher`'s.
 #pragma once
 
+#include <again/http/attempt_hook.hpp>
 #include <again/http/body.hpp>
 #include <again/http/client.hpp>
 #include <again/http/error.hpp>
@@ -37,6 +38,7 @@ template <http::transport T> class endpoint_worker {
                 e.url.origin,
                 {.limits = e.limits, .rules = e.rules, .headers = e.headers, .max_redirects = e.max_redirects}},
         target_{std::move(e.url.target)},
+        each_attempt_{std::move(e.each_attempt)},
         drain_{.keep = e.keep_body},
         method_{e.method} {}
 
@@ -46,6 +48,7 @@ template <http::transport T> class endpoint_worker {
     for (const http::headers::field& f : e.headers) r.header(f.name, f.value);
     r.body(content).accept(accept).status_decides(drain_);
     if (keyed) r.idempotency_key(e.key);
+    if (each_attempt_) r.each_attempt(each_attempt_);
     return client_.send(std::move(r));
   }
 
@@ -67,6 +70,7 @@ template <http::transport T> class endpoint_worker {
 
   http::client_over<T> client_;
   std::string target_;
+  http::attempt_hook each_attempt_;
   http::drain_limits drain_;
   http::method method_;
 };

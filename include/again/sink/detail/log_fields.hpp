@@ -4,7 +4,7 @@
 #pragma once
 
 #include <again/core/clock.hpp>
-#include <again/sink/detail/json_writer.hpp>
+#include <again/core/detail/json_writer.hpp>
 
 #include <charconv>
 #include <chrono>
