@@ -24,6 +24,8 @@ SEES["httplib"] = SEES["net"] | {"net"}
 SEES["beast"] = SEES["net"] | {"net", "retry", "protection", "combinator", "asio"}
 SEES["metrics"] = set(LINE)
 SEES["sink"] = set(LINE) | {"http", "httplib", "metrics"}
+SEES["journal"] = set(LINE) | {"http", "metrics", "sink"}  # the sink knows no store
+SEES["sqlite"] = SEES["journal"] | {"journal"}
 SEES["format"] = set(LINE) | {"http"}
 SEES["asio"] = set(LINE)
 LIGHT = set(LINE) | {"testing", "metrics"}  # what again.hpp brings is kept light for everyone
@@ -51,6 +53,7 @@ SHARED_DETAIL = {
 EDGE_INCLUDES = {
     "httplib.h": {"httplib"},
     "fmt/": {"format"},
+    "sqlite3.h": {"sqlite"},
     "asio.hpp": {"asio"},
     "asio/": {"asio"},
     "boost/asio/": {"asio", "beast"},
