@@ -17,6 +17,7 @@
 #include <string>
 #include <system_error>
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>

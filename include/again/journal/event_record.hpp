@@ -2,7 +2,8 @@
 /// \file
 /// `event_record`: an event in a store with everything that has to survive a restart; `new_event`: one that is handed in.
 ///
-/// All times are on the wall clock, because a steady clock means nothing after a restart.
+/// All times are on the wall clock, because a steady clock means nothing after a restart. All are classes with constructors, so that they
+/// may be written inside a `co_await` expression with g++ 12.
 #pragma once
 
 #include <again/core/clock.hpp>
@@ -48,6 +49,8 @@ constexpr bool finished(event_state s) noexcept { return s == event_state::done 
 /// What is known of the attempts so far. Whoever records it hands in the whole of it, the earlier attempts included.
 class progress {
  public:
+  progress() = default;
+
   int attempts = 0;                    ///< sends, at all endpoints together
   int deliveries = 0;                  ///< how often a sink has tried and given up for the moment
   wall_time first_attempt = no_time;   ///< when a sink first began with it

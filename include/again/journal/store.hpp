@@ -69,6 +69,8 @@ class worker_lease {
 
 class taken {
  public:
+  taken() = default;
+
   std::vector<event_record> events;
   /// When there may be more, as far as the store knows: the next due time, or the end of a lease.
   std::optional<wall_time> next;

@@ -93,8 +93,9 @@ class journal_file {
           journal::error{journal::error_kind::io,
                          path_ + ": this file system cannot keep a write-ahead log; put the file on a local disk"}};
     db_->run("PRAGMA synchronous = FULL");
-    db_->run("PRAGMA wal_autocheckpoint = 1000");
-    db_->run("PRAGMA journal_size_limit = 16777216");  // what the log may keep of the disk once it was written back
+    db_->run(
+        "PRAGMA wal_autocheckpoint = 8192");  // pages: 32 MiB; ids are random, and so are the pages that they touch
+    db_->run("PRAGMA journal_size_limit = 67108864");  // what the log may keep of the disk once it was written back
     db_->run("PRAGMA cache_size = -16384");            // KiB
     db_->run("PRAGMA cell_size_check = ON");
     db_->run("PRAGMA trusted_schema = OFF");
@@ -126,7 +127,7 @@ class journal_file {
     if (identity_.same(path_) && log_identity_.same(path_ + "-wal")) return;
     throw sql_failure{journal::error{
         journal::error_kind::unreachable,
-        path_ + ": was removed or replaced while it was open; put it back, and start this program again"}};
+        path_ + ": was removed or replaced while it was open; put it back, or start this program again with another"}};
   }
   bool being_checked() const noexcept { return check_.has_value(); }
 
