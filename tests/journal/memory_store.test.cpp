@@ -71,7 +71,6 @@ TEST_CASE("a delayed call takes its time, ends at once when it is stopped, and m
   const time_point start = f.time.now();
   CHECK(f.t.append(numbered(1, 1)) == journal::acknowledged{1, 0});
   CHECK(f.time.now() - start == 1s);
-  inplace_stop_source stop;
   const auto stopped = [&]() -> task<> {
     const context& here = co_await get_context();
     {

@@ -49,7 +49,8 @@ struct report {
     for (;;) {
       const int first = next;
       next += 3;
-      const auto stored = co_await store.append(numbered(first, first + 2, number % 2 == 0 ? "k" : ""));
+      auto three = numbered(first, first + 2, number % 2 == 0 ? "k" : "");
+      const auto stored = co_await store.append(std::move(three));
       if (!stored) ::_exit(1);
       for (int i = first; i < first + 3; ++i) tell('a', std::to_string(i));
       auto got = co_await store.take(4, journal::worker_lease{"child", 1h});
@@ -288,7 +289,8 @@ TEST_CASE("a file that was removed or replaced acknowledges nothing") {
         REQUIRE(!got);
         CHECK(got.error().kind == error_kind::unreachable);
         CHECK(got.error().text ==
-              f.path + ": was removed or replaced while it was open; put it back, or start this program again with another");
+              f.path +
+                  ": was removed or replaced while it was open; put it back, or start this program again with another");
       }
       CHECK(f.store->errors(error_kind::unreachable) >= 2);
       std::filesystem::rename(f.path + what + ".away", f.path + what);

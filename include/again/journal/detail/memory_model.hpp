@@ -16,6 +16,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -45,7 +46,14 @@ class memory_model {
   }
 
   stored_result<taken> take(std::size_t n, const worker_lease& lease, wall_time now) {
-    std::vector<event_record*> ended, due;
+    // Those whose leases have ended come first, then those that are due; each in the order of their times.
+    struct candidate {
+      bool due;
+      wall_time since;
+      std::uint64_t place;
+      event_record* record;
+    };
+    std::vector<candidate> free;
     std::set<std::string> keys;  // with an unfinished event before this one
     taken out;
     const auto next_at = [&out](wall_time at) { out.next = std::min(out.next.value_or(at), at); };
@@ -53,26 +61,24 @@ class memory_model {
       if (finished(r.state)) continue;
       const bool first = r.event.order_key.empty() || keys.insert(r.event.order_key).second;
       if (!first) continue;
-      const wall_time free = r.state == event_state::leased ? r.leased_until : r.due;
-      if (free <= now) {
-        (r.state == event_state::leased ? ended : due).push_back(&r);
+      const bool leased = r.state == event_state::leased;
+      const wall_time since = leased ? r.leased_until : r.due;
+      if (since <= now) {
+        free.push_back({!leased, since, place, &r});
       } else {
-        next_at(free);
+        next_at(since);
       }
     }
-    const auto earlier_end = [](const event_record* a, const event_record* b) {
-      return a->leased_until < b->leased_until;
-    };
-    const auto earlier_due = [](const event_record* a, const event_record* b) { return a->due < b->due; };
-    std::stable_sort(ended.begin(), ended.end(), earlier_end);
-    std::stable_sort(due.begin(), due.end(), earlier_due);
-    ended.insert(ended.end(), due.begin(), due.end());
-    if (ended.size() > n) {
+    std::sort(free.begin(), free.end(), [](const candidate& a, const candidate& b) {
+      return std::tie(a.due, a.since, a.place) < std::tie(b.due, b.since, b.place);
+    });
+    if (free.size() > n) {
       next_at(now);
-      ended.resize(n);
+      free.resize(n);
     }
-    const lease_token token{lease.worker, ended.empty() ? 0 : ++leases_};
-    for (event_record* const r : ended) {
+    const lease_token token{lease.worker, free.empty() ? 0 : ++leases_};
+    for (const candidate& c : free) {
+      event_record* const r = c.record;
       r->state = event_state::leased;
       r->lease = token;
       r->leased_until = later_by(now, lease.span);
