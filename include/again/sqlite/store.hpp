@@ -20,7 +20,7 @@
 /// - Cancellation, lifetime of calls, errors: those of `journal::store`. The destructor completes the calls that wait.
 /// - Threads: the store has one thread, which alone uses the file. `open` and the destructor block. A call is awaited on any loop; the
 ///   numbers are for any thread.
-/// - Cost: 16 MiB of cache at most, however many events wait. decisions/0020 has figures.
+/// - Cost: 16 MiB of cache at most, however many events wait. decisions/0021 has figures.
 /// - Fork: a child that does not exec keeps the lock of the parent's store: open the store after the fork.
 #pragma once
 
