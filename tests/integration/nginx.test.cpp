@@ -38,7 +38,7 @@ std::string program() {
   return named != nullptr ? named : "/usr/sbin/nginx";
 }
 
-using result = expected<response, failure<error>>;
+using result = expected<again::http::response, failure<error>>;
 
 /// The attempts of one call.
 struct watched {

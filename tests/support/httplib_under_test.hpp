@@ -41,6 +41,12 @@ inline transport_options with_threads_for(std::size_t attempts, transport_option
   o.workers = attempts;
   return o;
 }
+/// An idle worker closes what has been idle for too long.
+inline bool closes_idle_connections_by_itself() noexcept { return true; }
+/// The longest line that the head of a response may have: our own parser bounds the lines.
+inline constexpr std::size_t longest_line_of_a_head = 16384;
+/// cpp-httplib has no TLS there.
+inline constexpr bool tls_over_unix_sockets = false;
 /// Some versions of cpp-httplib decode a query and encode it anew. What would change is refused.
 inline constexpr bool rewrites_queries = again::http::detail::httplib_rewrites_queries;
 

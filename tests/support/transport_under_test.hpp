@@ -5,7 +5,11 @@
 /// constant with a name and a reason, so that no test asks which transport it has.
 #pragma once
 
+#if defined(AGAIN_TEST_BEAST)
+#include "support/beast_under_test.hpp"
+#else
 #include "support/httplib_under_test.hpp"
+#endif
 
 #include <again/http/transport.hpp>
 

@@ -129,34 +129,69 @@ TEST_CASE("several addresses: after one that failed, later attempts begin with o
   CHECK(server.requests_seen() == 3);
 }
 
+namespace {
+
+/// A second listener on the port of a server, on 127.0.0.2: nothing is ever accepted there, but the kernel's backlog connects.
+class silent_listener {
+ public:
+  explicit silent_listener(const misbehaving_server& beside)
+      : listening_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
+    auto where = loopback(beside.port());
+    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+    REQUIRE(::bind(listening_, reinterpret_cast<const ::sockaddr*>(&where), sizeof where) == 0);
+    REQUIRE(::listen(listening_, 8) == 0);
+  }
+  silent_listener(const silent_listener&) = delete;
+  silent_listener& operator=(const silent_listener&) = delete;
+  ~silent_listener() {
+    for (const int fd : connected_) ::close(fd);
+    ::close(listening_);
+  }
+  /// Waits for a connection. It stands in the backlog then, and the request is on its way or there.
+  bool reached() {
+    connected_.push_back(::accept(listening_, nullptr, nullptr));
+    return connected_.back() >= 0;
+  }
+
+ private:
+  int listening_;
+  std::vector<int> connected_;
+};
+
+transport_options at_two_addresses(transport_options o = {}) {
+  o.resolve = [](const std::string&) { return std::vector<std::string>{"127.0.0.2", "127.0.0.1"}; };
+  return o;
+}
+
+}  // namespace
+
 TEST_CASE("an address that accepts and never responds is left for another one by the next attempt") {
   misbehaving_server good{[](const seen_request&, int) { return respond(200, {{"Connection", "close"}}); }};
-  // A second listener on the same port: nothing is ever accepted there, but the kernel's backlog connects.
-  const int silent = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  ::sockaddr_in where{};
-  where.sin_family = AF_INET;
-  where.sin_port = htons(static_cast<std::uint16_t>(good.port()));
-  where.sin_addr.s_addr = htonl(0x7f000002);
-  REQUIRE(::bind(silent, reinterpret_cast<const ::sockaddr*>(&where), sizeof where) == 0);
-  REQUIRE(::listen(silent, 8) == 0);
-  std::vector<int> connected;
-  const auto reached = [&] {  // its connection stands in the backlog, and the request is on its way or there
-    connected.push_back(::accept(silent, nullptr, nullptr));
-    return connected.back() >= 0;
-  };
+  silent_listener silent{good};
   for (const bool idle : {true, false}) {
     CAPTURE(idle);
-    transport_options options;
-    options.resolve = [](const std::string&) { return std::vector<std::string>{"127.0.0.2", "127.0.0.1"}; };
-    transport_under_test transport{options};
+    transport_under_test transport{at_two_addresses()};
     const auto what = [&](const send_limits& l) { return to_name(good, "two.example", request::get("/"), l); };
-    const auto first = idle ? run(transport.send(what(hasty), 1)) : cut_off(transport, what(patient), reached);
+    const auto first = idle ? run(transport.send(what(hasty), 1))
+                            : cut_off(transport, what(patient), [&] { return silent.reached(); });
     CHECK(kind_of(first) == "timeout");
     CHECK(kind_of(run(transport.send(what(patient), 2))) == "response 200");
-    if (idle) CHECK(reached());  // out of the backlog
+    if (idle) CHECK(silent.reached());  // out of the backlog
   }
-  for (const int fd : connected) ::close(fd);
-  ::close(silent);
+}
+
+TEST_CASE("https: an address whose handshake does not finish is left for another one by the next attempt") {
+  server_options shown = with_tls();
+  shown.tls->own = certificates::shared().issue("ignored", "DNS:two.example");
+  misbehaving_server good{[](const seen_request&, int) { return respond(200); }, shown};
+  silent_listener silent{good};
+  transport_under_test transport{at_two_addresses(trusting())};
+  send_limits l = patient;
+  l.connect = 200ms;
+  const auto what = std::make_shared<const outgoing>(
+      origin{scheme::https, "two.example", static_cast<std::uint16_t>(good.port())}, request::get("/"), l);
+  CHECK(kind_of(run(transport.send(what, 1))) == "connect_timeout");
+  CHECK(kind_of(run(transport.send(what, 2))) == "response 200");
 }
 
 TEST_CASE("bounds of forever do not overflow the wait for a name") {

@@ -83,6 +83,7 @@ TEST_CASE("every failure has its kind, and reach tells the truth") {
     std::size_t seen;
   };
   const std::string big(8U << 20U, 'x');
+  const std::string too_long(longest_line_of_a_head * 5 / 2, 'x');
   std::string endless;
   for (int i = 0; i < 10000; ++i) endless += "X-" + std::to_string(i) + ": and on\r\n";
   const row rows[] = {
@@ -126,10 +127,9 @@ TEST_CASE("every failure has its kind, and reach tells the truth") {
        request::get("/"), "protocol", "answered", 1},
       {raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", ending::keep), request::get("/"), "protocol",
        "answered", 1},
-      {raw("HTTP/1.1 200 " + std::string(40000, 'O') + "\r\nContent-Length: 0\r\n\r\n", ending::keep),
-       request::get("/"), "protocol", "answered", 1},
-      {raw("HTTP/1.1 200 OK\r\nX: " + std::string(40000, 'x'), ending::keep), request::get("/"), "protocol", "answered",
-       1},
+      {raw("HTTP/1.1 200 " + too_long + "\r\nContent-Length: 0\r\n\r\n", ending::keep), request::get("/"), "protocol",
+       "answered", 1},
+      {raw("HTTP/1.1 200 OK\r\nX: " + too_long, ending::keep), request::get("/"), "protocol", "answered", 1},
       {raw("HTTP/1.1 200 OK\r\n" + endless + "\r\n", ending::keep), request::get("/"), "protocol", "answered", 1},
       {raw("HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 0\r\n\r\n", ending::keep), request::get("/"), "protocol",
        "answered", 1},
@@ -318,9 +318,23 @@ TEST_CASE("a Unix-domain socket stands for every origin") {
   const auto closed = run(transport.send(what, 1));
   CHECK(kind_of(closed) == "closed");
   CHECK(reach_of(closed) == "maybe_sent");
-  const auto secure = run(transport.send(
-      std::make_shared<const outgoing>(origin{scheme::https, "service", 443}, request::get("/"), patient), 1));
-  CHECK(kind_of(secure) == "unsupported");
+}
+
+TEST_CASE("https over a Unix-domain socket is verified like any other, or is refused") {
+  server_options so = with_tls();
+  so.family = again_test::family::unix_domain;
+  so.unix_path = "/tmp/again-transport-tls-test-" + std::to_string(::getpid()) + ".sock";
+  so.tls->own = certificates::shared().issue("ignored", "DNS:service");
+  misbehaving_server server{[](const seen_request&, int) { return respond(200); }, so};
+  transport_options options = trusting();
+  options.unix_socket = so.unix_path;
+  transport_under_test transport{options};
+  const auto from = [&](const char* host) {
+    const auto what = std::make_shared<const outgoing>(origin{scheme::https, host, 443}, request::get("/"), patient);
+    return kind_of(run(transport.send(what, 1)));
+  };
+  CHECK(from("service") == (tls_over_unix_sockets ? "response 200" : "unsupported"));
+  CHECK(from("other") == (tls_over_unix_sockets ? "tls_verify" : "unsupported"));
 }
 
 TEST_CASE("a plain proxy is asked by absolute URL") {
