@@ -86,7 +86,7 @@ class attempt final : connection_user {
     try {
       f();
     } catch (const std::exception&) {  // out of memory: of a result without a text there is always room
-      const reach far = exchange_ && connection_ ? exchange_->how_far(*connection_) : reach::not_sent;
+      const reach far = exchange_ && connection_ != nullptr ? exchange_->how_far(*connection_) : reach::not_sent;
       end(unexpected<http::send_failure>{http::send_failure{http::error_kind::shortage, far, {}}});
     }
   }
@@ -133,7 +133,8 @@ class attempt final : connection_user {
     go_on();
   }
   void lacks_thread() {
-    fail({false, http::error_kind::shortage, reach::not_sent, "no thread could be started to read the body"});
+    const reach far = exchange_ ? exchange_->how_far(*connection_) : reach::not_sent;
+    fail({false, http::error_kind::shortage, far, "no thread could be started to read the body"});
   }
   request_content content() {
     if (content_) return {.kind = request_content::bytes, .all = *content_->bytes()};
@@ -175,7 +176,7 @@ class attempt final : connection_user {
   void send() {
     connection_->belongs_to(this);
     const bool to_proxy = !shared_.via.proxy_host.empty() && what_.origin.scheme == http::scheme::http;
-    const time_point now = shared_.loop.last_wake();
+    const time_point now = shared_.loop.now();  // a turn may have lasted
     exchange_.emplace(
         what_, job_.number, content(),
         request_route{to_proxy, to_proxy ? std::string_view{shared_.proxy_authorization} : std::string_view{}});

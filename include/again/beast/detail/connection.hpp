@@ -8,13 +8,14 @@
 #include <again/beast/detail/library.hpp>
 #include <again/beast/detail/tls_session.hpp>
 #include <again/core/clock.hpp>
+#include <again/core/detail/intrusive_list.hpp>
 #include <again/net/detail/peer_address.hpp>
 
 #include <array>
 #include <cerrno>
 #include <cstddef>
 #include <memory>
-#include <optional>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,19 +43,33 @@ class connection_user {
   ~connection_user() = default;
 };
 
+/// All connections that there are, each in the list for as long as it lives. Any thread.
+class open_connections {
+ public:
+  void add(class connection& c) noexcept;
+  void remove(connection& c) noexcept;
+  /// The loop is gone, and with it what its handlers have brought: nobody else will let go of that. No other thread uses it.
+  void abandon() noexcept;
+
+ private:
+  std::mutex mutex_;
+  again::detail::intrusive_list<connection> all_;
+};
+
 /// Shared by whoever uses it and by the handlers of Asio that wait for it: one that is closed is gone when the last of these has
 /// run. All members are for the turns of the scheduler; a handler takes one, or posts what it brings.
 class connection : public std::enable_shared_from_this<connection> {
  public:
-  connection(std::shared_ptr<void> pool, executor_scheduler& loop)
-      : pool_{std::move(pool)}, loop_{loop}, socket_{loop.executor()} {
+  connection(std::shared_ptr<void> pool, open_connections& among, executor_scheduler& loop)
+      : pool_{std::move(pool)}, among_{among}, loop_{loop}, socket_{loop.executor()} {
+    among_.add(*this);
     read_.self = write_.self = this;
     read_.run = [](work& w) noexcept { static_cast<event&>(w).arrive(&connection::on_read); };
     write_.run = [](work& w) noexcept { static_cast<event&>(w).arrive(&connection::on_write); };
   }
   connection(const connection&) = delete;
   connection& operator=(const connection&) = delete;
-  ~connection() = default;
+  ~connection() { among_.remove(*this); }
 
   /// Gives it to another user, or to none.
   void belongs_to(connection_user* user) noexcept { user_ = user; }
@@ -168,6 +183,8 @@ class connection : public std::enable_shared_from_this<connection> {
   }
 
  private:
+  friend class open_connections;
+  friend class again::detail::intrusive_list<connection>;
   /// What a handler of Asio brings into a turn.
   struct event : work {
     connection* self = nullptr;
@@ -213,6 +230,9 @@ class connection : public std::enable_shared_from_this<connection> {
   static constexpr std::size_t first_size = 2048;
 
   const std::shared_ptr<void> pool_;
+  open_connections& among_;
+  connection* next = nullptr;
+  connection* previous = nullptr;
   executor_scheduler& loop_;
   net::generic::stream_protocol::socket socket_;
   std::unique_ptr<tls_session> tls_;
@@ -225,6 +245,26 @@ class connection : public std::enable_shared_from_this<connection> {
   std::size_t filled_ = 0;  // of first_
   std::array<char, first_size> first_;
 };
+
+inline void open_connections::add(connection& c) noexcept {
+  const std::lock_guard lock{mutex_};
+  all_.push(c);
+}
+inline void open_connections::remove(connection& c) noexcept {
+  const std::lock_guard lock{mutex_};
+  all_.remove(c);
+}
+inline void open_connections::abandon() noexcept {
+  connection* c = all_.front();
+  while (c != nullptr) {
+    const std::shared_ptr<connection> kept = c->shared_from_this();
+    for (connection::event* const e : {&c->read_, &c->write_}) {
+      c->loop_.forget(*e);
+      e->keep = nullptr;
+    }
+    c = again::detail::intrusive_list<connection>::after(*c);  // while it is in the list
+  }
+}
 
 }  // namespace detail
 }  // namespace beast

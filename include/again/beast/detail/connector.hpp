@@ -82,7 +82,7 @@ class connector final : connection_user, http::detail::lookup_listener {
     lookup_->listen(*this);
     const duration patience = lookup_patience();
     if (auto known = lookup_->outcome(patience)) return addresses_are(std::move(*known));
-    shared_.loop.arm(bound_, saturating_add(shared_.loop.last_wake(), patience));
+    shared_.loop.arm(bound_, saturating_add(shared_.loop.now(), patience));
     return false;
   }
 
@@ -126,7 +126,7 @@ class connector final : connection_user, http::detail::lookup_listener {
   }
   void arm_bound() {
     shared_.loop.disarm(bound_);
-    shared_.loop.arm(bound_, saturating_add(shared_.loop.last_wake(), what_.limits.connect));
+    shared_.loop.arm(bound_, saturating_add(shared_.loop.now(), what_.limits.connect));
   }
 
   // ── the look-up ──
@@ -184,7 +184,7 @@ class connector final : connection_user, http::detail::lookup_listener {
     while (tried_ < addresses_.size()) {
       const std::string& address = addresses_[tried_++];
       const auto to = peer(address);
-      auto c = std::make_shared<connection>(pool_, shared_.loop);
+      auto c = std::make_shared<connection>(pool_, shared_.connections, shared_.loop);
       c->belongs_to(this);
       racing_.reserve(addresses_.size());
       error_ = to.size == 0 ? EINVAL : c->connect(to, address);
@@ -196,7 +196,7 @@ class connector final : connection_user, http::detail::lookup_listener {
       }
       racing_.push_back(std::move(c));
       if (tried_ < addresses_.size())
-        shared_.loop.arm(next_, saturating_add(shared_.loop.last_wake(), shared_.next_address_after));
+        shared_.loop.arm(next_, saturating_add(shared_.loop.now(), shared_.next_address_after));
       return false;
     }
     if (!racing_.empty()) return false;

@@ -47,8 +47,7 @@ class origins {
     while (!entry.idle.empty()) {
       std::shared_ptr<connection> c = std::move(entry.idle.back());
       entry.idle.pop_back();
-      // One that went idle in this turn was looked at in it.
-      if (due(*c) > now && (c->idle_since == now || c->silent())) return c;
+      if (due(*c) > now && c->silent()) return c;
       c->close();
     }
     return nullptr;

@@ -106,10 +106,14 @@ class pool final : public std::enable_shared_from_this<pool>, attempt_owner {
       admit(j);
       return;
     }
-    const std::lock_guard lock{mutex_};
-    j.state = send_job::states::arrived;
-    arrived_.push(j);
-    wake();
+    {
+      const std::lock_guard lock{mutex_};
+      if (!gone_) {
+        arrived_.push(j);
+        return wake();
+      }
+    }
+    give_up(j, http::error_kind::cancelled, gone);
   }
   /// `why` it is no longer waited for, or not for its result.
   void stop(send_job& j, const stop_request& why) noexcept {
@@ -136,12 +140,14 @@ class pool final : public std::enable_shared_from_this<pool>, attempt_owner {
     loop_.forget(arrival_);
     collect();
     loop_.forget(advance_);
+    shared_.connections.abandon();
     const std::lock_guard lock{mutex_};
     gone_ = true;
     loop_.remove_user();
   }
 
  private:
+  static constexpr const char* gone = "the client was destroyed";
   struct own_work : work {
     pool* self = nullptr;
   };
@@ -189,7 +195,7 @@ class pool final : public std::enable_shared_from_this<pool>, attempt_owner {
       if (j->running) {
         resume(*j);
       } else {
-        give_up(*j, http::error_kind::cancelled, "the client was destroyed");
+        give_up(*j, http::error_kind::cancelled, gone);
       }
     }
     while (send_job* const j = running_.front()) j->running->shut_down();
@@ -199,7 +205,7 @@ class pool final : public std::enable_shared_from_this<pool>, attempt_owner {
   }
 
   void admit(send_job& j) noexcept {
-    if (shut_) return give_up(j, http::error_kind::cancelled, "the client was destroyed");
+    if (shut_) return give_up(j, http::error_kind::cancelled, gone);
     try {
       j.home = &origins_.of(j.what->origin);
     } catch (const std::exception&) { return give_up(j, http::error_kind::shortage, ""); }
@@ -251,7 +257,7 @@ class pool final : public std::enable_shared_from_this<pool>, attempt_owner {
   // ── attempt_owner ──
 
   std::shared_ptr<connection> take_idle(origin_entry& home) noexcept override {
-    return origins_.take_idle(home, loop_.last_wake());
+    return origins_.take_idle(home, loop_.now());
   }
   void finished(send_job& j, http::send_result&& r, std::shared_ptr<connection> keep) noexcept override {
     if (j.state == send_job::states::starved) {
@@ -267,7 +273,7 @@ class pool final : public std::enable_shared_from_this<pool>, attempt_owner {
       keep->close();
     }
     j.deliver(std::move(r));
-    const std::unique_ptr<attempt> over = std::move(j.running);
+    j.running = nullptr;
     j.release();
     --home.in_use;
     if (!home.waiting.empty() || !starved_.empty()) advance_later(home);

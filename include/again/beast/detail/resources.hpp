@@ -59,6 +59,7 @@ struct resources {
   const http::detail::route via;
   const std::string proxy_authorization;
   const duration next_address_after;
+  open_connections connections;  // any thread
   tls_context tls;
   http::detail::resolver names;
   body_threads bodies;

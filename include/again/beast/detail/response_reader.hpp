@@ -188,7 +188,7 @@ class response_reader {
   }
 
   static constexpr std::size_t most_head = 65536;
-  static constexpr std::size_t usual_fields = 12;  // 768 bytes at once, not by doubling
+  static constexpr std::size_t usual_fields = 12;                          // 768 bytes at once, not by doubling
   static constexpr std::uint64_t most_reserved = std::uint64_t{1} << 20U;  // on a server's word alone
 
   const std::uint64_t max_body_;

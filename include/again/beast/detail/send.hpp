@@ -70,7 +70,7 @@ class [[nodiscard]] beast_send {
     };
     bound_.self = this;
     if (what_->limits.total < forever)
-      ctx.scheduler->arm(bound_, saturating_add(ctx.scheduler->last_wake(), what_->limits.total));
+      ctx.scheduler->arm(bound_, saturating_add(ctx.scheduler->now(), what_->limits.total));
     pool_->submit(*job_);
     if (ctx.stop.stop_possible()) on_stop_.emplace(ctx.stop, stopper{this});
     return false;

@@ -83,7 +83,7 @@ class send_job {
   send_job* next = nullptr;
   send_job* previous = nullptr;
   struct origin_entry* home = nullptr;
-  enum class states : unsigned char { outside, arrived, waiting, starved, running, over } state = states::outside;
+  enum class states : unsigned char { outside, waiting, starved, running, over } state = states::outside;
   std::unique_ptr<class attempt> running;
   /// In the list of those that the pool has to stop.
   struct stop_node {
