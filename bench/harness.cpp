@@ -180,16 +180,19 @@ void suite::add(std::string group, std::string who, std::function<void(std::size
                     .body = std::move(body),
                     .once = {},
                     .how = how,
+                    .counted = how == timed_by::thread,
                     .n = 1,
                     .series = {}});
 }
 void suite::add_once(std::string group, std::string who, std::size_t n,
-                     std::function<void(std::size_t, std::map<std::string, double>&)> body, timed_by how) {
+                     std::function<void(std::size_t, std::map<std::string, double>&)> body, timed_by how,
+                     bool counted) {
   cases_.push_back({.group = std::move(group),
                     .who = std::move(who),
                     .body = {},
                     .once = std::move(body),
                     .how = how,
+                    .counted = counted,
                     .n = n,
                     .series = {}});
 }
@@ -200,11 +203,20 @@ void suite::figure(std::string group, std::string who, std::string metric, doubl
       return;
     }
   }
-  cases_.push_back(
-      {.group = std::move(group), .who = std::move(who), .body = {}, .once = {}, .how = {}, .n = 0, .series = {}});
+  cases_.push_back({.group = std::move(group),
+                    .who = std::move(who),
+                    .body = {},
+                    .once = {},
+                    .how = {},
+                    .counted = false,
+                    .n = 0,
+                    .series = {}});
   cases_.back().series[metric] = {value};
 }
 void suite::add_goal(goal g) { goals_.push_back(std::move(g)); }
+void suite::add_ratio(std::string name, std::string group, std::string metric, std::string against) {
+  ratios_.push_back({std::move(name), std::move(group), std::move(metric), std::move(against)});
+}
 void suite::note(std::string sentence) { notes_.push_back(std::move(sentence)); }
 
 bool suite::wanted(const one& c) const {
@@ -230,7 +242,7 @@ void suite::calibrate(one& c) const {
 
 // Once without looking at the time: what is allocated, and how much at once.
 void suite::count(one& c) const {
-  if (!c.body && !c.once) return;
+  if ((!c.body && !c.once) || c.how == timed_by::itself) return;
   std::map<std::string, double> own;
   start_counting_allocations();
   c.body ? c.body(c.n) : c.once(c.n, own);
@@ -250,13 +262,29 @@ void suite::measure(one& c) const {
   const double took = read_clock(c.how) - start;
   const double executed = counter().now() - instructions;
   const double n = static_cast<double>(c.n);
-  c.series["ns"].push_back(1e9 * took / n);
-  if (counter().works() && c.how == timed_by::thread) c.series["instructions"].push_back(executed / n);
+  if (c.how != timed_by::itself) c.series["ns"].push_back(1e9 * took / n);
+  if (counter().works() && c.counted) c.series["instructions"].push_back(executed / n);
   for (const auto& [metric, value] : own) {
-    if (metric == "ns") {
+    if (metric == "ns" && c.how != timed_by::itself) {
       c.series["ns"].back() = value;  // it timed the part that matters itself
     } else {
       c.series[metric].push_back(value);
+    }
+  }
+}
+
+// Round by round, as for the goals.
+void suite::compute_ratios() {
+  for (const ratio& r : ratios_) {
+    for (one& c : cases_) {
+      if (c.group != r.group) continue;
+      const std::vector<double> v = values(goal{.text = {},
+                                                .group = r.group,
+                                                .who = c.who,
+                                                .against_group = r.group,
+                                                .against = r.against,
+                                                .metric = r.metric});
+      if (!v.empty()) c.series[r.name] = {quantile(v, 0.5)};
     }
   }
 }
@@ -286,6 +314,7 @@ int suite::run() {
     }
   }
   if (!counter().works()) count_under_callgrind();
+  compute_ratios();
   print();
   if (!json_.empty()) write_json();
   return 0;
@@ -297,20 +326,21 @@ void suite::run_for_callgrind() {
   constexpr std::size_t turns = 2'000;
   for (std::size_t i = 0; i < cases_.size(); ++i) {
     one& c = cases_[i];
-    if (!c.body || c.how != timed_by::thread) continue;
-    c.body(turns);  // warm
+    if (!c.counted) continue;
+    std::map<std::string, double> own;
+    const auto run = [&](std::size_t n) { c.body ? c.body(n) : c.once(n, own); };
+    run(turns);  // warm
     // The difference of two runs leaves out what starts and ends them.
     for (const std::size_t n : {turns, 2 * turns}) {
       CALLGRIND_ZERO_STATS;
-      c.body(n);
+      run(n);
       CALLGRIND_DUMP_STATS_AT((std::to_string(i) + "/" + std::to_string(n)).c_str());
     }
   }
 }
 
 void suite::count_under_callgrind() {
-  if (std::none_of(cases_.begin(), cases_.end(), [](const one& c) { return c.body && c.how == timed_by::thread; }))
-    return;
+  if (std::none_of(cases_.begin(), cases_.end(), [](const one& c) { return c.counted; })) return;
   if (std::system("command -v valgrind >/dev/null 2>&1") != 0) return;
   std::array<char, 32> folder{"/tmp/again-bench-XXXXXX"};
   if (mkdtemp(folder.data()) == nullptr) return;

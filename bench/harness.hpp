@@ -25,7 +25,8 @@ template <class T> inline void keep(const T& value) noexcept { asm volatile("" :
 /// The share of a sorted or unsorted series below which `q` of it lies.
 double quantile(std::vector<double> series, double q);
 
-enum class timed_by { thread, process, wall };
+/// `itself`: the body runs other processes and measures them; nothing of this process is timed or counted.
+enum class timed_by { thread, process, wall, itself };
 
 /// A topic: its cases, what is compared, and how it is printed. Options: --quick, --json FILE (appends), --only WORD.
 class suite {
@@ -37,10 +38,11 @@ class suite {
   /// One more competitor in `group`: `body(n)` does the measured thing n times.
   void add(std::string group, std::string who, std::function<void(std::size_t)> body, timed_by how = timed_by::thread);
 
-  /// The same where one call is long: it is called once per round with `n`, and its own figures are kept beside the time.
+  /// The same where one call is long: it is called once per round with `n`, and its own figures are kept beside the time. `counted`: its
+  /// instructions are counted, too; it runs on one thread.
   void add_once(std::string group, std::string who, std::size_t n,
-                std::function<void(std::size_t, std::map<std::string, double>&)> body,
-                timed_by how = timed_by::process);
+                std::function<void(std::size_t, std::map<std::string, double>&)> body, timed_by how = timed_by::process,
+                bool counted = false);
 
   /// A figure that is counted and not timed, such as a size.
   void figure(std::string group, std::string who, std::string metric, double value);
@@ -60,6 +62,9 @@ class suite {
   };
   void add_goal(goal g);
 
+  /// A column more for every case of `group`, called `name`: the median over the rounds of its `metric` / that of `against`.
+  void add_ratio(std::string name, std::string group, std::string metric, std::string against);
+
   /// A sentence printed and kept with the results.
   void note(std::string sentence);
 
@@ -72,15 +77,20 @@ class suite {
     std::function<void(std::size_t)> body;
     std::function<void(std::size_t, std::map<std::string, double>&)> once;
     timed_by how = timed_by::thread;
+    bool counted = false;  // its instructions are
     std::size_t n = 1;
     std::map<std::string, std::vector<double>> series;  // metric -> one value per round
   };
   bool wanted(const one& c) const;
   void calibrate(one& c) const;
   void count(one& c) const;
+  void compute_ratios();
   void measure(one& c) const;
   void count_under_callgrind();
   void run_for_callgrind();
+  struct ratio {
+    std::string name, group, metric, against;
+  };
   const one* find(const std::string& group, const std::string& who) const;
   std::vector<double> values(const goal& g) const;
   void print() const;
@@ -95,6 +105,7 @@ class suite {
   int rounds_ = 21;
   std::vector<one> cases_;
   std::vector<goal> goals_;
+  std::vector<ratio> ratios_;
   std::vector<std::string> notes_;
 };
 

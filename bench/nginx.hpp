@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
 /// An nginx with one worker and a folder of its own, for the topics over HTTP: GET /quote gives a kilobyte, POST /orders takes
-/// anything; connections are kept. And what those topics share.
+/// anything; connections are kept.
 #pragma once
 
 #include <chrono>
@@ -10,13 +10,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <functional>
-#include <map>
-#include <memory>
 #include <string>
 #include <thread>
 
-#include "harness.hpp"
+#include "requests.hpp"
 
 #include <httplib.h>
 
@@ -90,6 +87,8 @@ class nginx {
   }
   [[nodiscard]] bool up() const noexcept { return up_; }
   [[nodiscard]] int port() const noexcept { return port_; }
+  /// GET /quote.
+  [[nodiscard]] target quote() const { return {.port = port_, .path = "/quote", .body = body_size}; }
 
  private:
   std::string folder_;
@@ -97,26 +96,5 @@ class nginx {
   pid_t child_ = -1;
   bool up_ = false;
 };
-
-[[noreturn]] inline void lost() {
-  std::fprintf(stderr, "bench: a request failed\n");
-  std::abort();
-}
-
-// The share of the requests that one of `among` makes.
-inline std::size_t part(std::size_t n, std::size_t among, std::size_t which) { return n / among + (which < n % among); }
-
-/// Wall time for the throughput, and the client's CPU time beside it, of `(*f)(n)`.
-template <class F> auto timed_requests(std::shared_ptr<F> f) {
-  return [f](std::size_t n, std::map<std::string, double>& own) {
-    const double cpu = process_seconds();
-    const double start = wall_seconds();
-    (*f)(n);
-    const double took = wall_seconds() - start;
-    own["ns"] = 1e9 * took / static_cast<double>(n);
-    own["cpu_us"] = 1e6 * (process_seconds() - cpu) / static_cast<double>(n);
-    own["krps"] = 1e-3 * static_cast<double>(n) / took;
-  };
-}
 
 }  // namespace bench

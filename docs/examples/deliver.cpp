@@ -17,8 +17,8 @@
 #include <again/again.hpp>
 #include <again/format.hpp>
 #include <again/policy/explain.hpp>
-#include <again/sink.hpp>
 #include <again/sink/dead_letters.hpp>
+#include <again/sink/sink.hpp>
 
 #include <fmt/format.h>
 
@@ -84,8 +84,8 @@ class event_reader {
 
 /// Delivers lines one after another: the next line is taken when the result of this one is on its way out. `text`: for its results, with
 /// the capacity that a brief one needs, so that no line is taken for which there is no room.
-again::task<> deliver_lines(std::string text, line_source& source, event_reader& events, again::sink& to,
-                            reporter& report, result_output& results) {
+again::task<> deliver_lines(std::string text, line_source& source, event_reader& events, sink& to, reporter& report,
+                            result_output& results) {
   for (;;) {
     auto line = co_await source.next();
     if (!line) co_return;
@@ -122,7 +122,7 @@ again::task<> redraw(reporter& report) {
 }
 
 /// Without memory it is tried again: somewhere an event ends, and what it held is free.
-again::task<> close_sink(again::sink& to, again::duration grace) {
+again::task<> close_sink(sink& to, again::duration grace) {
   for (bool closed = false; !closed;) {
     try {
       co_await to.close(grace);
@@ -133,13 +133,13 @@ again::task<> close_sink(again::sink& to, again::duration grace) {
 }
 
 /// Closes the sink after the first signal. Accepted events may finish until the second signal or the end of the grace period.
-again::task<> close_when_asked(again::sink& to, again::inplace_stop_token asked) {
+again::task<> close_when_asked(sink& to, again::inplace_stop_token asked) {
   const bool now = co_await stop_wait{asked};
   if (now) co_await close_sink(to, again::forever);
 }
 
-again::task<> run(line_source& source, event_reader& events, again::sink& to, const deliver_settings& s,
-                  reporter& report, result_output& results, again::inplace_stop_token asked) {
+again::task<> run(line_source& source, event_reader& events, sink& to, const deliver_settings& s, reporter& report,
+                  result_output& results, again::inplace_stop_token asked) {
   const again::context& here = co_await again::get_context();
   again::scope workers{here}, beside{here};
   if (report.on_terminal() && !s.how.no_wait) beside.spawn(redraw(report));
@@ -223,7 +223,8 @@ int program(int argc, char** argv) {
   again::sink_options bounds = s.sink_options();
   bounds.dead_letters = dead.get();
   bounds.observer = &report;
-  again::sink to{s.endpoints, std::move(bounds), s.how.transport()};
+  const std::unique_ptr<any_transport> transport = s.how.make_transport(s.most_connections());
+  sink to{*transport, s.endpoints, std::move(bounds)};
   const pages served{s, to, kept, log};
   const interrupts signals{std::chrono::duration_cast<std::chrono::milliseconds>(s.grace), stop_reading,
                            [&source, &cancel, &results] {

@@ -53,6 +53,11 @@ struct deliver_settings {
     urls_ = parsed(o, words);
     parsed(o, own);
     how.finish();
+    if (how.transport == transport_kind::httplib && std::max(parallel, endpoint_parallel) > most_threads) {
+      throw usage_error{fmt::format("--parallel: more than {} events in flight would take as many threads: use "
+                                    "--transport beast",
+                                    most_threads)};
+    }
   }
 
   /// Makes the endpoints from the URLs and from the file of endpoints. `words`: the command line.
@@ -95,6 +100,8 @@ struct deliver_settings {
   }
 
  private:
+  static constexpr int most_parallel = 65536, most_threads = 1024;
+
   static std::vector<std::string> parsed(const options& o, std::vector<std::string>& words) {
     std::vector<char*> argv;
     std::string program = "deliver";
@@ -115,7 +122,7 @@ struct deliver_settings {
   void add_to(options& o) {
     o.with("--input", "FILE", "read events from FILE instead of stdin", [this](std::string_view v) { input = v; });
     o.with("--parallel", "N", "events in flight at a time (16)",
-           [this](std::string_view v) { parallel = number_in<int>(v, 1, 1024); });
+           [this](std::string_view v) { parallel = number_in<int>(v, 1, most_parallel); });
     o.with("--max-line", "SIZE", "the longest line that is accepted (1MiB)", [this](std::string_view v) {
       longest = static_cast<std::size_t>(std::max<std::uint64_t>(size_of(v), 2));
       if (longest > std::size_t{1} << 30U) throw usage_error{"must not be more than 1024MiB"};
@@ -143,7 +150,7 @@ struct deliver_settings {
                                                  {"key", again::ordering::per_key}});
            });
     o.with("--endpoint-parallel", "N", "events in flight at one URL (as --parallel)",
-           [this](std::string_view v) { endpoint_parallel = number_in<int>(v, 1, 1024); });
+           [this](std::string_view v) { endpoint_parallel = number_in<int>(v, 1, most_parallel); });
     o.with("--queue", "N", "events that wait for a free place (256)",
            [this](std::string_view v) { queue = number_in<int>(v, 0, 65536); });
     o.with("--accept", "LIST", "statuses that deliver an event besides 2xx, such as 302,404",

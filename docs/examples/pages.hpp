@@ -8,7 +8,7 @@
 #include "status_server.hpp"
 
 #include <again/metrics.hpp>
-#include <again/sink.hpp>
+#include <again/sink/sink.hpp>
 
 #include <fmt/format.h>
 
@@ -19,10 +19,12 @@
 
 namespace programs {
 
+using sink = again::sink_over<any_transport>;
+
 /// Serves the pages named on the command line for as long as it lives.
 class pages {
  public:
-  pages(const deliver_settings& s, const again::sink& to, responses& kept, message_log& log) : log_{log} {
+  pages(const deliver_settings& s, const sink& to, responses& kept, message_log& log) : log_{log} {
     using page = status_server::page;
     if (s.metrics) {
       open("--metrics", *s.metrics, s, "/metrics", {}, [&to](const page_request&) {

@@ -2,6 +2,7 @@
 // The flags that `send` and `deliver` share: the policy, the rules and the bounds of a retry over HTTP.
 #pragma once
 
+#include "any_transport.hpp"
 #include "options.hpp"
 
 #include <again/http/client.hpp>
@@ -14,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +36,7 @@ class retry_options {
   again::http::headers headers{};
   std::string cacert;
   bool deny_private = false;
+  transport_kind transport = transport_kind::httplib;
   std::optional<std::uint64_t> seed;
   bool no_wait = false;
   bool verbose = false;
@@ -89,6 +92,8 @@ class retry_options {
     });
     o.on("--deny-private", "send to public addresses alone, also after redirects (not to loopback, private, ...)",
          deny_private);
+    o.with("--transport", "KIND", "httplib: a thread for each attempt; beast: one thread for all (httplib)",
+           [this](std::string_view v) { transport = transport_named(v); });
     o.on("-v", "print one line per attempt to stderr", verbose);
   }
 
@@ -123,11 +128,10 @@ class retry_options {
     limits.connect = std::min(limits.connect, limits.total);
   }
 
-  again::http::httplib_options transport() const {
-    again::http::httplib_options t;
-    t.cacert = cacert;
-    t.deny_private_addresses = deny_private;
-    return t;
+  /// `connections`: attempts at a time.
+  std::unique_ptr<any_transport> make_transport(std::size_t connections) const {
+    return any_transport::make(
+        {.kind = transport, .cacert = cacert, .deny_private = deny_private, .connections = connections});
   }
   again::http::client_options client_options() const { return {.limits = limits, .rules = rules, .headers = headers}; }
 

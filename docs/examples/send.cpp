@@ -6,10 +6,11 @@
 
 #include <again/again.hpp>
 #include <again/format.hpp>
-#include <again/http.hpp>
+#include <again/http/client.hpp>
 
 #include <fmt/format.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -126,7 +127,8 @@ http::request request_of(const settings& s, const std::string& target) {
 
 void print(const outcome& o) { put_or_throw(report_of(o) + '\n'); }
 
-using send_operation = decltype(std::declval<http::client&>().get("/"));
+using client = http::client_over<any_transport>;
+using send_operation = http::send_operation<any_transport>;
 
 // One attempt. A record of an attempt has no room for what an error says in detail: it is kept beside the record.
 again::task<again::expected<http::response, http::error>> send_once(send_operation& send, std::string& last_detail) {
@@ -136,8 +138,8 @@ again::task<again::expected<http::response, http::error>> send_once(send_operati
 }
 
 // One call with all of its attempts.
-again::task<outcome> call(http::client& client, const settings& s, const std::string& target) {
-  auto send = client.send(request_of(s, target));
+again::task<outcome> call(client& api, const settings& s, const std::string& target) {
+  auto send = api.send(request_of(s, target));
   std::string last_detail;
   std::vector<attempt> trace;
   const auto see = [&trace, &last_detail, &s](const again::attempt_record& record) {
@@ -159,20 +161,20 @@ again::task<> stop_later(again::duration d, again::inplace_stop_source& stop) {
 }
 
 // A call that `--cancel-after` may stop.
-again::task<outcome> bounded_call(http::client& client, const settings& s, const std::string& target,
+again::task<outcome> bounded_call(client& api, const settings& s, const std::string& target,
                                   again::inplace_stop_source& stop) {
   const again::context& here = co_await again::get_context();
   again::scope watch{here.scheduler->root()};
   if (s.cancel_after) watch.spawn(stop_later(*s.cancel_after, stop));
-  outcome o = co_await call(client, s, target);
+  outcome o = co_await call(api, s, target);
   if (s.file) s.file->stop_waiting();
   watch.request_stop();
   co_await watch.join();
   co_return o;
 }
 
-again::task<> warm_up(http::client& client, const std::string& path) {
-  const auto ignored = co_await client.get(path);
+again::task<> warm_up(client& api, const std::string& path) {
+  const auto ignored = co_await api.get(path);
   (void)ignored;
 }
 
@@ -190,13 +192,14 @@ int program(int argc, char** argv) {
 
   http::client_options client_options = s.how.client_options();
   client_options.headers.clear();  // the request has them
-  http::client client{url->origin.text(), std::move(client_options), s.how.transport()};
-  if (s.warm_up) again::sync_wait(loop, warm_up(client, *s.warm_up));
+  const std::unique_ptr<any_transport> transport = s.how.make_transport(1);
+  client api{*transport, url->origin, std::move(client_options)};
+  if (s.warm_up) again::sync_wait(loop, warm_up(api, *s.warm_up));
 
   bool all = true;
   for (int i = 0; i < s.repeat; ++i) {
     again::inplace_stop_source stop;
-    const outcome o = again::sync_wait(loop, bounded_call(client, s, url->target, stop), stop.get_token());
+    const outcome o = again::sync_wait(loop, bounded_call(api, s, url->target, stop), stop.get_token());
     print(o);
     all = all && o.ok;
   }

@@ -536,7 +536,7 @@ class Usage(unittest.TestCase):
             (["host/in?token=s3cret"], "URL 'host/in': "),
             ([url, "-H", "Idempotency-Key: s3cret"], "-H: "),
             ([url, "--grace", "2h"], "--grace: must not be more than 1h"),
-            ([url, "--parallel", "0"], "--parallel: '0' is not a whole number from 1 to 1024"),
+            ([url, "--parallel", "0"], "--parallel: '0' is not a whole number from 1 to 65536"),
             ([url, "--input", "/nowhere/at/all"], "--input: cannot read /nowhere/at/all: No such file"),
             ([url, "--input", "/"], "--input: / is a directory"),
             ([url, "--grace", "soon"], "--grace: 'soon' is not a duration"),

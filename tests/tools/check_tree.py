@@ -21,11 +21,13 @@ SEES["testing"] = set(LINE)
 SEES["http"] = {"core", "policy", "coro"}  # never retry: an error knows what is worth another attempt, not who attempts
 SEES["net"] = SEES["http"] | {"http"}
 SEES["httplib"] = SEES["net"] | {"net"}
-SEES["beast"] = SEES["net"] | {"net", "retry", "protection", "combinator", "asio"}
+SEES["beast"] = set(LINE) | {"http", "net", "asio"}
 SEES["metrics"] = set(LINE)
 SEES["sink"] = set(LINE) | {"http", "httplib", "metrics"}
 SEES["webhook"] = SEES["http"] | {"http"}
 SEES["cloudevents"] = SEES["http"] | {"http"}
+SEES["journal"] = set(LINE) | {"http", "metrics", "sink"}  # the sink knows no store
+SEES["sqlite"] = SEES["journal"] | {"journal"}
 SEES["format"] = set(LINE) | {"http"}
 SEES["asio"] = set(LINE)
 LIGHT = set(LINE) | {"testing", "metrics"}  # what again.hpp brings is kept light for everyone
@@ -54,6 +56,7 @@ EDGE_INCLUDES = {
     "httplib.h": {"httplib"},
     "fmt/": {"format"},
     "openssl/": {"net", "httplib", "beast", "webhook"},
+    "sqlite3.h": {"sqlite"},
     "asio.hpp": {"asio"},
     "asio/": {"asio"},
     "boost/asio/": {"asio", "beast"},

@@ -83,6 +83,8 @@ class body {
   }
   /// No body at all (an empty string is a body of length 0).
   bool absent() const noexcept { return !bytes_ && !maker_; }
+  /// Whether its bytes are here, so that opening and reading it never blocks.
+  bool in_memory() const noexcept { return bytes_ != nullptr; }
   /// Whether one more attempt can read it from the beginning. False once a one-shot body has been opened.
   bool replayable() const noexcept { return !maker_ || maker_->replayable(); }
   /// Whether it was made by `one_shot`, opened or not.

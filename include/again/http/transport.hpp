@@ -26,6 +26,9 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 
+/// Which addresses of a name a transport uses.
+enum class address_family : std::uint8_t { any, ipv4, ipv6 };
+
 /// The bounds of one attempt. All are finite by default, so that an attempt never hangs.
 struct send_limits {
   /// For the TCP connection, and again for each step of the TLS handshake. 5 s: a SYN that is lost twice (1 s, then 2 s) connects.

@@ -38,9 +38,6 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace http {
 
-/// Which addresses of a name are used.
-enum class address_family : std::uint8_t { any, ipv4, ipv6 };
-
 /// Why the PEM file `path` cannot be the `cacert` of a transport: "'typo.pem': No such file or directory"; nullopt: it can.
 std::optional<invalid> validate_cacert(const std::string& path);
 

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// The face of `sqlite/`: a store in one file, for one machine.
+#pragma once
+
+#include <again/sqlite/options.hpp>
+#include <again/sqlite/store.hpp>
