@@ -180,16 +180,19 @@ void suite::add(std::string group, std::string who, std::function<void(std::size
                     .body = std::move(body),
                     .once = {},
                     .how = how,
+                    .counted = how == timed_by::thread,
                     .n = 1,
                     .series = {}});
 }
 void suite::add_once(std::string group, std::string who, std::size_t n,
-                     std::function<void(std::size_t, std::map<std::string, double>&)> body, timed_by how) {
+                     std::function<void(std::size_t, std::map<std::string, double>&)> body, timed_by how,
+                     bool counted) {
   cases_.push_back({.group = std::move(group),
                     .who = std::move(who),
                     .body = {},
                     .once = std::move(body),
                     .how = how,
+                    .counted = counted,
                     .n = n,
                     .series = {}});
 }
@@ -200,8 +203,14 @@ void suite::figure(std::string group, std::string who, std::string metric, doubl
       return;
     }
   }
-  cases_.push_back(
-      {.group = std::move(group), .who = std::move(who), .body = {}, .once = {}, .how = {}, .n = 0, .series = {}});
+  cases_.push_back({.group = std::move(group),
+                    .who = std::move(who),
+                    .body = {},
+                    .once = {},
+                    .how = {},
+                    .counted = false,
+                    .n = 0,
+                    .series = {}});
   cases_.back().series[metric] = {value};
 }
 void suite::add_goal(goal g) { goals_.push_back(std::move(g)); }
@@ -254,7 +263,7 @@ void suite::measure(one& c) const {
   const double executed = counter().now() - instructions;
   const double n = static_cast<double>(c.n);
   if (c.how != timed_by::itself) c.series["ns"].push_back(1e9 * took / n);
-  if (counter().works() && c.how == timed_by::thread) c.series["instructions"].push_back(executed / n);
+  if (counter().works() && c.counted) c.series["instructions"].push_back(executed / n);
   for (const auto& [metric, value] : own) {
     if (metric == "ns" && c.how != timed_by::itself) {
       c.series["ns"].back() = value;  // it timed the part that matters itself
@@ -317,20 +326,21 @@ void suite::run_for_callgrind() {
   constexpr std::size_t turns = 2'000;
   for (std::size_t i = 0; i < cases_.size(); ++i) {
     one& c = cases_[i];
-    if (!c.body || c.how != timed_by::thread) continue;
-    c.body(turns);  // warm
+    if (!c.counted) continue;
+    std::map<std::string, double> own;
+    const auto run = [&](std::size_t n) { c.body ? c.body(n) : c.once(n, own); };
+    run(turns);  // warm
     // The difference of two runs leaves out what starts and ends them.
     for (const std::size_t n : {turns, 2 * turns}) {
       CALLGRIND_ZERO_STATS;
-      c.body(n);
+      run(n);
       CALLGRIND_DUMP_STATS_AT((std::to_string(i) + "/" + std::to_string(n)).c_str());
     }
   }
 }
 
 void suite::count_under_callgrind() {
-  if (std::none_of(cases_.begin(), cases_.end(), [](const one& c) { return c.body && c.how == timed_by::thread; }))
-    return;
+  if (std::none_of(cases_.begin(), cases_.end(), [](const one& c) { return c.counted; })) return;
   if (std::system("command -v valgrind >/dev/null 2>&1") != 0) return;
   std::array<char, 32> folder{"/tmp/again-bench-XXXXXX"};
   if (mkdtemp(folder.data()) == nullptr) return;

@@ -38,10 +38,11 @@ class suite {
   /// One more competitor in `group`: `body(n)` does the measured thing n times.
   void add(std::string group, std::string who, std::function<void(std::size_t)> body, timed_by how = timed_by::thread);
 
-  /// The same where one call is long: it is called once per round with `n`, and its own figures are kept beside the time.
+  /// The same where one call is long: it is called once per round with `n`, and its own figures are kept beside the time. `counted`: its
+  /// instructions are counted, too; it runs on one thread.
   void add_once(std::string group, std::string who, std::size_t n,
-                std::function<void(std::size_t, std::map<std::string, double>&)> body,
-                timed_by how = timed_by::process);
+                std::function<void(std::size_t, std::map<std::string, double>&)> body, timed_by how = timed_by::process,
+                bool counted = false);
 
   /// A figure that is counted and not timed, such as a size.
   void figure(std::string group, std::string who, std::string metric, double value);
@@ -76,6 +77,7 @@ class suite {
     std::function<void(std::size_t)> body;
     std::function<void(std::size_t, std::map<std::string, double>&)> once;
     timed_by how = timed_by::thread;
+    bool counted = false;  // its instructions are
     std::size_t n = 1;
     std::map<std::string, std::vector<double>> series;  // metric -> one value per round
   };

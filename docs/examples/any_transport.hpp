@@ -2,8 +2,11 @@
 // The transport of `send` and `deliver`, chosen on the command line. What it is made of is compiled in any_transport.cpp alone.
 #pragma once
 
+#include <again/core/stop_token.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/scheduler.hpp>
+#include <again/coro/task.hpp>
 #include <again/http/transport.hpp>
 
 #include <cstddef>
@@ -72,6 +75,24 @@ class any_transport {
 
  private:
   virtual std::unique_ptr<attempt> begin(std::shared_ptr<const again::http::outgoing> what, int number) noexcept = 0;
+};
+
+/// The loop on which a program's coroutines run, and the transport that goes with it.
+class program_loop {
+ public:
+  /// `no_wait`: pretend time. `seed`: of the jitter. With neither, and over Beast, it is the `io_context` of the transport, so that no thread
+  /// is woken for a send.
+  static std::unique_ptr<program_loop> make(transport_kind kind, bool no_wait, std::optional<std::uint64_t> seed);
+  program_loop() = default;
+  program_loop(const program_loop&) = delete;
+  program_loop& operator=(const program_loop&) = delete;
+  virtual ~program_loop() = default;
+
+  virtual again::scheduler& get() noexcept = 0;
+  /// Runs it on the calling thread until `t` has ended. Throws what `t` throws.
+  virtual void run(again::task<> t, again::inplace_stop_token stop) = 0;
+  /// Throws as the transports' constructors do. It must be gone before the loop is.
+  virtual std::unique_ptr<any_transport> transport(const transport_settings& s) = 0;
 };
 
 }  // namespace programs

@@ -199,9 +199,7 @@ int program(int argc, char** argv) {
   const input_file input{s.input};
   const std::unique_ptr<again::dead_letter_file> dead = dead_letters(s, input);
 
-  again::virtual_clock pretend{again::system_clocks().wall_now()};
-  again::run_loop loop{s.how.no_wait ? static_cast<again::clock&>(pretend) : again::system_clocks(),
-                       s.how.seed ? *s.how.seed : again::fresh_seed()};
+  const std::unique_ptr<program_loop> loop = program_loop::make(s.how.transport, s.how.no_wait, s.how.seed);
   again::inplace_stop_source closing, cancel;
   block_interrupts();
   message_log log;
@@ -211,19 +209,19 @@ int program(int argc, char** argv) {
   event_reader events{input, s};
   reporter report{s, input.size(), log, dead.get(), s.exported ? &kept : nullptr};
   line_source source{
-      loop, input.fd(), {.begin = input.begin(), .is_file = input.is_regular(), .longest = s.line_bound()}};
+      loop->get(), input.fd(), {.begin = input.begin(), .is_file = input.is_regular(), .longest = s.line_bound()}};
   const auto stop_reading = [&source, &closing] {
     source.close();
     closing.request_stop();
   };
-  result_output results{loop, STDOUT_FILENO, [&](int problem) {
+  result_output results{loop->get(), STDOUT_FILENO, [&](int problem) {
                           report.output_failed(problem, results.writer());
                           stop_reading();
                         }};
   again::sink_options bounds = s.sink_options();
   bounds.dead_letters = dead.get();
   bounds.observer = &report;
-  const std::unique_ptr<any_transport> transport = s.how.make_transport(s.most_connections());
+  const std::unique_ptr<any_transport> transport = loop->transport(s.how.transport_for(s.most_connections()));
   sink to{*transport, s.endpoints, std::move(bounds)};
   const pages served{s, to, kept, log};
   const interrupts signals{std::chrono::duration_cast<std::chrono::milliseconds>(s.grace), stop_reading,
@@ -232,7 +230,7 @@ int program(int argc, char** argv) {
                              cancel.request_stop();
                              results.writer().hurry();
                            }};
-  again::sync_wait(loop, run(source, events, to, s, report, results, closing.get_token()), cancel.get_token());
+  loop->run(run(source, events, to, s, report, results, closing.get_token()), cancel.get_token());
 
   results.writer().drain();
   if (const int problem = results.writer().error()) report.output_failed(problem, results.writer());

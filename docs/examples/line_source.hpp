@@ -3,7 +3,7 @@
 #pragma once
 
 #include <again/coro/awaitable.hpp>
-#include <again/coro/run_loop.hpp>
+#include <again/coro/scheduler.hpp>
 #include <again/coro/task.hpp>
 
 #include <atomic>
@@ -57,7 +57,7 @@ class line_source {
     bool is_file = false;           ///< a regular file: what is read of it is not taken from anybody else
     std::size_t longest = 1 << 20;  ///< bytes of a line
   };
-  line_source(again::run_loop& loop, int fd, const options& o)
+  line_source(again::scheduler& loop, int fd, const options& o)
       : loop_{loop},
         fd_{fd},
         options_{o},
@@ -294,7 +294,7 @@ class line_source {
     loop_.work_finished();
   }
 
-  again::run_loop& loop_;
+  again::scheduler& loop_;
   const int fd_;
   const options options_;
   const int wake_;

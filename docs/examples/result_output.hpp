@@ -5,7 +5,7 @@
 #include "output_writer.hpp"
 
 #include <again/coro/awaitable.hpp>
-#include <again/coro/run_loop.hpp>
+#include <again/coro/scheduler.hpp>
 #include <again/coro/task.hpp>
 
 #include <cstdint>
@@ -24,7 +24,7 @@ namespace programs {
 class result_output {
  public:
   /// `failed` is called once, on the loop's thread, when writing has failed.
-  result_output(again::run_loop& loop, int fd, std::function<void(int)> failed)
+  result_output(again::scheduler& loop, int fd, std::function<void(int)> failed)
       : loop_{loop}, failed_{std::move(failed)} {
     arrived_.run = [](again::work& w) noexcept { static_cast<arrival&>(w).owner->go_on(); };
     arrived_.owner = this;
@@ -106,7 +106,7 @@ class result_output {
     loop_.work_finished();
   }
 
-  again::run_loop& loop_;
+  again::scheduler& loop_;
   std::function<void(int)> failed_;
   arrival arrived_;
   put_line *waiting_ = nullptr, *last_ = nullptr;

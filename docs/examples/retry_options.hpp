@@ -129,9 +129,8 @@ class retry_options {
   }
 
   /// `connections`: attempts at a time.
-  std::unique_ptr<any_transport> make_transport(std::size_t connections) const {
-    return any_transport::make(
-        {.kind = transport, .cacert = cacert, .deny_private = deny_private, .connections = connections});
+  transport_settings transport_for(std::size_t connections) const {
+    return {.kind = transport, .cacert = cacert, .deny_private = deny_private, .connections = connections};
   }
   again::http::client_options client_options() const { return {.limits = limits, .rules = rules, .headers = headers}; }
 

@@ -192,7 +192,7 @@ int program(int argc, char** argv) {
 
   http::client_options client_options = s.how.client_options();
   client_options.headers.clear();  // the request has them
-  const std::unique_ptr<any_transport> transport = s.how.make_transport(1);
+  const std::unique_ptr<any_transport> transport = any_transport::make(s.how.transport_for(1));
   client api{*transport, url->origin, std::move(client_options)};
   if (s.warm_up) again::sync_wait(loop, warm_up(api, *s.warm_up));
 

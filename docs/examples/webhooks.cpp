@@ -24,13 +24,13 @@ namespace webhook = again::webhook;
 
 // ── the sender ──
 
-again::task<bool> send_hook(const again::http::client& receiver, const webhook::signing_keys& keys, std::string id,
-                            again::http::request hook) {
+again::task<> send_hook(const again::http::client& receiver, const webhook::signing_keys& keys, std::string id,
+                        again::http::request hook) {
   auto op = receiver.send(webhook::signed_with(keys, id, std::move(hook)));
   auto sent = co_await again::retry(webhook::standard_policy, op);
   if (sent) {
     fmt::print("{}: {}\n", id, sent->status);
-    co_return true;
+    co_return;
   }
   const again::http::error* last = sent.error().error();
   switch (webhook::meaning(last ? last->status() : 0)) {
@@ -38,7 +38,6 @@ again::task<bool> send_hook(const again::http::client& receiver, const webhook::
     case webhook::response_meaning::throttled: fmt::print("{}: send less to this endpoint\n", id); break;
     default: fmt::print("{}: gave up: {}\n", id, sent.error());
   }
-  co_return false;
 }
 
 ce::event order_made() {

@@ -378,6 +378,29 @@ TEST_CASE("a lease that another worker has got ends the delivery, and its result
   CHECK(f.record("2").state == event_state::done);
 }
 
+TEST_CASE("a lease that was lost is noticed before a short wait: nothing more is sent") {
+  fixture f{[](const request&) { return response(503, 500ms); }, with({.attempts = 5,
+                                                                       .backoff = constant(2s),
+                                                                       .jitter = jitter::none,
+                                                                       .attempt_timeout = forever,
+                                                                       .deadline = 1h})};
+  f.during([&]() -> task<> {
+    const auto stored = co_await f.kept.append(numbered(1, 1));
+    CHECK(stored);
+    bool slept = co_await sleep_for(100ms);
+    f.store.crash();
+    const auto other = co_await f.store.take(1, journal::worker_lease{"other", 1h});
+    REQUIRE(other);
+    slept = co_await sleep_for(9s);
+    CHECK(slept);
+    CHECK(f.through.seen.size() == 1);
+    CHECK(f.kept.lost_leases() == 1);
+    CHECK(f.kept.held() == 0);
+    CHECK(f.record("1").lease.worker == "other");
+    CHECK(f.record("1").result.progress == journal::progress{});
+  });
+}
+
 TEST_CASE("a long attempt whose lease is lost is stopped") {
   durable_options o = with(in_minutes);
   o.lease = 300ms;
@@ -572,7 +595,7 @@ TEST_CASE("a durable sink that makes no sense is refused, and so is a second run
       co_await f.kept.run();
     } catch (const std::logic_error&) { refused = true; }
     CHECK(refused);
-    co_await f.kept.close(0s);
+    co_await when_all(f.kept.close(0s), f.kept.close(1s));
     co_await s.join();
     co_await f.kept.close(0s);  // again: nothing to do
     co_await f.to.close(0s);

@@ -41,6 +41,10 @@ TEST_CASE("a message that was not handled after all can be admitted again") {
   window.forget("never seen");
   CHECK(window.size() == 0);
   CHECK(window.admit({"a", noon}, noon) == admission::first);
+  window.forget("a");
+  CHECK(window.admit({"b", noon}, noon) == admission::first);
+  CHECK(window.admit({"c", noon + 1h}, noon + 1h) == admission::first);  // long after the end of both
+  CHECK(window.size() == 1);
 }
 
 TEST_CASE("a full window admits nothing new until something is old, so that no replay slips in") {

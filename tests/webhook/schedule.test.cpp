@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <again/webhook/schedule.hpp>
 
+#include <again/journal/durable_options.hpp>
 #include <again/policy/explain.hpp>
 
 #include <doctest/doctest.h>
@@ -31,6 +32,12 @@ TEST_CASE("the policy makes all ten attempts, also with the longest waits and at
   CHECK(worst_case(standard_policy).time > 83h);
   CHECK(attempt_bound(standard_policy) >= 15s);
   CHECK(attempt_bound(standard_policy) <= 30s);
+}
+
+TEST_CASE("the policy can be the schedule of a durable sink") {
+  const durable_options o{.schedule = standard_policy};
+  CHECK_FALSE(validate(o));
+  CHECK(o.schedule == *standard_policy);
 }
 
 TEST_CASE("2xx alone is a success, and every other status is worth another attempt but for 410 and 415") {

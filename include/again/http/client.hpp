@@ -115,9 +115,11 @@ template <transport T> class client_over {
 // ── definitions ──
 
 template <transport T> send_operation<T> client_over<T>::send(http::request r) const {
-  const http::headers own = r.headers();
-  for (const auto& [name, value] : options_.headers) {
-    if (!own.contains(name)) r.headers().add(name, value);
+  if (!options_.headers.empty()) {
+    const http::headers own = r.headers();
+    for (const auto& [name, value] : options_.headers) {
+      if (!own.contains(name)) r.headers().add(name, value);
+    }
   }
   if (!r.headers().contains("User-Agent")) r.headers().add("User-Agent", "again");
   auto bad = validate(r);

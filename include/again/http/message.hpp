@@ -132,6 +132,8 @@ class request {
   expected<request, invalid> for_attempt(int number, wall_time now) const;
   /// The header fields that attempt `number` sends: those added, the key and the attempt's number, but no framing and no Host.
   http::headers fields(int number = 1) const;
+  /// The same, one after another and without a copy: `f(name, value)`.
+  template <class F> void each_field(int number, F f) const;
 
   friend std::optional<invalid> validate(const request& r);
 
@@ -182,10 +184,18 @@ inline int again_code(const response& r) noexcept { return r.status; }
 
 // ── definitions ──
 
+template <class F> void request::each_field(int number, F f) const {
+  for (const auto& [name, value] : headers_) {
+    const bool replaced = !attempt_header_.empty() && detail::equal_ignoring_case(name, attempt_header_);
+    if (!replaced) f(std::string_view{name}, std::string_view{value});
+  }
+  if (!key_.empty()) f(idempotency_key_field, std::string_view{idempotency_key_value(key_)});
+  if (!attempt_header_.empty()) f(std::string_view{attempt_header_}, std::string_view{std::to_string(number)});
+}
 inline http::headers request::fields(int number) const {
-  http::headers out = headers_;
-  if (!key_.empty()) out.add(std::string{idempotency_key_field}, idempotency_key_value(key_));
-  if (!attempt_header_.empty()) out.set(attempt_header_, std::to_string(number));
+  http::headers out;
+  out.reserve(headers_.size() + 2);
+  each_field(number, [&out](std::string_view name, std::string_view value) { out.add(std::string{name}, value); });
   return out;
 }
 

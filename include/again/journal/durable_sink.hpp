@@ -297,7 +297,7 @@ template <journal::store Store, class Sink> task<> durable_sink<Store, Sink>::de
       co_await bury(me, p, name(stop_reason::deadline_reached), r.result.status);
       co_return;
     }
-    if (me.stop.stop_requested()) {
+    if (me.lost || me.stop.stop_requested()) {
       co_await give_back(me, std::max(due, began), p, numbers_.given_back);
       co_return;
     }
@@ -338,8 +338,12 @@ template <journal::store Store, class Sink> task<> durable_sink<Store, Sink>::de
     // A short wait: what is known is stored meanwhile; where that fails, a crash forgets these attempts.
     std::vector<journal::extension> noted;
     noted.emplace_back(me.claim, p);
-    const auto kept = co_await store_.extend(std::move(noted), options_.lease);
-    if (!kept) numbers_.store_errors.add();
+    const auto lost = co_await store_.extend(std::move(noted), options_.lease);
+    if (!lost) numbers_.store_errors.add();
+    if (lost && !lost->empty() && lost->front() == me.claim) {
+      me.lost = true;
+      continue;
+    }
     const duration left = std::max<duration>(due - home.wall_now(), duration::zero());
     co_await journal::detail::bounded_run<void>{rest(left), me.stop.get_token(), never};
   }

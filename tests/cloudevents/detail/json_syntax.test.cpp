@@ -11,7 +11,7 @@ using again::cloudevents::detail::is_json;
 TEST_CASE("one JSON value is JSON, with white space around it") {
   for (const std::string_view text :
        {"null", "true", "false", "0", "-0", "12", "-1.5e+10", "1E5", "0.0e-0", "\"\"", "\"a\"", "[]", "{}",
-        " [ 1 , 2 ] ", "\t\r\n{ \"a\" : { \"b\" : [ null ] } , \"c\" : \"\" }\n", R"("\"\\\/\b\f\n\r\t\u12aF")",
+        " [ 1 , 2 ] ", "\t\r\n{ \"a\" : { \"b\" : [ null ] } , \"c\" : \"\" }\n", R"("\"\\\/\b\f\n\r\t\u12aF\u0000")",
         "\"\xe2\x82\xac\xf0\x9f\x98\x80\x7f\"", R"({"a":1,"a":2})"}) {
     CAPTURE(text);
     CHECK(is_json(text));
@@ -61,6 +61,7 @@ TEST_CASE("everything else is not: no value, two values, what stands behind it, 
                                       "{\"a\":}",
                                       "{\"a\":1,}",
                                       "{a:1}",
+                                      "{:1}",
                                       "{\"a\" 1}",
                                       "{1:1}",
                                       "{\"a\":1 \"b\":2}",

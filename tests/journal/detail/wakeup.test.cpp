@@ -54,6 +54,19 @@ TEST_CASE("a call ends the wait, and one that comes before it ends the next wait
   CHECK(f.passed() == 0s);
 }
 
+TEST_CASE("a call ends the waits of all") {
+  fixture f;
+  const auto called = [&]() -> task<> {
+    const context& here = co_await get_context();
+    scope s{here};
+    for (int i = 0; i < 3; ++i) s.spawn(f.sleeper(never));
+    f.bell.wake();
+    co_await s.join();
+  };
+  sync_wait(f.loop, called());
+  CHECK(f.woken == 3);
+}
+
 TEST_CASE("a stop request ends a wait that listens to it, before and while it waits, and no other") {
   for (const bool before : {false, true}) {
     fixture f;

@@ -51,18 +51,15 @@ struct request_content {
 inline std::string request_head(const http::outgoing& what, int number, const request_content& content,
                                 const request_route& route) {
   const http::request& r = what.request;
-  const http::headers fields = r.fields(number);
   const std::string authority = what.origin.authority();
-  std::size_t size = 64 + r.target().size() + 2 * authority.size();
-  for (const auto& [name, value] : fields) size += name.size() + value.size() + 4;
   std::string head;
-  head.reserve(size);
+  head.reserve(512);
   head.append(r.method().text()).append(" ");
   if (route.absolute) head.append("http://").append(authority);
   head.append(r.target()).append(" HTTP/1.1\r\n");
   append_field(head, "Host", authority);
-  for (const auto& [name, value] : fields) append_field(head, name, value);
-  if (!route.authorization.empty() && !fields.contains("Proxy-Authorization"))
+  r.each_field(number, [&head](std::string_view name, std::string_view value) { append_field(head, name, value); });
+  if (!route.authorization.empty() && !r.headers().contains("Proxy-Authorization"))
     append_field(head, "Proxy-Authorization", route.authorization);
   const auto& m = r.method();
   switch (content.kind) {

@@ -9,6 +9,7 @@
 #include <again/http/url.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <map>
@@ -47,7 +48,8 @@ class origins {
     while (!entry.idle.empty()) {
       std::shared_ptr<connection> c = std::move(entry.idle.back());
       entry.idle.pop_back();
-      if (due(*c) > now && c->silent()) return c;
+      // What ends a connection right behind its response may not have come yet: to ask the kernel so soon tells little.
+      if (due(*c) > now && (now - c->idle_since < asked_after || c->silent())) return c;
       c->close();
     }
     return nullptr;
@@ -112,6 +114,7 @@ class origins {
   }
 
   static constexpr std::size_t few = 256;
+  static constexpr duration asked_after = std::chrono::microseconds{100};
   const duration keep_idle_, keep_at_most_;
   std::map<http::origin, std::unique_ptr<origin_entry>> all_;
   std::size_t most_ = few;

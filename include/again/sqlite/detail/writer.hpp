@@ -21,6 +21,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -146,6 +147,9 @@ class writer {
     } catch (const sql_failure& f) {
       for (store_request* r = batch.front(); r != nullptr; r = request_list::after(*r))
         if (r->failed() == nullptr) r->fail(f.why);
+    } catch (const std::bad_alloc&) {
+      for (store_request* r = batch.front(); r != nullptr; r = request_list::after(*r))
+        if (r->failed() == nullptr) r->fail(journal::error{journal::error_kind::shortage});
     }
   }
   // Throws sql_failure: nothing of it is stored.
@@ -206,7 +210,7 @@ class writer {
     } catch (const sql_failure& f) {
       count(f.why.kind);
       next_tidy_ = journal::later_by(now_, std::chrono::seconds{1});
-    }
+    } catch (const std::bad_alloc&) { count(journal::error_kind::shortage); }
   }
   bool over_bytes() const noexcept {
     const auto over = [this](journal::event_state s, const retention& keep) {
