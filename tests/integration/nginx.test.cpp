@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 // nginx as a real peer, which was not written for these tests: refusals, closed connections, and a restart.
-#include <again/httplib/client.hpp>
-
 #include <again/coro/run_loop.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/sync_wait.hpp>
@@ -12,6 +10,7 @@
 
 #include "support/misbehaving_server.hpp"
 #include "support/nginx.hpp"
+#include "support/transport_under_test.hpp"
 
 #include <doctest/doctest.h>
 
@@ -39,7 +38,7 @@ std::string program() {
   return named != nullptr ? named : "/usr/sbin/nginx";
 }
 
-using result = expected<response, failure<error>>;
+using result = expected<again::http::response, failure<error>>;
 
 /// The attempts of one call.
 struct watched {
@@ -70,12 +69,12 @@ TEST_CASE("limit_req: after a 429 with Retry-After a GET waits and succeeds; a P
              "location / { limit_req zone=one; limit_req_status 429; add_header Retry-After 1 always; proxy_pass " +
                  application.url("") + "; }\n"};
   client api{peer.url()};
-  REQUIRE(sync_wait(api.get("/page")));
+  REQUIRE(run(api.get("/page")));
   watched get;
   auto op = api.get("/page");
   policy patient = three;
   patient.attempts = 6;
-  const auto r = sync_wait(retry(patient, op).observe(std::ref(get)));  // real time: the limit counts in it
+  const auto r = run(retry(patient, op).observe(std::ref(get)));  // real time: the limit counts in it
   REQUIRE(r);
   CHECK(r->body == "/page");
   REQUIRE(get.records.size() >= 2);
@@ -84,7 +83,7 @@ TEST_CASE("limit_req: after a 429 with Retry-After a GET waits and succeeds; a P
   CHECK(get.records[0].wait >= 1s);
   const std::size_t refused = get.records.size() - 1;  // the limiter's clock and ours may differ by a tick
 
-  REQUIRE(sync_wait(api.post("/post", "1")));
+  REQUIRE(run(api.post("/post", "1")));
   watched post;
   const auto second = quickly(api, request::post("/post").body("2"), post);
   REQUIRE(!second);
@@ -134,12 +133,12 @@ TEST_CASE("TLS 1.2 and TLS 1.3: verified, used, and kept open") {
     CAPTURE(protocol);
     client api{url, {}, {.cacert = misbehaving_server::authority_file()}};
     for (const char* nth : {":1", ":2", ":3"}) {
-      const auto r = sync_wait(api.get("/"));
+      const auto r = run(api.get("/"));
       REQUIRE(r);
       CHECK(r->body == protocol + nth);
     }
     client stranger{url};  // trusts the system's authorities only, and not ours
-    const auto refused = sync_wait(retry(three, stranger.get("/")));
+    const auto refused = run(retry(three, stranger.get("/")));
     REQUIRE(!refused);
     CHECK(refused.error().error()->kind() == error_kind::tls_verify);
     CHECK(refused.error().attempts() == 1);
@@ -155,7 +154,7 @@ TEST_CASE("idle connections that nginx has closed meanwhile fail no request: pla
     client api{url, {}, {.cacert = misbehaving_server::authority_file()}};
     std::set<std::string> connections;
     for (int turn = 0; turn < 6; ++turn) {
-      const auto r = sync_wait(api.post("/", "x"));  // no retry: it has to work at once
+      const auto r = run(api.post("/", "x"));  // no retry: it has to work at once
       REQUIRE(r);
       connections.insert(r->body);
       REQUIRE(peer.wait_until_all_closed());
@@ -169,7 +168,7 @@ TEST_CASE("idle connections that nginx has closed meanwhile fail no request: pla
 TEST_CASE(
     "requests while nginx closes idle connections: each has one result, no POST arrives twice, every GET arrives") {
   nginx peer{program(), "keepalive_timeout 15ms; keepalive_requests 7;", "location / { return 200 ok; }\n"};
-  client api{peer.url(), {}, {.workers = 16}};
+  client api{peer.url(), {}, {.max_connections = 16}};
   run_loop loop;
   constexpr int senders = 16, turns = 40;
   int results = 0, posts_given_up = 0, gets_lost = 0;
@@ -213,7 +212,7 @@ TEST_CASE("a restart in the middle of 2000 requests: one result each, nothing ap
   const std::string upstream = application.url("");
   nginx peer{program(), "upstream app { server " + upstream.substr(upstream.find("//") + 2) + "; keepalive 32; }\n",
              "location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ''; }\n"};
-  client api{peer.url(), {}, {.workers = 24}};
+  client api{peer.url(), {}, {.max_connections = 24}};
   constexpr int requests = 2000, senders = 48;
   struct record {
     std::string target, key;

@@ -581,6 +581,7 @@ class misbehaving_server::engine {
     seen_request r;
     r.connection = index;
     r.server_name = w.server_name();
+    r.resumed = w.resumed();
     std::vector<std::string> faults;
     const bool sensible = parse_head(head, r, faults);
     step s;

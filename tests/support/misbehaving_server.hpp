@@ -115,6 +115,7 @@ struct seen_request {
   bool body_complete = false;
   std::string key;
   std::string server_name;  // of the TLS handshake; empty: none
+  bool resumed = false;     // the TLS session of an earlier connection goes on
   std::chrono::steady_clock::time_point at;
 
   const std::string* header(std::string_view field) const noexcept;  ///< first of that name in any case, or null

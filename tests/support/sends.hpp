@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// Single attempts over `httplib_transport` against the misbehaving server: how they are set up, and what came of them in a word.
+/// Single attempts against the misbehaving server, over the transport that this program tests: how they are set up, and what came
+/// of them in a word.
 #pragma once
 
 #include <again/core/stop_token.hpp>
 #include <again/coro/context.hpp>
 #include <again/coro/run_loop.hpp>
-#include <again/coro/sync_wait.hpp>
-#include <again/httplib/transport.hpp>
+#include <again/http/transport.hpp>
+#include <again/http/url.hpp>
 
 #include "support/misbehaving_server.hpp"
+#include "support/transport_under_test.hpp"
 
 #include <doctest/doctest.h>
 
@@ -52,8 +54,8 @@ inline std::shared_ptr<const again::http::outgoing> to_name(const misbehaving_se
       again::http::origin{again::http::scheme::http, std::move(host), port}, std::move(r), l);
 }
 
-inline again::http::httplib_options trusting() {
-  again::http::httplib_options o;
+inline transport_options trusting() {
+  transport_options o;
   o.cacert = misbehaving_server::authority_file();
   return o;
 }
@@ -74,10 +76,9 @@ inline std::string reach_of(const again::http::send_result& r) {
 /// One attempt that the test may stop from its own thread.
 class stoppable_send {
  public:
-  stoppable_send(again::http::httplib_transport& through, std::shared_ptr<const again::http::outgoing> what)
+  stoppable_send(transport_under_test& through, std::shared_ptr<const again::http::outgoing> what)
       : thread_{[this, &through, what = std::move(what)]() mutable {
-          again::run_loop loop;
-          again::http::send_result r = again::sync_wait(loop, through.send(std::move(what), 1), source_.get_token());
+          again::http::send_result r = run(through.send(std::move(what), 1), source_.get_token());
           const std::lock_guard lock{mutex_};
           result_.emplace(std::move(r));
         }} {}
@@ -105,7 +106,7 @@ class stoppable_send {
 /// Attempts that are all started before anything else happens, by one thread, which then runs their loop.
 class started_sends {
  public:
-  void start(again::http::httplib_transport& through, const std::shared_ptr<const again::http::outgoing>& what) {
+  void start(transport_under_test& through, const std::shared_ptr<const again::http::outgoing>& what) {
     all_.push_back(std::make_unique<one>(through, what));
     if (!all_.back()->send.start({[](void* self) noexcept { static_cast<started_sends*>(self)->ended(); }, this}, ctx_))
       ++missing_;
@@ -120,9 +121,9 @@ class started_sends {
 
  private:
   struct one {
-    one(again::http::httplib_transport& through, const std::shared_ptr<const again::http::outgoing>& what)
+    one(transport_under_test& through, const std::shared_ptr<const again::http::outgoing>& what)
         : send{through.send(what, 1)} {}
-    again::http::detail::httplib_send send;
+    send_of_transport send;
   };
   void ended() noexcept {
     if (--missing_ == 0) loop_.finish();
@@ -136,8 +137,8 @@ class started_sends {
 
 /// One attempt that the bound on an attempt cuts off as soon as `reached` has come back with true: no clock decides.
 template <class Reached>
-again::http::send_result cut_off(again::http::httplib_transport& through,
-                                 std::shared_ptr<const again::http::outgoing> what, Reached reached) {
+again::http::send_result cut_off(transport_under_test& through, std::shared_ptr<const again::http::outgoing> what,
+                                 Reached reached) {
   again::run_loop loop;
   again::inplace_stop_source bound;
   const again::context ctx{

@@ -62,6 +62,8 @@ std::string wire::server_name() const {
   return name ? name : "";
 }
 
+bool wire::resumed() const { return ssl_ && SSL_session_reused(ssl_) == 1; }
+
 wire::outcome wire::read(std::string& into, limit until) {
   std::array<char, 16'384> piece;
   for (;;) {

@@ -24,6 +24,7 @@ class wire {
 
   outcome handshake(SSL_CTX* context);
   std::string server_name() const;                    ///< that the client asked for in its handshake; empty: none
+  bool resumed() const;                               ///< the session of an earlier connection goes on
   outcome read(std::string& into, limit until = {});  ///< appends what there is
   outcome write(std::string_view bytes);
   outcome silence(std::chrono::milliseconds time);  ///< 0: no end; a peer that ends its side ends it (`ended`)

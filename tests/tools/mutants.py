@@ -7,7 +7,8 @@ not notice is a survivor: a test is missing, or the code is not needed, or the c
     mutants.py --self-test
 
 HEADER: include/again/X/y.hpp, or X/y. Its tests are tests/X/y.test.cpp; for a part in X/detail/ without a file of tests they
-are those of the headers of X that include it, and the files of tests/X/ that no header has the name of. --most: that many changes of each header, chosen at random (all, if it is left
+are those of the headers of X that include it, and the files of tests/X/ that no header has the name of. For a transport they are
+also those of tests/transport/, in that transport's program. --most: that many changes of each header, chosen at random (all, if it is left
 out). BUILD has each test in a unit of its own (`-Dunited_tests=false`). The sources are not touched: the changed header lies
 in a folder that comes first in the search for includes.
 """
@@ -82,7 +83,17 @@ def mutations(text):
 
 
 def tests_of(name, root=ROOT):
-    """The files of tests that mirror a header: X/y -> [X/y.test.cpp]."""
+    """The files of tests that mirror a header: X/y -> [X/y.test.cpp], and what every transport passes, if X has one."""
+    folder = name.split("/")[0]
+    shared = []
+    tested_alone = "/detail/" in name and os.path.exists(os.path.join(root, "tests", name + ".test.cpp"))
+    if folder != "http" and not tested_alone and os.path.exists(os.path.join(root, "include/again", folder, "transport.hpp")):
+        folder_of_shared = os.path.join(root, "tests/transport")
+        shared = ["transport/" + file for file in sorted(os.listdir(folder_of_shared)) if file.endswith(".test.cpp")]
+    return own_tests_of(name, root) + shared
+
+
+def own_tests_of(name, root):
     def test(header):
         path = header + ".test.cpp"
         return [path] if os.path.exists(os.path.join(root, "tests", path)) else []
@@ -121,17 +132,19 @@ class runner:
         with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
             self.commands = json.load(file)
         tests = subprocess.run(["meson", "introspect", "--tests", build], capture_output=True, text=True, check=True).stdout
-        self.tests = {}
+        self.tests = {}  # a file may be a part of several programs
         for test in json.loads(tests):
             for word in test["cmd"]:
                 if word.startswith("--source-file=*tests/"):
-                    self.tests[word[len("--source-file=*tests/"):]] = test
+                    self.tests.setdefault(word[len("--source-file=*tests/"):], []).append(test)
 
-    def prepare(self, file):
-        """How to compile, link and run one file of tests."""
-        test = self.tests.get(file) or sys.exit(f"mutants: the build has no test of tests/{file}")
+    def prepare(self, file, folder):
+        """How to compile, link and run one file of tests, for a header of that folder."""
+        tests = self.tests.get(file) or sys.exit(f"mutants: the build has no test of tests/{file}")
+        test = next((t for t in tests if t["cmd"][0].endswith("/again-" + folder)), tests[0])
+        own = os.path.basename(test["cmd"][0]) + ".p/"
         entry = next((e for e in self.commands if os.path.normpath(os.path.join(e["directory"], e["file"])) ==
-                      os.path.join(self.root, "tests", file)), None)
+                      os.path.join(self.root, "tests", file) and own in e["command"]), None)
         if entry is None:
             sys.exit(f"mutants: {self.build} compiles tests/{file} together with others; set -Dunited_tests=false")
         compile_words = [w for w in shlex.split(entry["command"]) if os.path.basename(w) != "ccache"]
@@ -181,7 +194,7 @@ def try_header(run, name, tests, most, seed):
     with open(path, encoding="utf-8") as file:
         text = file.read()
     lines = text.split("\n")
-    prepared = {test: run.prepare(test) for test in tests}
+    prepared = {test: run.prepare(test, name.split("/")[0]) for test in tests}
     limits = {}
     with tempfile.TemporaryDirectory() as overlay:
         for test in tests:
@@ -242,15 +255,18 @@ def self_test():
     with tempfile.TemporaryDirectory() as root:
         for path, text in {"include/again/x/a.hpp": "#include <again/x/detail/b.hpp>\n", "include/again/x/detail/b.hpp":
                            "#include <again/x/detail/c.hpp>\n", "include/again/x/detail/c.hpp": "", "tests/x/a.test.cpp": "",
-                           "include/again/x/e.hpp": "", "tests/x/e.test.cpp": "", "tests/x/bounds.test.cpp": ""}.items():
+                           "include/again/x/e.hpp": "", "tests/x/e.test.cpp": "", "tests/x/bounds.test.cpp": "",
+                           "include/again/y/transport.hpp": "", "tests/y/transport.test.cpp": "",
+                           "tests/transport/tls.test.cpp": ""}.items():
             os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
             with open(os.path.join(root, path), "w", encoding="utf-8") as file:
                 file.write(text)
-        for name, expected in [("x/a", ["x/a.test.cpp"]), ("x/detail/c", ["x/a.test.cpp", "x/bounds.test.cpp"]), ("x/f", [])]:
+        for name, expected in [("x/a", ["x/a.test.cpp"]), ("x/detail/c", ["x/a.test.cpp", "x/bounds.test.cpp"]), ("x/f", []),
+                               ("y/transport", ["y/transport.test.cpp", "transport/tls.test.cpp"])]:
             if tests_of(name, root) != expected:
                 failed += 1
                 print(f"{name}: expected {expected}, got {tests_of(name, root)}")
-    print(f"mutants --self-test: {len(cases) + 3 - failed} of {len(cases) + 3} cases as they should be")
+    print(f"mutants --self-test: {len(cases) + 4 - failed} of {len(cases) + 4} cases as they should be")
     return failed
 
 

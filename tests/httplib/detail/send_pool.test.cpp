@@ -48,46 +48,18 @@ TEST_CASE("past the bound of workers and queue an attempt is refused, and says s
   CHECK(server.wait_until([](const tally& t) { return t.requests == 2; }));
 }
 
-TEST_CASE("connections per origin are bounded; an attempt that waits gets one when it is free, time and again") {
-  misbehaving_server server{[](const seen_request&, int) { return respond(200); }};
+TEST_CASE("destroying the transport ends attempts that run or wait for a worker") {
+  misbehaving_server server{[](const seen_request&, int) { return hang(); }};
   httplib_options options;
-  options.max_connections = 2;
-  options.keep_idle = 1h;
-  httplib_transport transport{options};
-  for (int batch = 0; batch < 3; ++batch) {
-    started_sends sends;
-    for (int i = 0; i < 8; ++i) sends.start(transport, to(server, request::get("/")));
-    CHECK(sends.results() == std::vector<std::string>(8, "response 200"));
-  }
-  CHECK(server.connections_seen() == 2);
-  CHECK(server.requests_seen() == 24);
-}
-
-TEST_CASE("destroying the transport ends attempts that run, wait for a worker, or wait for a connection") {
-  for (const bool for_connection : {false, true}) {
-    CAPTURE(for_connection);
-    misbehaving_server server{[](const seen_request&, int) { return hang(); }};
-    httplib_options options;
-    options.workers = for_connection ? 8 : 2;
-    options.max_connections = for_connection ? 2 : 8;
-    auto transport = std::make_unique<httplib_transport>(options);
-    started_sends sends;
-    for (int i = 0; i < 6; ++i) sends.start(*transport, to(server, request::get("/")));
-    REQUIRE(server.wait_until([](const tally& t) { return t.requests == 2; }));
-    transport.reset();
-    CHECK(sends.results() == std::vector<std::string>(6, "cancelled"));
-    CHECK(server.wait_until_no_connection());
-    CHECK(server.requests_seen() == 2);
-  }
-}
-
-TEST_CASE("an idle connection is closed after keep_idle, also if nothing more is sent") {
-  misbehaving_server server{[](const seen_request&, int) { return respond(200); }};
-  httplib_options options;
-  options.keep_idle = 1ms;
-  httplib_transport transport{options};
-  CHECK(sync_wait(transport.send(to(server, request::get("/")), 1)));
+  options.workers = 2;
+  auto transport = std::make_unique<httplib_transport>(options);
+  started_sends sends;
+  for (int i = 0; i < 6; ++i) sends.start(*transport, to(server, request::get("/")));
+  REQUIRE(server.wait_until([](const tally& t) { return t.requests == 2; }));
+  transport.reset();
+  CHECK(sends.results() == std::vector<std::string>(6, "cancelled"));
   CHECK(server.wait_until_no_connection());
+  CHECK(server.requests_seen() == 2);
 }
 
 TEST_CASE("origins that are out of use are forgotten") {

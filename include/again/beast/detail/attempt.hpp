@@ -222,6 +222,7 @@ class attempt final : connection_user {
   }
   void break_off(http::error_kind kind, const char* text) {
     if (!exchange_) {
+      if (connector_ && kind != http::error_kind::cancelled) connector_->no_response();
       keep_unread_body();
       return end(unexpected<http::send_failure>{http::send_failure{kind, reach::not_sent, text}});
     }

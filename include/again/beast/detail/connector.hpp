@@ -89,6 +89,12 @@ class connector final : connection_user, http::detail::lookup_listener {
   /// After it is over: the connection, or null.
   std::shared_ptr<connection> take() noexcept { return std::move(connection_); }
   const http::detail::diagnosis& failure() const noexcept { return failure_; }
+  /// The address that is being tried has had all the time there was: the next attempt begins with another one.
+  void no_response() noexcept {
+    if (step_ == step::lookup) return;
+    const std::string& tried = connection_ ? connection_->address() : addresses_.front();
+    if (!tried.empty()) home_.addresses.failed(tried);
+  }
   /// It has failed because no descriptor is left for a socket.
   bool lacks_descriptor() const noexcept { return lacks_descriptor_; }
 
@@ -302,7 +308,11 @@ class connector final : connection_user, http::detail::lookup_listener {
   bool handshake() {
     const progress p = connection_->tls()->handshake();
     if (p.n > 0) return true;
-    if (p.needs == 0) return fail(connection_->tls()->diagnose_handshake(p.error));
+    if (p.needs == 0) {
+      http::detail::diagnosis d = connection_->tls()->diagnose_handshake(p.error);
+      if (d.kind != http::error_kind::shortage) no_response();
+      return fail(std::move(d));
+    }
     p.needs == POLLIN ? connection_->want_read() : connection_->want_write();
     return false;
   }
@@ -313,11 +323,11 @@ class connector final : connection_user, http::detail::lookup_listener {
   bool on_bound() {
     switch (step_) {
       case step::lookup: return addresses_are(lookup_->give_up(lookup_patience()));
-      case step::race:
-        if (!addresses_.front().empty()) home_.addresses.failed(addresses_.front());
-        return fail(http::detail::no_connection(ETIMEDOUT));
-      case step::tunnel: return fail({false, http::error_kind::connect_timeout, reach::not_sent, "no tunnel in time"});
-      case step::handshake: break;
+      case step::race: no_response(); return fail(http::detail::no_connection(ETIMEDOUT));
+      case step::tunnel:
+        no_response();
+        return fail({false, http::error_kind::connect_timeout, reach::not_sent, "no tunnel in time"});
+      case step::handshake: no_response(); break;
     }
     return fail(
         {false, http::error_kind::connect_timeout, reach::not_sent, "the TLS handshake did not finish in time"});

@@ -178,11 +178,17 @@ class pool final : public std::enable_shared_from_this<pool>, attempt_owner {
       stopping.append(stopping_);
       closed = closed_;
     }
-    while (send_job* const j = arrived.pop()) admit(*j);
+    // Stops come first: what leaves the queue makes room for what arrives, and what is not wanted any more is not begun.
     while (send_job::stop_node* const n = stopping.pop()) {
-      stop_now(n->job);
+      if (n->job.state == send_job::states::outside) {
+        arrived.remove(n->job);
+        give_up(n->job, n->job.why().kind, n->job.why().text);
+      } else {
+        stop_now(n->job);
+      }
       n->job.release();
     }
+    while (send_job* const j = arrived.pop()) admit(*j);
     if (closed) close_all();
   }
   void close_all() noexcept {

@@ -34,6 +34,8 @@ class response_reader {
     if (!fresh) pending_.append(bytes);
     std::string_view unread = fresh ? bytes : std::string_view{pending_};
     begun_ = begun_ || !unread.empty();
+    // Of a chunk's head that has begun Beast asserts that there are five bytes. No body ends with fewer.
+    if (head_ && !fresh && unread.size() < 5) return now_;
     while (now_ == state::more && !unread.empty() && step(unread)) {}
     if (now_ == state::more && unread.size() > most_head) refuse("the response's head or a chunk's is too long");
     if (fresh) {

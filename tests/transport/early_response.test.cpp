@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT
 // A response that comes while the request is still being written (RFC 9112 9.3, 9.5).
-#include <again/httplib/client.hpp>
-#include <again/httplib/transport.hpp>
-
-#include <again/coro/sync_wait.hpp>
 #include <again/retry/retry.hpp>
 
 #include "support/misbehaving_server.hpp"
 #include "support/sends.hpp"
+#include "support/transport_under_test.hpp"
 
 #include <doctest/doctest.h>
 
@@ -84,14 +81,14 @@ TEST_CASE("a response from the head alone ends the write of every kind of body, 
       for (const row& r : rows) {
         CAPTURE(r.status);
         misbehaving_server server{{unread(r.bytes), respond(200)}, tls ? with_tls() : server_options{}};
-        httplib_transport transport{trusting()};
-        const auto got = sync_wait(transport.send(to(server, request::put("/").body(content)), 1));
+        transport_under_test transport{trusting()};
+        const auto got = run(transport.send(to(server, request::put("/").body(content)), 1));
         CAPTURE(got ? std::string{} : got.error().detail);
         CHECK(kind_of(got) == "response " + std::to_string(r.status));
         if (got) CHECK(got->body == (r.status == 204 ? "" : "big"));
         CHECK(server.requests_seen() == 1);
         // Half a request is on that connection.
-        CHECK(kind_of(sync_wait(transport.send(to(server, request::get("/")), 2))) == "response 200");
+        CHECK(kind_of(run(transport.send(to(server, request::get("/")), 2))) == "response 200");
         CHECK(server.connections_seen() == 2);
       }
     }
@@ -103,8 +100,8 @@ TEST_CASE("an interim response while the body is written does not end the write"
   for (const bool tls : {false, true}) {
     CAPTURE(tls);
     misbehaving_server server{{respond(201)}, tls ? with_tls() : server_options{}};
-    httplib_transport transport{trusting()};
-    const auto got = sync_wait(transport.send(
+    transport_under_test transport{trusting()};
+    const auto got = run(transport.send(
         to(server, request::put("/").header("Expect", "100-continue").body(std::string(more_than_buffers, 'b'))), 1));
     CHECK(kind_of(got) == "response 201");
     CHECK(server.counts().continues == 1);
@@ -119,9 +116,8 @@ TEST_CASE("what a peer said before it reset the connection is its response, over
     server_options options = tls ? with_tls() : server_options{};
     options.decide_before_body = true;
     misbehaving_server server{[](const seen_request&, int) { return early_response(413); }, options};
-    httplib_transport transport{trusting()};
-    const auto got =
-        sync_wait(transport.send(to(server, request::put("/").body(std::string(more_than_buffers, 'b'))), 1));
+    transport_under_test transport{trusting()};
+    const auto got = run(transport.send(to(server, request::put("/").body(std::string(more_than_buffers, 'b'))), 1));
     CHECK(kind_of(got) == "response 413");
   }
 }
@@ -131,13 +127,13 @@ TEST_CASE("a peer that responds while it reads gets the whole request, and neith
   for (const bool tls : {false, true}) {
     CAPTURE(tls);
     misbehaving_server server{{echo(), respond(200)}, tls ? with_tls() : server_options{}};
-    httplib_transport transport{trusting()};
-    const auto got = sync_wait(transport.send(to(server, request::put("/").body(text).max_body(more_than_buffers)), 1));
+    transport_under_test transport{trusting()};
+    const auto got = run(transport.send(to(server, request::put("/").body(text).max_body(more_than_buffers)), 1));
     CAPTURE(got ? std::string{} : got.error().detail);
     REQUIRE(kind_of(got) == "response 200");
     CHECK(got->body.size() == text.size());
     CHECK(server.request(0).body_complete);
-    CHECK(sync_wait(transport.send(to(server, request::get("/")), 2)));
+    CHECK(run(transport.send(to(server, request::get("/")), 2)));
     CHECK(server.connections_seen() == 1);  // the request went out whole
   }
 }
@@ -148,7 +144,7 @@ TEST_CASE("a 413 while the body is written is a final response to a retry, which
       {.decide_before_body = true}};
   client api{server.url("")};
   constexpr policy twice{.attempts = 2, .backoff = constant(1ms), .attempt_timeout = 10s};
-  const auto r = sync_wait(retry(twice, api.send(request::put("/").body(std::string(more_than_buffers, 'b')))));
+  const auto r = run(retry(twice, api.send(request::put("/").body(std::string(more_than_buffers, 'b')))));
   REQUIRE(!r);
   CHECK(r.error().reason() == stop_reason::permanent);
   REQUIRE(r.error().error());
@@ -162,9 +158,9 @@ TEST_CASE("a response cut short while the body is written is truncated, and reac
     CAPTURE(tls);
     misbehaving_server server{{unread("HTTP/1.1 413 Too Large\r\nContent-Length: 30\r\n\r\nhalf")},
                               tls ? with_tls() : server_options{}};
-    httplib_transport transport{trusting()};
+    transport_under_test transport{trusting()};
     const auto got =
-        sync_wait(transport.send(to(server, request::put("/").body(std::string(more_than_buffers, 'b')), hasty), 1));
+        run(transport.send(to(server, request::put("/").body(std::string(more_than_buffers, 'b')), hasty), 1));
     CHECK(kind_of(got) == "timeout");
     CHECK(reach_of(got) == "answered");
     if (!got) {

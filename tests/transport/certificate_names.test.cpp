@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // https: for which hosts a certificate counts, on real handshakes with certificates made here.
-#include <again/httplib/transport.hpp>
-
 #include "support/misbehaving_server.hpp"
 #include "support/sends.hpp"
+#include "support/transport_under_test.hpp"
 
 #include <doctest/doctest.h>
 
@@ -25,8 +24,8 @@ server_options showing(const std::string& common_name, const std::string& names)
 }
 
 /// Trusts the test authority and finds every name on this machine.
-httplib_options here() {
-  httplib_options o = trusting();
+transport_options here() {
+  transport_options o = trusting();
   o.resolve = [](const std::string&) { return std::vector<std::string>{"127.0.0.1"}; };
   return o;
 }
@@ -95,8 +94,8 @@ TEST_CASE("https: a certificate counts for the alternative names that it has, as
     CAPTURE(row.names);
     CAPTURE(row.host);
     misbehaving_server server{{respond(200)}, showing(row.common_name, row.names)};
-    httplib_transport transport{here()};
-    const auto r = sync_wait(transport.send(get_from(server, row.host), 1));
+    transport_under_test transport{here()};
+    const auto r = run(transport.send(get_from(server, row.host), 1));
     CAPTURE(r ? std::string{} : r.error().detail);
     CHECK(kind_of(r) == (row.result == taken ? "response 200" : "tls_verify"));
     CHECK(reach_of(r) == (row.result == taken ? "answered" : "not_sent"));
@@ -115,9 +114,8 @@ TEST_CASE("https: an IPv6 address matches its own form among the alternative nam
     server_options options = showing("::1", names);
     options.family = family::ipv6;
     misbehaving_server server{{respond(200)}, options};
-    httplib_transport transport{trusting()};
-    CHECK(kind_of(sync_wait(transport.send(to(server, request::get("/")), 1))) ==
-          (taken ? "response 200" : "tls_verify"));
+    transport_under_test transport{trusting()};
+    CHECK(kind_of(run(transport.send(to(server, request::get("/")), 1))) == (taken ? "response 200" : "tls_verify"));
   }
 }
 
@@ -127,8 +125,8 @@ TEST_CASE("https: the server name of the handshake is the host without its final
   for (const auto& [host, name] : rows) {
     CAPTURE(host);
     misbehaving_server server{{respond(200)}, showing("ignored", "DNS:a.example,IP:127.0.0.1")};
-    httplib_transport transport{here()};
-    REQUIRE(kind_of(sync_wait(transport.send(get_from(server, host), 1))) == "response 200");
+    transport_under_test transport{here()};
+    REQUIRE(kind_of(run(transport.send(get_from(server, host), 1))) == "response 200");
     CHECK(server.request(0).server_name == name);
     CHECK(*server.request(0).header("Host") == host + ":" + std::to_string(server.port()));
   }

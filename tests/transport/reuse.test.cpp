@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Which connection an attempt gets, and what it must not find on it.
-#include <again/httplib/transport.hpp>
-
 #include <again/core/stop_token.hpp>
 #include <again/coro/run_loop.hpp>
-#include <again/coro/sync_wait.hpp>
 
 #include "support/misbehaving_server.hpp"
 #include "support/sends.hpp"
+#include "support/transport_under_test.hpp"
 
 #include <doctest/doctest.h>
 
@@ -27,17 +25,17 @@ using again::http::request;
 
 TEST_CASE("a connection is used again") {
   misbehaving_server server{[](const seen_request&, int) { return respond(200).body("x"); }};
-  httplib_transport transport;
-  for (int i = 0; i < 5; ++i) REQUIRE(sync_wait(transport.send(to(server, request::get("/")), 1)));
+  transport_under_test transport;
+  for (int i = 0; i < 5; ++i) REQUIRE(run(transport.send(to(server, request::get("/")), 1)));
   CHECK(server.connections_seen() == 1);
   CHECK(server.requests_seen() == 5);
 }
 
 TEST_CASE("after a 421 the next attempt opens another connection") {
   misbehaving_server server{{respond(421), respond(200)}};
-  httplib_transport transport;
-  CHECK(kind_of(sync_wait(transport.send(to(server, request::get("/")), 1))) == "response 421");
-  CHECK(kind_of(sync_wait(transport.send(to(server, request::get("/")), 2))) == "response 200");
+  transport_under_test transport;
+  CHECK(kind_of(run(transport.send(to(server, request::get("/")), 1))) == "response 421");
+  CHECK(kind_of(run(transport.send(to(server, request::get("/")), 2))) == "response 200");
   CHECK(server.connections_seen() == 2);
 }
 
@@ -52,9 +50,9 @@ TEST_CASE("304, 204, HEAD, trailers and interim responses keep their connection;
       raw("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nd", ending::keep),
       respond(200).body("e"),
   }};
-  httplib_transport transport;
+  transport_under_test transport;
   const auto next = [&](request r) {
-    const auto result = sync_wait(transport.send(to(server, std::move(r)), 1));
+    const auto result = run(transport.send(to(server, std::move(r)), 1));
     return kind_of(result) + (result ? " " + result->body : ": " + result.error().detail) + " on connection " +
            std::to_string(server.connections_seen());
   };
@@ -74,9 +72,9 @@ TEST_CASE("on a used connection reach is counted from where the attempt before e
     misbehaving_server server{{respond(200).body("first"), respond(200).body(std::string(100000, 'x')).in_chunks(),
                                respond(201), stall_body("half", 8), respond(200), respond(200), hang()},
                               tls ? with_tls() : server_options{}};
-    httplib_transport transport{trusting()};
+    transport_under_test transport{trusting()};
     const auto outcome = [&](request r, const send_limits& l) {
-      const auto result = sync_wait(transport.send(to(server, std::move(r), l), 1));
+      const auto result = run(transport.send(to(server, std::move(r), l), 1));
       return kind_of(result) + " " + reach_of(result);
     };
     CHECK(outcome(request::post("/").body("one"), patient) == "response 200 answered");
@@ -95,8 +93,8 @@ TEST_CASE("a connection is not used again after Connection: close in any case or
   misbehaving_server server{[](const seen_request&, int) {
     return respond(200, {{"Connection", "Foo, CLOSE"}}).body("x").and_then(afterwards::keep);
   }};
-  httplib_transport transport;
-  for (int i = 0; i < 3; ++i) REQUIRE(sync_wait(transport.send(to(server, request::get("/")), 1)));
+  transport_under_test transport;
+  for (int i = 0; i < 3; ++i) REQUIRE(run(transport.send(to(server, request::get("/")), 1)));
   CHECK(server.connections_seen() == 3);
 }
 
@@ -107,11 +105,11 @@ TEST_CASE("bytes on an idle connection are not taken for the response to the nex
       CAPTURE(static_cast<int>(what));
       misbehaving_server server{{respond(200).body("first").and_then(what, 1ms), respond(200).body("second")},
                                 tls ? with_tls() : server_options{}};
-      httplib_transport transport{trusting()};
-      REQUIRE(sync_wait(transport.send(to(server, request::get("/1")), 1)));
+      transport_under_test transport{trusting()};
+      REQUIRE(run(transport.send(to(server, request::get("/1")), 1)));
       REQUIRE(server.wait_until([](const tally& t) { return t.idle_actions == 1; }));
       if (tls) std::this_thread::sleep_for(20ms);  // until it has come through
-      const auto second = sync_wait(transport.send(to(server, request::post("/2").body("x")), 1));
+      const auto second = run(transport.send(to(server, request::post("/2").body("x")), 1));
       CAPTURE(kind_of(second));
       REQUIRE(second);
       CHECK(second->body == "second");
@@ -133,7 +131,7 @@ class crowd {
     all_here_.wait(lock, [this] { return missing_ == 0; });
     return respond(200);
   }
-  static void open(httplib_transport& through, const misbehaving_server& server, std::size_t n) {
+  static void open(transport_under_test& through, const misbehaving_server& server, std::size_t n) {
     std::vector<std::unique_ptr<stoppable_send>> sends;
     for (std::size_t i = 0; i < n; ++i)
       sends.push_back(std::make_unique<stoppable_send>(through, to(server, request::get("/crowd"))));
@@ -148,7 +146,7 @@ class crowd {
 };
 
 /// Connections that stay open for longer than any wait of a test.
-httplib_options keeping(httplib_options o = {}) {
+transport_options keeping(transport_options o = {}) {
   o.keep_idle = 1h;
   return o;
 }
@@ -167,12 +165,12 @@ TEST_CASE(
                                   return r.connection < 5 ? how : respond(200).body("fresh");
                                 },
                                 tls ? with_tls() : server_options{}};
-      httplib_transport transport{keeping(trusting())};
+      transport_under_test transport{keeping(trusting())};
       crowd::open(transport, server, 5);
       const auto what = to(server, request::get("/"));
-      CHECK(!sync_wait(transport.send(what, 1)));
+      CHECK(!run(transport.send(what, 1)));
       CHECK(server.wait_until_no_connection());
-      CHECK(kind_of(sync_wait(transport.send(what, 2))) == "response 200");
+      CHECK(kind_of(run(transport.send(what, 2))) == "response 200");
       CHECK(server.requests_seen("/") == 2);
       CHECK(server.connections_seen() == 6);
     }
@@ -190,14 +188,14 @@ TEST_CASE("a used connection that swallows the request in silence makes the othe
                                   return r.connection < 4 ? hang() : respond(200);
                                 },
                                 tls ? with_tls() : server_options{}};
-      httplib_transport transport{keeping(trusting())};
+      transport_under_test transport{keeping(trusting())};
       crowd::open(transport, server, 4);
       const auto what = to(server, request::get("/"));
       const auto asked = [&] { return server.wait_until([](const tally& t) { return t.requests == 5; }); };
-      const auto first = by_bound ? cut_off(transport, what, asked)
-                                  : sync_wait(transport.send(to(server, request::get("/"), hasty), 1));
+      const auto first =
+          by_bound ? cut_off(transport, what, asked) : run(transport.send(to(server, request::get("/"), hasty), 1));
       CHECK(kind_of(first) == "timeout");
-      CHECK(kind_of(sync_wait(transport.send(what, 2))) == "response 200");
+      CHECK(kind_of(run(transport.send(what, 2))) == "response 200");
       CHECK(server.connections_seen() == 5);
       CHECK(server.wait_until([](const tally& t) { return t.open_connections == 1; }));
     }
@@ -206,15 +204,15 @@ TEST_CASE("a used connection that swallows the request in silence makes the othe
 
 TEST_CASE("the attempt after a failure on a used connection takes none that another request has left idle since") {
   misbehaving_server server{{respond(200), reset(), respond(200), respond(200), respond(200)}};
-  httplib_transport transport{keeping()};
+  transport_under_test transport{keeping()};
   const auto what = to(server, request::get("/")), other = to(server, request::get("/other"));
-  CHECK(sync_wait(transport.send(other, 1)));
-  CHECK(kind_of(sync_wait(transport.send(what, 1))) == "reset");
-  CHECK(sync_wait(transport.send(other, 1)));
+  CHECK(run(transport.send(other, 1)));
+  CHECK(kind_of(run(transport.send(what, 1))) == "reset");
+  CHECK(run(transport.send(other, 1)));
   CHECK(server.connections_seen() == 2);
-  CHECK(sync_wait(transport.send(what, 2)));
+  CHECK(run(transport.send(what, 2)));
   CHECK(server.connections_seen() == 3);
-  CHECK(sync_wait(transport.send(what, 3)));  // once fresh is enough
+  CHECK(run(transport.send(what, 3)));  // once fresh is enough
   CHECK(server.connections_seen() == 3);
 }
 
@@ -225,34 +223,34 @@ TEST_CASE("a slow response, a refusal and a stop say nothing of other connection
     if (r.target == "/503") return respond(503);
     return r.target == "/slow" ? stall_body("half", 8) : hang();
   }};
-  httplib_transport transport{keeping()};
+  transport_under_test transport{keeping()};
   crowd::open(transport, server, 3);
-  CHECK(kind_of(sync_wait(transport.send(to(server, request::get("/503")), 1))) == "response 503");
-  CHECK(kind_of(sync_wait(transport.send(to(server, request::get("/slow"), hasty), 1))) == "timeout");
+  CHECK(kind_of(run(transport.send(to(server, request::get("/503")), 1))) == "response 503");
+  CHECK(kind_of(run(transport.send(to(server, request::get("/slow"), hasty), 1))) == "timeout");
   {
     stoppable_send stopped{transport, to(server, request::get("/hang"))};
     REQUIRE(server.wait_until([](const tally& t) { return t.requests == 6; }));
     CHECK(kind_of(stopped.stop()) == "cancelled");
   }
   CHECK(server.wait_until([](const tally& t) { return t.open_connections == 1; }));
-  CHECK(kind_of(sync_wait(transport.send(to(server, request::get("/503")), 1))) == "response 503");
+  CHECK(kind_of(run(transport.send(to(server, request::get("/503")), 1))) == "response 503");
   CHECK(server.connections_seen() == 3);
 }
 
 TEST_CASE("a proxy that was replaced makes the idle connections of all origins suspect") {
   misbehaving_server proxy{
       [](const seen_request& r, int nth) { return r.connection < 2 && nth > 1 ? reset() : respond(200); }};
-  httplib_options options = keeping();
+  transport_options options = keeping();
   options.proxy = proxy.url();
-  httplib_transport transport{options};
+  transport_under_test transport{options};
   const auto by_proxy = [&](const char* host) {
     return std::make_shared<const outgoing>(origin{scheme::http, host, 80}, request::get("/"), patient);
   };
   const auto a = by_proxy("a.example"), b = by_proxy("b.example");
-  CHECK(sync_wait(transport.send(a, 1)));
-  CHECK(sync_wait(transport.send(b, 1)));
-  CHECK(kind_of(sync_wait(transport.send(a, 1))) == "reset");
+  CHECK(run(transport.send(a, 1)));
+  CHECK(run(transport.send(b, 1)));
+  CHECK(kind_of(run(transport.send(a, 1))) == "reset");
   CHECK(proxy.wait_until_no_connection());
-  CHECK(sync_wait(transport.send(b, 1)));
+  CHECK(run(transport.send(b, 1)));
   CHECK(proxy.connections_seen() == 3);
 }

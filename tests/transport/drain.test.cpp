@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 // `request::status_decides`: a response is complete with its head, whatever happens to its body.
-#include <again/httplib/transport.hpp>
-
-#include <again/coro/sync_wait.hpp>
 #include <again/http/client.hpp>
 #include <again/retry/retry.hpp>
 
 #include "support/misbehaving_server.hpp"
 #include "support/sends.hpp"
+#include "support/transport_under_test.hpp"
 
 #include <doctest/doctest.h>
 
@@ -114,8 +112,8 @@ TEST_CASE(
       CAPTURE(r.what);
       CAPTURE(tls);
       misbehaving_server server{{r.does}, tls ? with_tls() : server_options{}};
-      httplib_transport transport{trusting()};
-      const auto result = sync_wait(transport.send(to(server, asked({.time = 50ms})), 1));
+      transport_under_test transport{trusting()};
+      const auto result = run(transport.send(to(server, asked({.time = 50ms})), 1));
       REQUIRE(result);
       CHECK(result->status / 100 == 2);
       CHECK(result->body_cut);
@@ -131,28 +129,28 @@ TEST_CASE("a body within the limits is whole, and its connection is used again w
     CAPTURE(tls);
     misbehaving_server server{{respond(200).body("all of it"), drip("slow", 2ms), delay(60ms, respond(200))},
                               tls ? with_tls() : server_options{}};
-    httplib_transport transport{trusting()};
-    const auto at_once = sync_wait(transport.send(to(server, asked()), 1));
+    transport_under_test transport{trusting()};
+    const auto at_once = run(transport.send(to(server, asked()), 1));
     REQUIRE(at_once);
     CHECK(at_once->body == "all of it");
     CHECK(!at_once->body_cut);
-    const auto slow = sync_wait(transport.send(to(server, asked({.time = 20s})), 1));
+    const auto slow = run(transport.send(to(server, asked({.time = 20s})), 1));
     REQUIRE(slow);
     CHECK(slow->body == "slow");
     CHECK(!slow->body_cut);
-    CHECK(sync_wait(transport.send(to(server, asked({.time = 1ms})), 1)));  // no limit before the head
+    CHECK(run(transport.send(to(server, asked({.time = 1ms})), 1)));  // no limit before the head
     CHECK(server.connections_seen() == 1);
   }
 }
 
 TEST_CASE("of a body that was read no more is kept than the request says") {
   misbehaving_server server{{respond(200).body("0123456789"), respond(200).body("0123456789")}};
-  httplib_transport transport;
-  const auto some = sync_wait(transport.send(to(server, asked({.keep = 4})), 1));
+  transport_under_test transport;
+  const auto some = run(transport.send(to(server, asked({.keep = 4})), 1));
   REQUIRE(some);
   CHECK(some->body == "0123");
   CHECK(some->body_cut);
-  const auto all = sync_wait(transport.send(to(server, asked({.keep = 10, .read = 0})), 1));
+  const auto all = run(transport.send(to(server, asked({.keep = 10, .read = 0})), 1));
   REQUIRE(all);
   CHECK(all->body == "0123456789");
   CHECK(!all->body_cut);
@@ -164,7 +162,7 @@ TEST_CASE("what stops an attempt after the head of the response gives the respon
   for (const bool by_status : {true, false}) {
     CAPTURE(by_status);
     endless_server server;
-    httplib_transport transport;
+    transport_under_test transport;
     request r = request::post("/").body("{}").max_body(no_bound);
     if (by_status) r.status_decides({.keep = 4, .read = no_bound, .time = 1h});
     const auto what = std::make_shared<const outgoing>(server.origin, std::move(r), patient);
@@ -178,12 +176,12 @@ TEST_CASE("what stops an attempt after the head of the response gives the respon
 }
 
 TEST_CASE("a refusal keeps its status, its Retry-After and its verdict where its body is cut short") {
-  httplib_transport transport;
+  transport_under_test transport;
   step busy = truncated("busy", 9).header("Retry-After", "30");
   busy.status = 503;
   misbehaving_server refusing{{busy}};
-  client_over<httplib_transport> api{transport, parse_url(refusing.url(""))->origin};
-  const auto r = sync_wait(api.send(asked())());
+  client_over<transport_under_test> api{transport, parse_url(refusing.url(""))->origin};
+  const auto r = run(api.send(asked())());
   REQUIRE(!r);
   CHECK(r.error().kind() == error_kind::status);
   CHECK(r.error().status() == 503);

@@ -2,12 +2,11 @@
 // Hedged sends over sockets: which request is sent twice, and how the slower attempt ends.
 #include <again/protection/hedge.hpp>
 
-#include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
-#include <again/httplib/client.hpp>
 #include <again/protection/pipe.hpp>
 
 #include "support/misbehaving_server.hpp"
+#include "support/transport_under_test.hpp"
 
 #include <doctest/doctest.h>
 
@@ -21,8 +20,8 @@
 
 using namespace again_test;
 using namespace std::chrono_literals;
-using again::http::client;
 using again::http::request;
+using again_test::client;
 
 namespace {
 
@@ -53,7 +52,7 @@ step slow_response() { return delay(300ms, respond(200)); }
 TEST_CASE("a silent server is asked once more; the slower attempt's connection is closed, not kept") {
   misbehaving_server server{{hang(), respond(200).body("second")}};
   client api{server.url()};
-  const auto response = again::sync_wait(again::hedge(soon, api.get("/quote")));
+  const auto response = run(again::hedge(soon, api.get("/quote")));
   REQUIRE(response);
   CHECK(response->body == "second");
   CHECK(server.requests_seen() == 2);
@@ -82,7 +81,7 @@ TEST_CASE("the slower attempt's socket is closed before the awaiting coroutine g
     CHECK(response.has_value());
     co_return still_open;
   };
-  CHECK(again::sync_wait(caller()) == 1);  // the winner's, which is kept for the next request
+  CHECK(run(caller()) == 1);  // the winner's, which is kept for the next request
   CHECK(open_while_both_run == 2);
   CHECK(server.wait_until([](const tally& t) { return t.open_connections <= 1; }));
 }
@@ -93,7 +92,7 @@ TEST_CASE("a POST without a key is never hedged, however slow the response; with
     client api{server.url()};
     auto order = api.post("/orders", again::http::body{"{}"});
     CHECK_FALSE(order.repeatable());
-    CHECK(again::sync_wait(again::hedge(soon, order)));
+    CHECK(run(again::hedge(soon, order)));
     CHECK(server.requests_seen() == 1);
   }
   SUBCASE("with") {
@@ -101,7 +100,7 @@ TEST_CASE("a POST without a key is never hedged, however slow the response; with
     client api{server.url()};
     auto order = api.send(request::post("/orders").body(again::http::body{"{}"}).idempotency_key_auto());
     CHECK(order.repeatable());
-    CHECK(again::sync_wait(again::hedge(soon, order)));
+    CHECK(run(again::hedge(soon, order)));
     CHECK(server.requests_seen() == 2);
   }
   SUBCASE("without, through a pipe of combinators") {
@@ -110,7 +109,7 @@ TEST_CASE("a POST without a key is never hedged, however slow the response; with
     again::breaker breaker;
     auto op =
         api.post("/orders", again::http::body{"{}"}) | again::timeout(5s) | again::guard(breaker) | again::hedge(soon);
-    CHECK(again::sync_wait(op));
+    CHECK(run(op));
     CHECK(server.requests_seen() == 1);
   }
 }

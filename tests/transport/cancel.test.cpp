@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // An attempt that is stopped, by its caller or by its bounds.
-#include <again/httplib/transport.hpp>
-
 #include "support/misbehaving_server.hpp"
 #include "support/sends.hpp"
+#include "support/transport_under_test.hpp"
 
 #include <doctest/doctest.h>
 
@@ -55,7 +54,7 @@ TEST_CASE("an attempt that is stopped ends at once, in every phase, and the serv
     } else {
       server = std::make_unique<misbehaving_server>(std::vector<step>{r.what}, options);
     }
-    httplib_transport transport{trusting()};
+    transport_under_test transport{trusting()};
     request how = r.body == 0 ? request::get("/") : request::post("/").body(std::string(r.body, 'b'));
     stoppable_send send{transport, to(*server, std::move(how))};
     REQUIRE(server->wait_until(r.arrived));
@@ -68,11 +67,10 @@ TEST_CASE("an attempt that is stopped ends at once, in every phase, and the serv
 
 TEST_CASE("an attempt that is stopped before it begins is not sent") {
   misbehaving_server server{{respond(200)}};
-  httplib_transport transport;
+  transport_under_test transport;
   inplace_stop_source source;
   source.request_stop();
-  run_loop loop;
-  const auto r = sync_wait(loop, transport.send(to(server, request::get("/")), 1), source.get_token());
+  const auto r = run(transport.send(to(server, request::get("/")), 1), source.get_token());
   CHECK(kind_of(r) == "cancelled");
   CHECK(reach_of(r) == "not_sent");
   CHECK(server.connections_seen() == 0);
@@ -80,17 +78,17 @@ TEST_CASE("an attempt that is stopped before it begins is not sent") {
 
 TEST_CASE("a body that drips is ended by the bound on the whole attempt") {
   misbehaving_server server{{drip(std::string(100000, 'x'), 5ms)}};
-  httplib_transport transport;
+  transport_under_test transport;
   send_limits l = patient;
   l.total = 500ms;  // long enough for the head to have come on any machine
-  const auto r = sync_wait(transport.send(to(server, request::get("/"), l), 1));
+  const auto r = run(transport.send(to(server, request::get("/"), l), 1));
   CHECK(kind_of(r) == "timeout");
   CHECK(reach_of(r) == "answered");
 }
 
 TEST_CASE("an attempt whose awaiter is gone is ended, and its connection with it") {
   misbehaving_server server{{hang(), respond(200)}};
-  httplib_transport transport;
+  transport_under_test transport;
   {
     run_loop loop;
     inplace_stop_source source;
@@ -103,7 +101,7 @@ TEST_CASE("an attempt whose awaiter is gone is ended, and its connection with it
     CHECK(!called);
   }
   CHECK(server.wait_until_no_connection());
-  CHECK(sync_wait(transport.send(to(server, request::get("/")), 1)));
+  CHECK(run(transport.send(to(server, request::get("/")), 1)));
 }
 
 TEST_CASE("stopped at any moment, over plain and TLS: one result each, no descriptor and no connection left") {
@@ -118,7 +116,7 @@ TEST_CASE("stopped at any moment, over plain and TLS: one result each, no descri
         },
         tls ? with_tls() : server_options{}};
     {
-      httplib_transport transport{trusting()};
+      transport_under_test transport{trusting()};
       random_stream moments{tls ? 1U : 2U};
       int responses = 0, cancelled = 0;
       for (int i = 0; i < 60; ++i) {
@@ -147,7 +145,7 @@ TEST_CASE("a bound that meets the response: what is called not_sent was never se
   }};
   std::vector<std::string> results(threads * each);
   {
-    httplib_transport transport;
+    transport_under_test transport;
     std::vector<std::thread> senders;
     for (int t = 0; t < threads; ++t) {
       senders.emplace_back([&, t] {
@@ -155,7 +153,7 @@ TEST_CASE("a bound that meets the response: what is called not_sent was never se
         for (int i = t * each; i < (t + 1) * each; ++i) {
           send_limits l = patient;
           l.total = std::chrono::microseconds{moments.bits() % 400};
-          const auto r = sync_wait(transport.send(to(server, request::post("/" + std::to_string(i)).body("x"), l), 1));
+          const auto r = run(transport.send(to(server, request::post("/" + std::to_string(i)).body("x"), l), 1));
           results[static_cast<std::size_t>(i)] = r ? "whole" : kind_of(r) + " " + reach_of(r);
           if (r) CHECK(r->body == "whole");
         }

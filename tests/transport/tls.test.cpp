@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // https.
-#include <again/httplib/transport.hpp>
-
 #include "support/misbehaving_server.hpp"
 #include "support/sends.hpp"
+#include "support/transport_under_test.hpp"
 
 #include <doctest/doctest.h>
 
@@ -54,9 +53,9 @@ class temporary_folder {
 
 TEST_CASE("https: a response comes over a verified session, again over the same one") {
   misbehaving_server server{[](const seen_request&, int) { return respond(200).body("secret"); }, with_tls()};
-  httplib_transport transport{trusting()};
+  transport_under_test transport{trusting()};
   for (int i = 0; i < 3; ++i) {
-    const auto r = sync_wait(transport.send(to(server, request::get("/")), 1));
+    const auto r = run(transport.send(to(server, request::get("/")), 1));
     CAPTURE(kind_of(r));
     REQUIRE(r);
     CHECK(r->body == "secret");
@@ -98,10 +97,10 @@ TEST_CASE("https: every failure has its kind, and reach tells the truth") {
   for (const row& r : rows) {
     CAPTURE(name(r.what.what));
     misbehaving_server server{{r.what}, with_tls()};
-    httplib_transport transport{trusting()};
+    transport_under_test transport{trusting()};
     send_limits l = std::string_view{r.kind} == "timeout" ? hasty : patient;
     if (std::string_view{r.kind} == "connect_timeout") l.connect = 200ms;
-    const auto result = sync_wait(transport.send(to(server, request::post("/").body("x"), l), 1));
+    const auto result = run(transport.send(to(server, request::post("/").body("x"), l), 1));
     CAPTURE(result ? std::string{} : result.error().detail);
     CHECK(kind_of(result) == r.kind);
     CHECK(reach_of(result) == r.reach);
@@ -115,8 +114,8 @@ TEST_CASE("https: a body that ends with its connection is whole only after the p
     server_options options = with_tls();
     options.tls->close_notify = notified;
     misbehaving_server server{{respond(200).body("to the end").close_delimited()}, options};
-    httplib_transport transport{trusting()};
-    const auto r = sync_wait(transport.send(to(server, request::get("/")), 1));
+    transport_under_test transport{trusting()};
+    const auto r = run(transport.send(to(server, request::get("/")), 1));
     CAPTURE(r ? std::string{} : r.error().detail);
     CHECK(kind_of(r) == (notified ? "response 200" : "truncated"));
     CHECK(reach_of(r) == "answered");
@@ -126,7 +125,7 @@ TEST_CASE("https: a body that ends with its connection is whole only after the p
 TEST_CASE("https: the detail of an error has OpenSSL's reason") {
   const certificates& all = certificates::shared();
   const auto trusting_another = [&all] {
-    httplib_options o;
+    transport_options o;
     o.cacert = all.certificate_file(certificate::self_signed).string();
     return o;
   };
@@ -136,7 +135,7 @@ TEST_CASE("https: the detail of an error has OpenSSL's reason") {
   const struct {
     step what;
     server_options server;
-    httplib_options options;
+    transport_options options;
     std::string kind, reason;
   } rows[] = {
       {tls_untrusted(), with_tls(), trusting(), "tls_verify", "self-signed certificate"},
@@ -151,11 +150,11 @@ TEST_CASE("https: the detail of an error has OpenSSL's reason") {
   for (const auto& row : rows) {
     CAPTURE(row.reason);
     misbehaving_server server{{row.what}, row.server};
-    httplib_transport transport{row.options};
+    transport_under_test transport{row.options};
     auto what = to_name(server, "localhost", request::get("/"));
     const auto secure = std::make_shared<const outgoing>(origin{scheme::https, "localhost", what->origin.port},
                                                          request::get("/"), patient);
-    const auto r = sync_wait(transport.send(secure, 1));
+    const auto r = run(transport.send(secure, 1));
     CHECK(kind_of(r) == row.kind);
     CHECK(reach_of(r) == "not_sent");
     REQUIRE(!r);
@@ -169,8 +168,8 @@ TEST_CASE("https: a version of TLS that is too old is a reason") {
   server_options old = with_tls();
   old.tls->max = tls_version::v1_1;
   misbehaving_server server{{respond(200)}, old};
-  httplib_transport transport{trusting()};
-  const auto r = sync_wait(transport.send(to(server, request::get("/")), 1));
+  transport_under_test transport{trusting()};
+  const auto r = run(transport.send(to(server, request::get("/")), 1));
   CHECK(kind_of(r) == "tls_handshake");
   REQUIRE(!r);
   const std::string before =
@@ -183,12 +182,10 @@ TEST_CASE("https: a version of TLS that is too old is a reason") {
 TEST_CASE("https: the reason is that of this connection, not one that another has left on its thread") {
   misbehaving_server failing{{plain_http(), plain_http(), plain_http()}, with_tls()};
   misbehaving_server expired{{tls_expired(), tls_expired(), tls_expired()}, with_tls()};
-  httplib_options one_thread = trusting();
-  one_thread.workers = 1;
-  httplib_transport transport{one_thread};
+  transport_under_test transport{with_threads_for(1, trusting())};
   for (int i = 0; i < 3; ++i) {
-    const auto first = sync_wait(transport.send(to(failing, request::get("/")), 1));
-    const auto second = sync_wait(transport.send(to(expired, request::get("/")), 1));
+    const auto first = run(transport.send(to(failing, request::get("/")), 1));
+    const auto second = run(transport.send(to(expired, request::get("/")), 1));
     REQUIRE(!first);
     REQUIRE(!second);
     CHECK(first.error().detail.ends_with("wrong version number"));
@@ -203,11 +200,11 @@ TEST_CASE("https: a client shows its certificate to a server that asks for one")
     demanding.tls->demand_client_certificate = true;
     demanding.tls->min = demanding.tls->max = version;
     misbehaving_server server{{respond(200)}, demanding};
-    httplib_options options = trusting();
+    transport_options options = trusting();
     options.client_certificate = all.certificate_file(certificate::client).string();
     options.client_key = all.key_file(certificate::client).string();
-    httplib_transport transport{options};
-    CHECK(kind_of(sync_wait(transport.send(to(server, request::get("/")), 1))) == "response 200");
+    transport_under_test transport{options};
+    CHECK(kind_of(run(transport.send(to(server, request::get("/")), 1))) == "response 200");
   }
 }
 
@@ -245,21 +242,18 @@ TEST_CASE("https: a file of certificates that is of no use is an error when the 
   };
   for (const auto& row : rows) {
     CAPTURE(row.says);
-    httplib_options options;
+    transport_options options;
     options.cacert = row.cacert;
     options.client_certificate = row.certificate;
     options.client_key = row.key;
     std::string said;
     try {
-      const httplib_transport transport{options};
+      const transport_under_test transport{options};
     } catch (const std::invalid_argument& e) { said = e.what(); }
     CAPTURE(said);
-    CHECK(said.starts_with("again: httplib_options: " + row.says));
+    CHECK(said.starts_with(options_name + row.says));
     CHECK(!said.ends_with(": "));
   }
-  CHECK(validate_cacert(authority) == std::nullopt);
-  REQUIRE(validate_cacert(missing));
-  CHECK(validate_cacert(missing)->text() == "'" + missing + "': No such file or directory");
 }
 
 TEST_CASE(
@@ -270,9 +264,9 @@ TEST_CASE(
     script.push_back(tls_close_after_write());
   }
   misbehaving_server server{script, with_tls()};
-  httplib_transport transport{trusting()};
+  transport_under_test transport{trusting()};
   for (std::size_t i = 0; i < 20; ++i) {
-    const auto r = sync_wait(transport.send(to(server, request::post("/").body("x")), 1));
+    const auto r = run(transport.send(to(server, request::post("/").body("x")), 1));
     CHECK(bool{r} == (i % 2 == 0));
     CHECK(server.requests_seen() == i + 1);
   }
