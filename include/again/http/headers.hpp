@@ -24,6 +24,7 @@ class headers {
  public:
   struct field {
     field(std::string n, std::string v) : name{std::move(n)}, value{std::move(v)} {}
+    field(std::in_place_t /*copied*/, std::string_view n, std::string_view v) : name{n}, value{v} {}
     std::string name, value;
     friend bool operator==(const field&, const field&) = default;
   };
@@ -36,6 +37,11 @@ class headers {
   /// Appends a field, also if there is one of that name. Spaces and tabs around the value are dropped (RFC 9110 5.5).
   headers& add(std::string name, std::string_view value) {
     fields_.emplace_back(std::move(name), std::string{detail::trim(value)});
+    return *this;
+  }
+  /// The same from texts that are copied: cheaper where they are no strings yet.
+  headers& append(std::string_view name, std::string_view value) {
+    fields_.emplace_back(std::in_place, name, detail::trim(value));
     return *this;
   }
   /// Appends a further line to the value of the field added last: a line fold is one space (RFC 9112 5.2). There has to be one.

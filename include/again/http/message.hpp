@@ -195,7 +195,7 @@ template <class F> void request::each_field(int number, F f) const {
 inline http::headers request::fields(int number) const {
   http::headers out;
   out.reserve(headers_.size() + 2);
-  each_field(number, [&out](std::string_view name, std::string_view value) { out.add(std::string{name}, value); });
+  each_field(number, [&out](std::string_view name, std::string_view value) { out.append(name, value); });
   return out;
 }
 

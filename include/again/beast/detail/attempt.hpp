@@ -31,7 +31,7 @@ namespace detail {
 class attempt_owner {
  public:
   /// The open connection of that origin used last, or null. Stale ones are closed on the way.
-  virtual std::shared_ptr<connection> take_idle(origin_entry& home) noexcept = 0;
+  virtual std::shared_ptr<connection> take_idle(origin_entry& home, time_point now) noexcept = 0;
   /// It has its result, which goes to the awaiting side now. `keep`: its connection, where another request can use it; else null.
   virtual void finished(send_job& job, http::send_result&& r, std::shared_ptr<connection> keep) noexcept = 0;
   /// No descriptor is left: true if another connection was closed, or `job` waits for one to be and begins anew then.
@@ -143,9 +143,10 @@ class attempt final : connection_user {
   }
 
   void take_connection() {
-    if (!what_.needs_fresh_connection()) connection_ = owner_.take_idle(*job_.home);
+    const time_point now = shared_.loop.now();  // a turn may have lasted
+    if (!what_.needs_fresh_connection()) connection_ = owner_.take_idle(*job_.home, now);
     reused_ = connection_ != nullptr;
-    reused_ ? send() : connect();
+    reused_ ? send(now) : connect();
   }
 
   // ── a new connection ──
@@ -162,7 +163,7 @@ class attempt final : connection_user {
   void connected() {
     const std::unique_ptr<connector> over = std::move(connector_);
     connection_ = over->take();
-    if (connection_) return send();
+    if (connection_) return send(shared_.loop.now());
     if (over->lacks_descriptor()) {
       const auto now = owner_.lacks_descriptor(job_);
       if (now == attempt_owner::descriptor::freed) return connect();
@@ -173,10 +174,9 @@ class attempt final : connection_user {
 
   // ── the exchange ──
 
-  void send() {
+  void send(time_point now) {
     connection_->belongs_to(this);
     const bool to_proxy = !shared_.via.proxy_host.empty() && what_.origin.scheme == http::scheme::http;
-    const time_point now = shared_.loop.now();  // a turn may have lasted
     exchange_.emplace(
         what_, job_.number, content(),
         request_route{to_proxy, to_proxy ? std::string_view{shared_.proxy_authorization} : std::string_view{}});

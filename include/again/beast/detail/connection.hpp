@@ -120,9 +120,13 @@ class connection : public std::enable_shared_from_this<connection> {
   progress write(std::string_view head, std::string_view body) noexcept {
     if (tls_) return tls_->write(head.empty() ? body : head);
     error_code ec;
-    const std::array<net::const_buffer, 2> both{net::const_buffer(head.data(), head.size()),
-                                                net::const_buffer(body.data(), body.size())};
-    const auto n = static_cast<std::ptrdiff_t>(socket_.write_some(both, ec));
+    const net::const_buffer first(head.data(), head.size()), second(body.data(), body.size());
+    std::ptrdiff_t n = 0;
+    if (head.empty() || body.empty()) {  // one buffer is a cheaper system call
+      n = static_cast<std::ptrdiff_t>(socket_.write_some(head.empty() ? second : first, ec));
+    } else {
+      n = static_cast<std::ptrdiff_t>(socket_.write_some(std::array{first, second}, ec));
+    }
     if (!ec) return {.n = n};
     if (ec == net::error::would_block || ec == net::error::try_again) return {.needs = POLLOUT};
     return {.error = ec.value()};

@@ -262,8 +262,8 @@ class pool final : public std::enable_shared_from_this<pool>, attempt_owner {
 
   // ── attempt_owner ──
 
-  std::shared_ptr<connection> take_idle(origin_entry& home) noexcept override {
-    return origins_.take_idle(home, loop_.now());
+  std::shared_ptr<connection> take_idle(origin_entry& home, time_point now) noexcept override {
+    return origins_.take_idle(home, now);
   }
   void finished(send_job& j, http::send_result&& r, std::shared_ptr<connection> keep) noexcept override {
     if (j.state == send_job::states::starved) {

@@ -92,8 +92,7 @@ class response_reader {
     }
     void on_field_impl(::boost::beast::http::field /*known*/, string_view name, string_view value,
                        error_code& /*ec*/) override {
-      if (!owner_.head_)
-        owner_.response_.headers.add(std::string(name.data(), name.size()), {value.data(), value.size()});
+      if (!owner_.head_) owner_.response_.headers.append({name.data(), name.size()}, {value.data(), value.size()});
     }
     void on_header_impl(error_code& ec) override { owner_.end_of_head(ec); }
     void on_body_init_impl(const ::boost::optional<std::uint64_t>& /*length*/, error_code& /*ec*/) override {}
