@@ -76,6 +76,8 @@ class store {
   std::uint64_t commits() const noexcept { return writer_->numbers().commits.value(); }
   /// Calls that have ended, those that failed included.
   std::uint64_t calls() const noexcept { return writer_->numbers().calls.value(); }
+  /// Calls that wait for their transaction.
+  std::size_t waiting() const noexcept { return writer_->waiting(); }
   std::uint64_t errors(journal::error_kind kind) const noexcept {
     return writer_->numbers().errors[static_cast<std::size_t>(kind)].value();
   }

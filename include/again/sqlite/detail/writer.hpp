@@ -97,6 +97,11 @@ class writer {
   }
 
   const writer_numbers& numbers() const noexcept { return numbers_; }
+  /// Calls that were not begun yet.
+  std::size_t waiting() const noexcept {
+    const std::lock_guard lock{mutex_};
+    return waiting_;
+  }
   const options& settings() const noexcept { return options_; }
 
   /// For requests, on the writer's thread.
@@ -248,7 +253,7 @@ class writer {
   wall_time now_{}, next_tidy_{};  // the latest time that a call brought; the writer's thread
   writer_numbers numbers_;
   // Under the mutex.
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   again::detail::condition_variable wake_;
   request_list queue_;
   std::size_t waiting_ = 0;
