@@ -111,7 +111,7 @@ again::task<> run(const again::http::client& to, const webhook::signing_keys& ke
   const webhook::signing_keys other = webhook::secret::parse("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX").value();
   auto once = again::retry({.attempts = 1}, to.send(webhook::signed_with(other, "order-8-made", *hook)));
   auto refused = co_await once;
-  if (!refused) fmt::print("order-8-made: {}\n", refused.error());
+  if (!refused) fmt::print("order-8-made: {}\n", refused.error().error()->text());
 }
 
 void filters() {

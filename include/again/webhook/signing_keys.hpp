@@ -39,7 +39,7 @@ class signing_keys {
   /// A file above this is not a list of keys.
   static constexpr std::size_t most_text = 4096;
 
-  signing_keys(secret one) : keys_{std::make_shared<const std::vector<secret>>(1, std::move(one))} {}
+  signing_keys(const secret& one) : keys_{std::make_shared<const std::vector<secret>>(1, one)} {}
   /// The new key first: receivers try signatures in this order. Throws `std::invalid_argument` where there is none, or too many.
   explicit signing_keys(std::vector<secret> several);
 

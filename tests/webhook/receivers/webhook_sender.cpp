@@ -56,9 +56,9 @@ void report(again::http::origin to, again::http::request r, again::duration cloc
   const auto sent =
       again::sync_wait(loop, again::retry(again::webhook::standard_policy, api.send(std::move(r))).observe(count));
   if (sent)
-    std::cout << attempts << " " << sent->status << std::endl;
+    std::cout << attempts << " " << sent->status << "\n";
   else
-    std::cout << attempts << " " << (sent.error().error() ? sent.error().error()->text() : "not sent") << std::endl;
+    std::cout << attempts << " " << (sent.error().error() ? sent.error().error()->text() : "not sent") << "\n";
 }
 
 void run(const std::vector<std::string>& words) {
