@@ -172,6 +172,7 @@ suite::suite(std::string topic, int argc, char** argv) : topic_{std::move(topic)
     }
   }
   rounds_ = quick_ ? 7 : 21;
+  rounds_of_long_calls_ = quick_ ? 1 : 5;
 }
 
 void suite::add(std::string group, std::string who, std::function<void(std::size_t)> body, timed_by how) {
@@ -307,7 +308,7 @@ int suite::run() {
     count(c);
   }
   const bool any_once = std::any_of(cases_.begin(), cases_.end(), [](const one& c) { return bool(c.once); });
-  const int rounds = any_once ? (quick_ ? 1 : 5) : rounds_;
+  const int rounds = any_once ? rounds_of_long_calls_ : rounds_;
   for (int round = 0; round < rounds; ++round) {
     for (std::size_t i = 0; i < cases_.size(); ++i) {
       measure(cases_[(i + static_cast<std::size_t>(round)) % cases_.size()]);  // no one always follows the same one

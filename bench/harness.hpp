@@ -35,6 +35,10 @@ class suite {
 
   [[nodiscard]] bool quick() const noexcept { return quick_; }
 
+  /// How often each case is measured, in place of 5 times (once where `--quick` is given) for long calls. Many short rounds make steadier
+  /// ratios than few long ones on a machine with other work.
+  void rounds(int count) noexcept { rounds_of_long_calls_ = count; }
+
   /// One more competitor in `group`: `body(n)` does the measured thing n times.
   void add(std::string group, std::string who, std::function<void(std::size_t)> body, timed_by how = timed_by::thread);
 
@@ -102,7 +106,7 @@ class suite {
   std::string json_;
   bool quick_ = false;
   bool inner_ = false;  // we are the copy that runs under callgrind
-  int rounds_ = 21;
+  int rounds_ = 21, rounds_of_long_calls_ = 5;
   std::vector<one> cases_;
   std::vector<goal> goals_;
   std::vector<ratio> ratios_;
