@@ -69,13 +69,13 @@ class file_identity {
   bool known() const noexcept { return known_; }
   /// Whether the name still leads to the file.
   bool same(const std::string& path) const noexcept {
-    struct stat now{};
+    struct ::stat now{};
     return !known_ || (::stat(path.c_str(), &now) == 0 && now.st_dev == seen_.st_dev && now.st_ino == seen_.st_ino);
   }
 
  private:
   bool known_ = false;
-  struct stat seen_{};
+  struct ::stat seen_{};
 };
 
 class journal_file {
