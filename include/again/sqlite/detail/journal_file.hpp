@@ -25,6 +25,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 namespace again {
@@ -65,17 +66,26 @@ inline void create_private(const std::string& path) {
 class file_identity {
  public:
   /// Keeps that of the file; nothing where there is none.
-  void remember(const std::string& path) noexcept { known_ = ::stat(path.c_str(), &seen_) == 0; }
-  bool known() const noexcept { return known_; }
+  void remember(const std::string& path) noexcept { known_ = look(path, device_, number_); }
   /// Whether the name still leads to the file.
   bool same(const std::string& path) const noexcept {
-    struct stat now{};
-    return !known_ || (::stat(path.c_str(), &now) == 0 && now.st_dev == seen_.st_dev && now.st_ino == seen_.st_ino);
+    dev_t device{};
+    ino_t number{};
+    return !known_ || (look(path, device, number) && device == device_ && number == number_);
   }
 
  private:
+  static bool look(const std::string& path, dev_t& device, ino_t& number) noexcept {
+    struct stat about{};
+    if (::stat(path.c_str(), &about) != 0) return false;
+    device = about.st_dev;
+    number = about.st_ino;
+    return true;
+  }
+
   bool known_ = false;
-  struct stat seen_{};
+  dev_t device_{};
+  ino_t number_{};
 };
 
 class journal_file {
