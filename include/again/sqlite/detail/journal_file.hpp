@@ -42,7 +42,11 @@ inline std::string folder_of(const std::string& path) {
 /// The path without links, so that all names of a file have one lock. Throws sql_failure.
 inline std::string resolved(const std::string& path) {
   std::array<char, PATH_MAX> whole{};
-  if (::realpath(path.c_str(), whole.data()) != nullptr) return whole.data();
+  if (::realpath(path.c_str(), whole.data()) != nullptr) {
+    struct stat about{};
+    if (::stat(whole.data(), &about) != 0 || !S_ISDIR(about.st_mode)) return whole.data();
+    throw sql_failure{journal::error{journal::error_kind::unreachable, path + ": is a folder; name a file in it"}};
+  }
   const std::string folder = folder_of(path);
   if (errno == ENOENT && ::realpath(folder.c_str(), whole.data()) != nullptr)
     return std::string{whole.data()} + '/' + path.substr(path.rfind('/') + 1);
