@@ -228,7 +228,10 @@ TEST_CASE("a place where no journal can be is refused by a sentence that says wh
     CHECK(e.text ==
           folder.path + "/none/events.db: No such file or directory; make the folder " + folder.path + "/none/ first");
   }
-  SUBCASE("a folder") { CHECK(refusal(folder.path).kind == error_kind::unreachable); }
+  SUBCASE("a folder") {
+    CHECK(refusal(folder.path).text == folder.path + ": is a folder; name a file in it");
+    CHECK(!std::filesystem::exists(folder.path + ".lock"));
+  }
   SUBCASE("no name") { CHECK(refusal("").kind == error_kind::unreachable); }
   const std::string path = folder.path + "/events.db";
   SUBCASE("not a database") {

@@ -25,6 +25,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 namespace again {
@@ -41,7 +42,11 @@ inline std::string folder_of(const std::string& path) {
 /// The path without links, so that all names of a file have one lock. Throws sql_failure.
 inline std::string resolved(const std::string& path) {
   std::array<char, PATH_MAX> whole{};
-  if (::realpath(path.c_str(), whole.data()) != nullptr) return whole.data();
+  if (::realpath(path.c_str(), whole.data()) != nullptr) {
+    struct stat about{};
+    if (::stat(whole.data(), &about) != 0 || !S_ISDIR(about.st_mode)) return whole.data();
+    throw sql_failure{journal::error{journal::error_kind::unreachable, path + ": is a folder; name a file in it"}};
+  }
   const std::string folder = folder_of(path);
   if (errno == ENOENT && ::realpath(folder.c_str(), whole.data()) != nullptr)
     return std::string{whole.data()} + '/' + path.substr(path.rfind('/') + 1);
@@ -65,17 +70,26 @@ inline void create_private(const std::string& path) {
 class file_identity {
  public:
   /// Keeps that of the file; nothing where there is none.
-  void remember(const std::string& path) noexcept { known_ = ::stat(path.c_str(), &seen_) == 0; }
-  bool known() const noexcept { return known_; }
+  void remember(const std::string& path) noexcept { known_ = look(path, device_, number_); }
   /// Whether the name still leads to the file.
   bool same(const std::string& path) const noexcept {
-    struct ::stat now{};
-    return !known_ || (::stat(path.c_str(), &now) == 0 && now.st_dev == seen_.st_dev && now.st_ino == seen_.st_ino);
+    dev_t device{};
+    ino_t number{};
+    return !known_ || (look(path, device, number) && device == device_ && number == number_);
   }
 
  private:
+  static bool look(const std::string& path, dev_t& device, ino_t& number) noexcept {
+    struct stat about{};
+    if (::stat(path.c_str(), &about) != 0) return false;
+    device = about.st_dev;
+    number = about.st_ino;
+    return true;
+  }
+
   bool known_ = false;
-  struct ::stat seen_{};
+  dev_t device_{};
+  ino_t number_{};
 };
 
 class journal_file {

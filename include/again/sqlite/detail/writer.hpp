@@ -113,7 +113,7 @@ class writer {
  private:
   using request_list = again::detail::intrusive_list<store_request>;
   static constexpr int most_at_once = 1024;  // calls in a transaction: a stop of the machine undoes no more
-  static constexpr std::int64_t discarded_at_once = 2 * most_at_once;  // faster than they can be finished
+  static constexpr std::int64_t discarded_at_once = std::int64_t{2} * most_at_once;  // faster than they can be finished
 
   // The caller has the lock.
   void push(store_request& r) noexcept {
