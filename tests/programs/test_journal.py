@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: MIT
 """`deliver --journal`: what was acknowledged is delivered, whatever ends the program, and `deliver journal` shows and changes what is kept."""
 import collections
+import concurrent.futures
 import contextlib
 import http.server
 import json
 import os
+import re
 import resource
 import signal
 import sqlite3
@@ -302,6 +304,115 @@ class FailingStore(InFolder):
                 self.assertIn("was removed or replaced while it was open", service.complaints[0])
                 self.assertTrue([c for c in service.complaints if c.startswith("deliver: line 2: not delivered: not stored: ")], service.complaints)
             self.assertEqual(receiver.requests, 1)
+
+
+CALLS = ("write", "writev", "pwrite64", "fsync", "fdatasync", "rename", "ftruncate", "unlink", "sendto", "sendmsg")
+EVERY = int(os.environ.get("AGAIN_KILL_EVERY", "0"))  # 1: at each call; 0: at some sixty of them
+STRACE = ("strace", "-f", "-qq")  # not --seccomp-bpf: with it strace 6.1 does not send the signal
+
+
+def can_trace():
+    try:
+        return subprocess.run([*STRACE, "-o", os.devnull, "-e", "trace=none", "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+class Killed(InFolder):
+    """A run of 200 events is killed, and a second one finishes. What has to hold afterwards, whenever that was."""
+
+    EVENTS, HELD = 200, 32
+    OPTIONS = ("--acknowledge", "--parallel", HELD // 2, "--queue", HELD // 2)
+
+    def first_run(self, journal, url, through=()):
+        return [*map(str, through), program("deliver"), "--journal", journal, *map(str, self.OPTIONS), url]
+
+    def given(self):
+        return lines(*(event(i) for i in range(self.EVENTS)))
+
+    def finish_and_check(self, journal, receiver, printed):
+        whole = printed[:printed.rfind(b"\n") + 1].decode().splitlines()
+        results = [json.loads(line) for line in whole]
+        acknowledged = max([r["acknowledged"] for r in results if "acknowledged" in r], default=0)
+        finished = {"/test#" + r["id"] for r in results if "id" in r}
+        before = receiver.requests
+        rest = subprocess.run([program("deliver"), "--journal", journal, receiver.url], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        self.assertEqual((rest.returncode, rest.stderr), (0, b""))
+        with contextlib.closing(sqlite3.connect(journal)) as db:
+            rows = db.execute("SELECT idempotency_key, state FROM events").fetchall()
+        kept = {key.decode(): state for key, state in rows}
+        sent = {key: len(bodies) for key, bodies in receiver.sent.items()}
+        self.assertEqual(set(kept.values()) - {2}, set(), "an event without a final record")
+        self.assertEqual({f"/test#e{i}" for i in range(acknowledged)} - set(kept), set(), "an acknowledged event is lost")
+        self.assertEqual(set(kept), set(sent), "kept and sent differ")
+        twice = {key for key, n in sent.items() if n > 1}
+        self.assertLessEqual(set(sent.values()), {1, 2})
+        self.assertLessEqual(len(twice), self.HELD, "more than the leased ones were sent twice")
+        self.assertEqual(twice & finished, set(), "an event with a result was sent again")
+        self.assertTrue(all(len(set(bodies)) == 1 for bodies in receiver.sent.values()))
+        return acknowledged, len(kept), len(twice), before
+
+    def calls_of_a_run(self):
+        """How often one thread makes each call, at most: strace counts the calls of each thread for itself."""
+        with Receiver() as receiver:
+            subprocess.run(self.first_run(self.path("count.db"), receiver.url, (*STRACE, "-o", self.path("calls"), "-e", "trace=" + ",".join(CALLS))),
+                           input=self.given(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=True)
+        counts = collections.Counter()
+        with open(self.path("calls"), encoding="utf-8", errors="replace") as file:
+            for line in file:
+                found = re.match(r"(\d+) +(\w+)\(", line)
+                if found:
+                    counts[found[2], found[1]] += 1
+        most = collections.Counter()
+        for (call, _), n in counts.items():
+            most[call] = max(most[call], n)
+        return most
+
+    def killed_at(self, call, n):
+        journal = self.path(f"{call}-{n}.db")
+        with Receiver() as receiver:
+            child = subprocess.run(self.first_run(journal, receiver.url, (*STRACE, "-o", os.devnull, "-e", "trace=" + call, "-e", f"inject={call}:signal=KILL:when={n}")),
+                                   input=self.given(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60)
+            try:
+                found = self.finish_and_check(journal, receiver, child.stdout)
+            except AssertionError as problem:
+                raise AssertionError(f"killed at {call} {n}: {problem}") from problem
+        for suffix in ("", "-wal", "-shm", ".lock"):
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(journal + suffix)
+        return child.returncode, *found
+
+    def test_killed_at_every_write_nothing_that_was_acknowledged_is_lost(self):
+        if not can_trace():
+            self.skipTest("strace cannot trace here: install it, and allow ptrace")
+        most = self.calls_of_a_run()
+        self.assertGreater(most["pwrite64"], 50)
+        self.assertGreater(most["fdatasync"], 5)
+        points = [(call, n) for call in sorted(most) for n in range(1, most[call] + 1)]
+        every = EVERY or max(1, len(points) // 40)
+        chosen = [(call, n) for call in sorted(most) for n in range(1, most[call] + 1, every)]
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            ends = list(pool.map(lambda point: self.killed_at(*point), chosen))
+        killed = [e for e in ends if e[0] != 0]
+        self.assertGreater(len(killed), len(ends) // 2)  # a run may make fewer calls than the one that was counted
+        total = [sum(e[i] for e in ends) for i in range(1, 5)]
+        print(f"\n{len(points)} calls ({dict(most)}), {len(chosen)} runs, {len(killed)} of them killed: {total[0]} events acknowledged, {total[1]} kept and "
+              f"delivered, {total[2]} sent twice", file=sys.stderr)
+
+    def test_a_signal_at_any_moment_loses_nothing_and_sends_nothing_twice_that_has_a_result(self):
+        for i in range(12):
+            journal = self.path(f"term-{i}.db")
+            with Receiver() as receiver:
+                child = subprocess.Popen(self.first_run(journal, receiver.url), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                feeder = threading.Thread(target=child.stdin.write, args=(self.given(),))
+                feeder.start()
+                wait_for(lambda: receiver.requests >= 1 + i * 16)
+                child.send_signal(signal.SIGTERM)
+                feeder.join()
+                printed, complaints = child.communicate(timeout=60)
+                self.assertEqual(child.returncode, 1, complaints)
+                acknowledged, kept, twice, _ = self.finish_and_check(journal, receiver, printed)
+                self.assertEqual((acknowledged, twice), (kept, 0))  # the deliveries that were under way had their time
 
 
 if __name__ == "__main__":
