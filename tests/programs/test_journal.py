@@ -50,7 +50,10 @@ class Receiver:
         self.thread.start()
 
     def take(self, handler):
-        body = handler.rfile.read(int(handler.headers["Content-Length"]))
+        length = int(handler.headers["Content-Length"])
+        body = handler.rfile.read(length)
+        if len(body) < length:  # the client was killed while it wrote
+            return True
         key = handler.headers["Idempotency-Key"].strip('"')
         with self.lock:
             self.sent[key].append(body)
@@ -304,6 +307,123 @@ class FailingStore(InFolder):
                 self.assertIn("was removed or replaced while it was open", service.complaints[0])
                 self.assertTrue([c for c in service.complaints if c.startswith("deliver: line 2: not delivered: not stored: ")], service.complaints)
             self.assertEqual(receiver.requests, 1)
+
+
+class Command(InFolder):
+    """`deliver journal`."""
+
+    def journal_of_all_states(self):
+        """e0 waits for an hour, e1 is done, e2 is dead."""
+        with Receiver(lambda key, n: {"/test#e0": 503, "/test#e1": 200, "/test#e2": 422}[key]) as receiver:
+            Run("deliver", "--journal", self.journal, *PUT_OFF, receiver.url, stdin=lines(*(event(i) for i in range(3))))
+
+    def command(self, name, *ids):
+        run = Run("deliver", "journal", name, self.journal, *ids)
+        return run
+
+    def test_list_has_a_line_for_each_event(self):
+        self.journal_of_all_states()
+        run = self.command("list")
+        self.assertEqual((run.code, run.err), (0, ""))
+        time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+        for line, pattern in zip(run.out.splitlines(), (rf"waiting  {time}    1  e0  503 Service Unavailable.*", rf"done     {time}    1  e1  -",
+                                                        rf"dead     {time}    1  e2  permanent: 422 .*"), strict=True):
+            self.assertRegex(line, f"^{pattern}$")
+
+    def test_what_is_shown_on_a_terminal_is_escaped(self):
+        wild = b'{"id":"\\u001b[31m\\u202e","x":"\\u001b"}\n'
+        with Receiver(lambda key, n: 422) as receiver:
+            Run("deliver", "--journal", self.journal, receiver.url, stdin=wild)
+        for run in (self.command("list"), self.command("show", "\x1b[31m\u202e"), self.command("export"), self.command("discard", "\x1b[31m\u202e")):
+            self.assertEqual(run.code, 0, run.err)
+            self.assertTrue(run.out)
+            self.assertFalse({"\x1b", "\u202e"} & set(run.out))
+
+    def test_show_has_all_that_is_known_of_an_event(self):
+        self.journal_of_all_states()
+        shown = self.command("show", "e2").json
+        self.assertEqual({k: shown[k] for k in ("state", "id", "key", "attempts", "deliveries", "status", "reason", "only")},
+                         {"state": "dead", "id": "e2", "key": "/test#e2", "attempts": 1, "deliveries": 1, "status": 422, "reason": "permanent", "only": []})
+        self.assertEqual(json.loads(shown["body"]), event(2))
+        self.assertEqual(shown["headers"], [["Content-Type", "application/cloudevents+json"]])
+        self.assertTrue(shown["finished"] and shown["first_attempt"])
+        self.assertEqual(self.command("show", "/test#e2").json, shown)
+        self.assertEqual(self.command("show", shown["stored_as"]).json, shown)
+        self.assertEqual([e["id"] for e in self.command("show", "e1", "e0").lines], ["e1", "e0"])
+
+    def test_stats_count_the_events_and_measure_the_file(self):
+        self.journal_of_all_states()
+        stats = self.command("stats").json
+        self.assertEqual([stats[k] for k in ("waiting", "leased", "done", "dead")], [1, 0, 1, 1])
+        self.assertEqual((stats["file_bytes"], stats["log_bytes"]), (os.path.getsize(self.journal), 0))
+        self.assertTrue(stats["oldest_unfinished"] and stats["next_due"])
+
+    def test_what_is_exported_can_be_replayed(self):
+        self.journal_of_all_states()
+        exported = self.command("export")
+        self.assertEqual([e["state"] for e in exported.lines], ["waiting", "done", "dead"])
+        with Receiver() as receiver:
+            run = Run("deliver", "--replay", receiver.url, stdin=exported.raw)
+            self.assertEqual((run.code, sorted(r["id"] for r in run.lines)), (0, ["e0", "e1", "e2"]))
+            self.assertEqual({key: json.loads(bodies[0]) for key, bodies in receiver.sent.items()}, {f"/test#e{i}": event(i) for i in range(3)})
+
+    def test_retry_makes_events_due_and_the_dead_wait_again_with_their_attempts(self):
+        self.journal_of_all_states()
+        run = self.command("retry", "e0", "e2")
+        self.assertEqual((run.code, run.out), (0, "e0: is due now\ne2: is due now\n"))
+        self.assertEqual(self.states(), {"waiting": 2, "done": 1})
+        with Receiver() as receiver:
+            run = Run("deliver", "--journal", self.journal, receiver.url)
+            self.assertEqual((run.code, sorted((r["id"], r["attempts"]) for r in run.lines)), (0, [("e0", 2), ("e2", 2)]))
+        done = self.command("retry", "e1")
+        self.assertEqual(done.code, 1)
+        self.assertRegex(done.err, r"^deliver: journal: event \w+:e1 is done: every endpoint has taken it\n$")
+
+    def test_discard_forgets_events(self):
+        self.journal_of_all_states()
+        run = self.command("discard", "e0", "e1")
+        self.assertEqual((run.code, run.out), (0, "e0: discarded\ne1: discarded\n"))
+        self.assertEqual(self.states(), {"dead": 1})
+
+    def test_an_id_of_several_events_changes_none_of_them(self):
+        with Receiver(lambda key, n: 422) as receiver:
+            Run("deliver", "--journal", self.journal, receiver.url, stdin=lines(event(1), event(1, source="/other")))
+        run = self.command("discard", "e1")
+        self.assertEqual(run.code, 2)
+        names = re.fullmatch(r"deliver: journal: 2 events are called e1: name one of (\w+:e1), (\w+:e1)\n", run.err).groups()
+        self.assertEqual(len(self.command("show", "e1").lines), 2)
+        self.assertEqual(self.command("discard", names[1]).code, 0)
+        self.assertEqual(self.command("discard", "/test#e1").code, 0)
+        self.assertEqual(self.states(), {})
+
+    def test_a_running_journal_is_read_and_not_changed(self):
+        done = threading.Event()
+        self.addCleanup(done.set)
+        with Receiver(lambda key, n: 200 if done.wait(60) else 200) as receiver, Service("--journal", self.journal, receiver.url) as service:
+            service.give(event(1))
+            wait_for(lambda: receiver.requests == 1)
+            self.assertRegex(self.command("list").out, r"^leased .* e1  -\n$")
+            self.assertEqual(self.command("show", "e1").json["state"], "leased")
+            self.assertEqual(self.command("stats").json["leased"], 1)
+            for name in ("retry", "discard"):
+                run = self.command(name, "e1")
+                self.assertEqual((run.code, run.out), (2, ""))
+                self.assertRegex(run.err, rf"^deliver: journal: .* is open in another process \(pid {service.child.pid}\); end that one, or name another file\n$")
+            done.set()
+            self.assertEqual(service.end(), 0)
+        self.assertEqual(self.states(), {"done": 1})
+
+    def test_a_wrong_command_line_is_one_sentence(self):
+        for words, sentence in (((), "needs a command"), (("look", "f"), "no command is called 'look'"), (("list",), "list needs a FILE"),
+                                (("show", "f"), "show needs the ID of an event after the FILE"), (("stats", "f", "g"), "stats takes a FILE and nothing else")):
+            run = Run("deliver", "journal", *words)
+            self.assertEqual((run.code, run.err), (2, f"deliver: journal: {sentence}; deliver journal --help lists the commands\n"))
+        self.assertIn("export FILE", Run("deliver", "journal", "--help").out)
+        missing = self.command("list")
+        self.assertEqual((missing.code, missing.err), (2, f"deliver: journal: {self.journal}: there is no journal; name a file that exists\n"))
+        self.assertFalse(os.path.exists(self.journal))
+        self.journal_of_all_states()
+        self.assertEqual(self.command("retry", "e7").err, "deliver: journal: there is no event e7; deliver journal list FILE shows them\n")
 
 
 CALLS = ("write", "writev", "pwrite64", "fsync", "fdatasync", "rename", "ftruncate", "unlink", "sendto", "sendmsg")
