@@ -2,13 +2,14 @@
 // deliver URL...: one JSON event per line in, one JSON result per event out. A front for again::sink.
 #include "deliver_options.hpp"
 #include "descriptor_limit.hpp"
-#include "event.hpp"
+#include "event_reader.hpp"
 #include "input_file.hpp"
 #include "interrupts.hpp"
+#include "journal_command.hpp"
+#include "journal_run.hpp"
 #include "line_source.hpp"
 #include "message_log.hpp"
 #include "pages.hpp"
-#include "replay.hpp"
 #include "reporter.hpp"
 #include "responses.hpp"
 #include "result_output.hpp"
@@ -38,49 +39,6 @@
 namespace {
 
 using namespace programs;
-
-/// Makes events for the sink from lines of input, or says why a line is refused.
-class event_reader {
- public:
-  event_reader(const input_file& input, const deliver_settings& s)
-      : input_{input}, settings_{s}, events_{s.replay ? 0 : s.line_bound()} {}
-
-  again::expected<again::event, std::string> read(input_line&& line) {
-    const deliver_settings& s = settings_;
-    switch (line.problem) {
-      case line_problem::none: break;
-      case line_problem::cut_off: return again::unexpected<std::string>{"cut off: reading ended inside of it"};
-      case line_problem::no_memory: return again::unexpected<std::string>{"no memory for it"};
-      case line_problem::too_long:
-        return again::unexpected<std::string>{fmt::format("oversized: more than {} bytes", s.line_bound())};
-    }
-    if (s.replay) {
-      auto e = parse_dead_letter(letters_, line.text);
-      if (!e) return e;
-      for (const std::string& name : e->only) {
-        const bool known = std::any_of(s.endpoints.begin(), s.endpoints.end(),
-                                       [&](const again::endpoint& at) { return shown_name(at) == name; });
-        if (!known) return again::unexpected<std::string>{fmt::format("no endpoint is called '{}'", name)};
-      }
-      return e;
-    }
-    const line_position at{input_.name(), input_.is_regular() ? line.offset : line.number, line.number};
-    auto parsed = events_.parse(std::move(line.text), at);
-    if (!parsed) return again::unexpected<std::string>{std::move(parsed.error())};
-    again::event e{std::move(parsed->id), std::move(parsed->body)};
-    const bool typed = s.endpoints.front().headers.contains("Content-Type");  // and so all of them
-    if (!typed) e.headers.add("Content-Type", parsed->content_type);
-    e.key = std::move(parsed->key);
-    e.order_key = std::move(parsed->order_key);
-    return e;
-  }
-
- private:
-  const input_file& input_;
-  const deliver_settings& settings_;
-  event_parser events_;
-  simdjson::dom::parser letters_;
-};
 
 /// Delivers lines one after another: the next line is taken when the result of this one is on its way out. `text`: for its results, with
 /// the capacity that a brief one needs, so that no line is taken for which there is no room.
@@ -156,6 +114,12 @@ again::task<> run(line_source& source, event_reader& events, sink& to, const del
   co_await close_sink(to, again::duration::zero());
 }
 
+again::task<> run_over(journal_delivery& journal, journal_delivery::parts p, again::inplace_stop_token asked,
+                       again::inplace_stop_token cancel) {
+  co_await journal.run(p, asked, cancel);
+  co_await close_sink(p.to, again::duration::zero());
+}
+
 std::unique_ptr<again::dead_letter_file> dead_letters(const deliver_settings& s, const input_file& input) {
   if (!s.dead_letters) {
     if (s.fsync) throw usage_error{"--fsync needs --dead-letters FILE"};
@@ -190,6 +154,7 @@ std::string explained(const deliver_settings& s) {
 
 int program(int argc, char** argv) {
   const std::vector<std::string> words{argv + 1, argv + argc};
+  if (is_journal_command(words)) return journal_command(words);
   deliver_settings s{words};
   if (!s.explain || s.names_endpoints()) s.find_endpoints(words);
   if (s.explain) {
@@ -202,6 +167,8 @@ int program(int argc, char** argv) {
   const std::unique_ptr<program_loop> loop = program_loop::make(s.how.transport, s.how.no_wait, s.how.seed);
   again::inplace_stop_source closing, cancel;
   block_interrupts();
+  std::unique_ptr<journal_delivery> journal;
+  if (s.journal) journal = journal_delivery::open(*s.journal);
   message_log log;
   const auto shortage = shortage_of_descriptors(s.most_connections(), raise_descriptor_limit());
   if (shortage) log.say("deliver: {}", *shortage);
@@ -219,7 +186,7 @@ int program(int argc, char** argv) {
                           stop_reading();
                         }};
   again::sink_options bounds = s.sink_options();
-  bounds.dead_letters = dead.get();
+  if (!journal) bounds.dead_letters = dead.get();  // else a letter is for the end of all deliveries of an event
   bounds.observer = &report;
   const std::unique_ptr<any_transport> transport = loop->transport(s.how.transport_for(s.most_connections()));
   sink to{*transport, s.endpoints, std::move(bounds)};
@@ -230,13 +197,19 @@ int program(int argc, char** argv) {
                              cancel.request_stop();
                              results.writer().hurry();
                            }};
-  loop->run(run(source, events, to, s, report, results, closing.get_token()), cancel.get_token());
+  if (journal) {
+    journal_delivery::parts parts{source, events, to, s, report, results, log, dead.get(), stop_reading};
+    loop->run(run_over(*journal, std::move(parts), closing.get_token(), cancel.get_token()), {});
+  } else {
+    loop->run(run(source, events, to, s, report, results, closing.get_token()), cancel.get_token());
+  }
 
   results.writer().drain();
   if (const int problem = results.writer().error()) report.output_failed(problem, results.writer());
   if (source.problem() != 0) log.account("deliver: the input cannot be read: {}", std::strerror(source.problem()));
   if (to.dead_letters_lost() > 0) log.account("deliver: {} dead letters LOST", to.dead_letters_lost());
-  return report.all_delivered() && source.problem() == 0 && !source.closed() ? 0 : 1;
+  const bool complete = !journal || journal->complete();
+  return report.all_delivered() && complete && source.problem() == 0 && !source.closed() ? 0 : 1;
 }
 
 }  // namespace

@@ -2,9 +2,11 @@
 // The command line of `deliver`.
 #pragma once
 
+#include "journal_delivery.hpp"
 #include "retry_options.hpp"
 
 #include <again/http.hpp>
+#include <again/journal/durable_options.hpp>
 #include <again/sink/delivery_log.hpp>
 #include <again/sink/options.hpp>
 
@@ -26,7 +28,7 @@ namespace programs {
 struct deliver_settings {
   retry_options how;
   std::vector<again::endpoint> endpoints;
-  std::optional<std::string> input, endpoint_file, dead_letters, metrics, exported;
+  std::optional<std::string> input, endpoint_file, dead_letters, metrics, exported, journal;
   std::optional<again::log_format> log;
   again::log_level log_level = again::log_level::info;
   again::routing routing = again::routing::round_robin;
@@ -41,7 +43,8 @@ struct deliver_settings {
   again::http::status_set accept;
   std::vector<std::string> allowed_hosts;
   bool no_key = false, explain = false, replay = false, fsync = false, log_keys = false, follow_redirects = false,
-       poll_by_get = false;
+       poll_by_get = false, acknowledge = false;
+  again::durable_options durable;  // for --journal
 
   /// `own`: the flags of one endpoint; they override those in `words`.
   explicit deliver_settings(std::vector<std::string> words, std::vector<std::string> own = {}) {
@@ -53,6 +56,7 @@ struct deliver_settings {
     urls_ = parsed(o, words);
     parsed(o, own);
     how.finish();
+    check_journal();
     if (how.transport == transport_kind::httplib && std::max(parallel, endpoint_parallel) > most_threads) {
       throw usage_error{fmt::format("--parallel: more than {} events in flight would take as many threads: use "
                                     "--transport beast",
@@ -159,6 +163,26 @@ struct deliver_settings {
     o.with("--endpoints", "FILE", "more endpoints: a JSON array of objects with url, name, and flags as members",
            [this](std::string_view v) { endpoint_file = v; });
 
+    o.heading("A journal");
+    o.with("--journal", "FILE", "keep events in FILE until they are delivered; a later run goes on (docs/delivery.md)",
+           [this](std::string_view v) {
+             require_sqlite();
+             journal = v;
+           });
+    o.on("--acknowledge", "print {\"acknowledged\":N} when all lines up to N are in the journal, or refused",
+         acknowledge);
+    o.with("--redeliver-base", "D", "the first wait after a delivery that failed with all its attempts (5s)",
+           [this](std::string_view v) { durable.schedule.backoff.base = redelivery(v); });
+    o.with("--redeliver-cap", "D", "the longest of these waits (1h)",
+           [this](std::string_view v) { durable.schedule.backoff.cap = redelivery(v); });
+    o.with("--redeliver-for", "D", "an event is given up this long after its first attempt (24h)",
+           [this](std::string_view v) { durable.schedule.deadline = redelivery(v); });
+    o.with("--short-wait", "D", "at the end of the input, waits up to this are waited for (10s)",
+           [this](std::string_view v) {
+             durable.short_wait = duration_of(v);
+             uses_journal_ = true;
+           });
+
     o.heading("Dead letters, metrics and logs");
     o.with("--dead-letters", "FILE", "append each event that was not delivered, as one JSON line",
            [this](std::string_view v) { dead_letters = v; });
@@ -183,6 +207,25 @@ struct deliver_settings {
           v, {{"info", again::log_level::info}, {"warn", again::log_level::warn}, {"error", again::log_level::error}});
     });
     o.on("--log-keys", "log the Idempotency-Keys too", log_keys);
+  }
+
+  again::duration redelivery(std::string_view text) {
+    uses_journal_ = true;
+    return duration_of(text);
+  }
+  void check_journal() {
+    if (!journal) {
+      if (acknowledge || uses_journal_)
+        throw usage_error{"--acknowledge, --redeliver-... and --short-wait need --journal FILE"};
+      return;
+    }
+    if (how.no_wait) throw usage_error{"--no-wait: a journal keeps real times; leave one of the two out"};
+    if (order == again::ordering::per_endpoint)
+      throw usage_error{"--order endpoint: a journal keeps the order of each key: use --order key"};
+    durable.held = static_cast<std::size_t>(parallel) + static_cast<std::size_t>(queue);
+    if (durable.schedule.backoff.cap < durable.schedule.backoff.base)
+      throw usage_error{"--redeliver-base must not exceed --redeliver-cap (1h unless given)"};
+    if (const auto wrong = validate(durable)) throw usage_error{"--redeliver-...: " + *wrong};
   }
 
   void add_endpoint(const std::string& text, std::string name, const deliver_settings& by) {
@@ -282,6 +325,7 @@ struct deliver_settings {
   }
 
   std::vector<std::string> urls_;
+  bool uses_journal_ = false;
 };
 
 }  // namespace programs

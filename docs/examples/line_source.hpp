@@ -110,6 +110,13 @@ class line_source {
   };
   /// For the loop's thread.
   next_line next() noexcept { return next_line{*this}; }
+  /// For the loop's thread: the next line, if it is there already and nobody waits for it.
+  std::optional<input_line> ready() noexcept {
+    const std::lock_guard lock{mutex_};
+    std::optional<input_line> line;
+    if (count_ != 0 && waiting_ == nullptr) line = pop();
+    return line;
+  }
 
   /// Stops reading at the end of the line that is being read, so that the next reader of a pipe begins with a whole line. Lines that were
   /// read are still handed out. Any thread may call it.
@@ -253,7 +260,7 @@ class line_source {
   bool take_or_wait(next_line& one) noexcept {
     const std::lock_guard lock{mutex_};
     if (count_ != 0) {
-      pop_to(one);
+      one.line_ = pop();
       return true;
     }
     if (ended_) return true;
@@ -263,13 +270,13 @@ class line_source {
     loop_.work_started();  // pretend time does not jump while input may come
     return false;
   }
-  void pop_to(next_line& one) noexcept {  // under the mutex
+  input_line pop() noexcept {  // under the mutex
     input_line& front = ring_[first_];
     ring_bytes_ -= front.text.size();
-    one.line_ = std::move(front);
     first_ = (first_ + 1) % ahead;
     --count_;
     room_.notify_one();
+    return std::move(front);
   }
   void hand_out() noexcept {
     std::unique_lock lock{mutex_};
@@ -278,7 +285,7 @@ class line_source {
       next_line& one = *waiting_;
       waiting_ = one.behind_;
       one.waiting_ = false;
-      if (count_ != 0) pop_to(one);
+      if (count_ != 0) one.line_ = pop();
       loop_.work_finished();
       lock.unlock();
       one.k_();

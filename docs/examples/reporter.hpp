@@ -3,6 +3,7 @@
 #pragma once
 
 #include "deliver_options.hpp"
+#include "journal_id.hpp"
 #include "message_log.hpp"
 #include "outcome.hpp"
 #include "output_writer.hpp"
@@ -10,6 +11,7 @@
 #include "responses.hpp"
 
 #include <again/format.hpp>
+#include <again/journal/durable_observer.hpp>
 #include <again/sink/dead_letters.hpp>
 #include <again/sink/delivery.hpp>
 #include <again/sink/delivery_log.hpp>
@@ -56,6 +58,8 @@ class reporter : public again::delivery_observer {
     account("deliver: line {}: not delivered: {}", line.number, why);
   }
   void began() noexcept { ++progress_.running; }
+  /// A delivery that is not the end of its event.
+  void paused() noexcept { --progress_.running; }
 
   void attempted(const again::event& e, std::string_view endpoint, const again::attempt_record& record) override {
     if (record.attempt > 1) ++progress_.retries;
@@ -92,6 +96,22 @@ class reporter : public again::delivery_observer {
     draw();
     return ok;
   }
+  /// The same for an event of a journal, which may have been delivered several times, in several runs. It does not run any more.
+  bool result(std::string& text, const line_record& from, const again::event_end& end,
+              again::dead_letter letter) noexcept {
+    const bool ok = end.state == again::journal::event_state::done;
+    count(from, ok);
+    const again::journal::result& how = end.record.result;
+    try {
+      text.clear();
+      append_result(text, from, end, letter);
+    } catch (const std::exception&) {
+      append_brief(text, from, shown_id(end.record.event.id), ok, how.progress.attempts, std::nullopt,
+                   "no memory for more");
+    }
+    draw();
+    return ok;
+  }
   /// The same where the delivery ended by an exception, which is the lack of memory: nothing is certain but the line.
   void interrupted(std::string& text, const line_record& from, std::string_view why) noexcept {
     end(from, false);
@@ -104,12 +124,19 @@ class reporter : public again::delivery_observer {
     output_failed_ = true;
     if (!std::exchange(failure_said_, true))  // a single result may have found out before
       account("deliver: results cannot be written: {}; reading no further", std::strerror(problem));
-    while (const auto tag = unwritten.next_unwritten()) without_result(*tag / 2, *tag % 2 != 0);
+    while (const auto tag = unwritten.next_unwritten())
+      if (*tag != no_result) without_result(*tag / 2, *tag % 2 != 0);
   }
+  /// `line`: 0 for an event that an earlier run has read.
   void without_result(std::uint64_t line, bool ok) noexcept {
     output_failed_ = true;
-    account("deliver: line {}: {}, but its result could not be written", line, ok ? "delivered" : "not delivered");
+    const std::string_view what = ok ? "delivered" : "not delivered";
+    if (line == 0)
+      account("deliver: an event of an earlier run: {}, but its result could not be written", what);
+    else
+      account("deliver: line {}: {}, but its result could not be written", line, what);
   }
+  static constexpr std::uint64_t no_result = ~std::uint64_t{0};  ///< the tag of a text that is no result
   static std::uint64_t tag_of(const line_record& from, bool ok) noexcept { return from.number * 2 + (ok ? 1 : 0); }
 
   void draw() noexcept { progress_.draw(); }
@@ -139,42 +166,80 @@ class reporter : public again::delivery_observer {
   }
   void end(const line_record& from, bool ok) noexcept {
     --progress_.running;
+    count(from, ok);
+  }
+  void count(const line_record& from, bool ok) noexcept {
     ++(ok ? progress_.delivered : progress_.failed);
     progress_.done += from.bytes;
   }
 
   void append_result(std::string& text, const line_record& from, again::delivery& d) const {
-    std::vector<outcome> each;
-    std::vector<std::string_view> endpoints;
-    for (again::endpoint_outcome& o : d.outcomes) {
-      endpoints.push_back(o.endpoint);
-      each.push_back(outcome_of(std::move(o)));
-    }
-    const auto failed = std::find_if(each.begin(), each.end(), [](const outcome& o) { return !o.ok; });
-    outcome whole = failed != each.end() ? *failed
-                    : !each.empty()      ? each.front()
-                                         : not_sent(again::http::error_kind::cancelled,
-                                                    d.not_begun.value_or(again::stop_reason::cancelled_before_start), {});
-    whole.attempts = 0;
-    for (const outcome& o : each) whole.attempts += o.attempts;
-
+    parts of{d};
     json_object line{text};
     line.text("id", d.event.id);
-    add_to(line, whole);
+    add_to(line, of.whole);
     line.number("line", from.number);
-    add_trace(line, text, whole);
-    if (settings_.endpoints.size() > 1) {
-      line.array("endpoints", each.size(), [&](std::size_t i) {
-        json_object part{text};
-        part.text("endpoint", endpoints[i]);
-        add_to(part, each[i]);
-        add_trace(part, text, each[i]);
-        part.end();
-      });
-    }
+    add_rest(line, text, of);
     if (d.dead_letter != again::dead_letter::none) line.text("dead_letter", name(d.dead_letter));
     line.end();
     text += '\n';
+  }
+  void append_result(std::string& text, const line_record& from, const again::event_end& end,
+                     again::dead_letter letter) const {
+    const again::journal::result& how = end.record.result;
+    parts of;
+    if (end.last != nullptr) of = parts{*end.last};
+    outcome& whole = of.whole;
+    const bool ok = end.state == again::journal::event_state::done;
+    if (!ok && (whole.ok || end.last == nullptr)) {  // an earlier delivery decided it, or nothing was sent
+      whole = not_sent(again::http::error_kind::cancelled, stopped_by(how.reason), how.progress.last_error);
+      whole.status = how.status;
+    }
+    whole.attempts = how.progress.attempts;
+    json_object line{text};
+    line.text("id", shown_id(end.record.event.id));
+    add_to(line, whole);
+    line.number("deliveries", how.progress.deliveries);
+    if (from.number != 0) line.number("line", from.number);
+    add_rest(line, text, of);
+    if (letter != again::dead_letter::none) line.text("dead_letter", name(letter));
+    line.end();
+    text += '\n';
+  }
+  static again::stop_reason stopped_by(std::string_view reason) noexcept {
+    return reason == name(again::stop_reason::deadline_reached) ? again::stop_reason::deadline_reached
+                                                                : again::stop_reason::permanent;
+  }
+  /// A delivery as outcomes, and the one that tells how all of it ended.
+  struct parts {
+    parts() = default;
+    explicit parts(again::delivery& d) {
+      for (again::endpoint_outcome& o : d.outcomes) {
+        endpoints.push_back(o.endpoint);
+        each.push_back(outcome_of(std::move(o)));
+      }
+      const auto failed = std::find_if(each.begin(), each.end(), [](const outcome& o) { return !o.ok; });
+      whole = failed != each.end() ? *failed
+              : !each.empty()      ? each.front()
+                                   : not_sent(again::http::error_kind::cancelled,
+                                              d.not_begun.value_or(again::stop_reason::cancelled_before_start), {});
+      whole.attempts = 0;
+      for (const outcome& o : each) whole.attempts += o.attempts;
+    }
+    std::vector<outcome> each{};
+    std::vector<std::string_view> endpoints{};
+    outcome whole{};
+  };
+  void add_rest(json_object& line, std::string& text, const parts& of) const {
+    add_trace(line, text, of.whole);
+    if (settings_.endpoints.size() < 2) return;
+    line.array("endpoints", of.each.size(), [&](std::size_t i) {
+      json_object part{text};
+      part.text("endpoint", of.endpoints[i]);
+      add_to(part, of.each[i]);
+      add_trace(part, text, of.each[i]);
+      part.end();
+    });
   }
   /// Fits into the capacity of `text`, without the id if need be.
   static void append_brief(std::string& text, const line_record& from, std::string_view id, bool ok, int attempts,

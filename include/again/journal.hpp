@@ -3,6 +3,7 @@
 /// The face of `journal/`: events that are kept until they are finished.
 #pragma once
 
+#include <again/journal/durable_observer.hpp>
 #include <again/journal/durable_options.hpp>
 #include <again/journal/durable_sink.hpp>
 #include <again/journal/error.hpp>

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <again/core/clock.hpp>
+#include <again/journal/durable_observer.hpp>
 #include <again/policy/policy.hpp>
 
 #include <chrono>
@@ -40,6 +41,7 @@ struct durable_options {
   duration_with_unit poll = std::chrono::seconds{1};
   /// How long a store that fails is waited for at the end, to record results and give events back.
   duration_with_unit record_within = std::chrono::seconds{5};
+  durable_observer* observer = nullptr;  ///< outlives the sink
 };
 
 /// The first contradiction, in one sentence, or nothing.

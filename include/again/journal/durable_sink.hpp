@@ -39,7 +39,9 @@
 #include <again/journal/detail/durable_numbers.hpp>
 #include <again/journal/detail/held_event.hpp>
 #include <again/journal/detail/next_step.hpp>
+#include <again/journal/detail/tell.hpp>
 #include <again/journal/detail/wakeup.hpp>
+#include <again/journal/durable_observer.hpp>
 #include <again/journal/durable_options.hpp>
 #include <again/journal/store.hpp>
 #include <again/metrics/page.hpp>
@@ -49,7 +51,6 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -124,16 +125,15 @@ template <journal::store Store, class Sink> class durable_sink {
   task<> deliver(held_event& me, journal::event_record& r);
   task<delivery> hand_over(event e) { co_return co_await sink_.deliver(std::move(e)); }
   static task<> rest(duration span) { [[maybe_unused]] const bool slept = co_await sleep_for(span); }
-  template <class Call> task<> record(held_event& me, Call call, counter& as);
-  task<> give_back(held_event& me, wall_time due, const journal::progress& p, counter& as);
-  task<> bury(held_event& me, const journal::progress& p, std::string_view why, int status);
-
-  bool over(const context& here) const noexcept { return closing_ || here.stop.stop_requested() || sink_.closed(); }
-  /// Before the nth call after a failed one.
-  static duration pause(int n) noexcept {
-    return std::min<duration>(std::chrono::milliseconds{50} * (1 << std::min(n, 7)), std::chrono::seconds{5});
+  template <class Call> task<> record(held_event& me, event_end how, Call call, counter& as);
+  task<> give_back(held_event& me, journal::event_record& r, wall_time due, delivery* last, counter& as);
+  task<> bury(held_event& me, journal::event_record& r, std::string_view why, delivery* last);
+  void failed(const journal::error& why) {
+    numbers_.store_errors.add();
+    journal::detail::tell(options_.observer, why);
   }
 
+  bool over(const context& here) const noexcept { return closing_ || here.stop.stop_requested() || sink_.closed(); }
   Store& store_;
   Sink& sink_;
   durable_options options_;
@@ -211,8 +211,8 @@ template <journal::store Store, class Sink> task<> durable_sink<Store, Sink>::ta
     auto got = co_await store_.take(room, lease);
     if (!got) {
       if (over(here)) break;
-      numbers_.store_errors.add();
-      const time_point again_at = saturating_add(home.now(), pause(++failures));
+      failed(got.error());
+      const time_point again_at = saturating_add(home.now(), journal::detail::pause(++failures));
       while (!over(here) && home.now() < again_at) co_await held_.changed.until(again_at);
       continue;
     }
@@ -253,13 +253,13 @@ template <journal::store Store, class Sink> task<> durable_sink<Store, Sink>::ke
   int failures = 0;
   while (!here.stop.stop_requested()) {
     const duration usual = options_.lease / 3;
-    const duration next = failures == 0 ? usual : std::min(usual, pause(failures));
+    const duration next = failures == 0 ? usual : std::min(usual, journal::detail::pause(failures));
     const bool slept = co_await sleep_for(next);
     if (!slept) break;
     if (held_.size() == 0) continue;
     auto lost = co_await store_.extend(held_.extensions(), options_.lease);
     if (!lost) {
-      if (!here.stop.stop_requested()) numbers_.store_errors.add();
+      if (!here.stop.stop_requested()) failed(lost.error());
       ++failures;
       continue;
     }
@@ -289,30 +289,32 @@ template <journal::store Store, class Sink> task<> durable_sink<Store, Sink>::de
                                                                                       journal::event_record& r) {
   const context& here = co_await get_context();
   scheduler& home = *here.scheduler;
-  journal::progress p = r.result.progress;
+  journal::progress& p = r.result.progress;
   wall_time due = home.wall_now();
+  std::optional<delivery> ended;
+  const auto last = [&ended] { return ended ? &*ended : nullptr; };
   for (;;) {
     const wall_time began = home.wall_now();
     if (!me.lost && r.deadline <= began) {
-      co_await bury(me, p, name(stop_reason::deadline_reached), r.result.status);
+      co_await bury(me, r, name(stop_reason::deadline_reached), last());
       co_return;
     }
     if (me.lost || me.stop.stop_requested()) {
-      co_await give_back(me, std::max(due, began), p, numbers_.given_back);
+      co_await give_back(me, r, std::max(due, began), last(), numbers_.given_back);
       co_return;
     }
     event e = r.event;
     if (!p.only.empty()) e.only = p.only;
     const time_point until = r.deadline == journal::no_time ? never : saturating_add(home.now(), r.deadline - began);
-    std::optional<delivery> ended;
     std::string refusal;
+    ended.reset();
     try {
       task<delivery> way = hand_over(std::move(e));
       ended.emplace(co_await journal::detail::bounded_run<delivery>{std::move(way), me.stop.get_token(), until});
     } catch (const std::logic_error& no_such_endpoint) { refusal = no_such_endpoint.what(); }
     if (!ended) {
       p.last_error = refusal;
-      co_await bury(me, p, refusal, 0);
+      co_await bury(me, r, refusal, nullptr);
       co_return;
     }
     const wall_time now = home.wall_now();
@@ -322,24 +324,23 @@ template <journal::store Store, class Sink> task<> durable_sink<Store, Sink>::de
     due = step.action == next_action::again ? journal::later_by(now, step.wait) : now;
     switch (step.action) {
       case next_action::done: {
-        const journal::result how{p, step.status};
-        const auto call = [this, &how](journal::claim c) { return store_.done(std::move(c), how); };
-        co_await record(me, call, numbers_.done);
+        const auto call = [this, &r](journal::claim c) { return store_.done(std::move(c), r.result); };
+        co_await record(me, event_end{r, journal::event_state::done, last()}, call, numbers_.done);
         co_return;
       }
-      case next_action::dead: co_await bury(me, p, step.reason, step.status); co_return;
-      case next_action::give_back: co_await give_back(me, due, p, numbers_.given_back); co_return;
+      case next_action::dead: co_await bury(me, r, step.reason, last()); co_return;
+      case next_action::give_back: co_await give_back(me, r, due, last(), numbers_.given_back); co_return;
       case next_action::again: break;
     }
     if (step.wait > options_.short_wait) {
-      co_await give_back(me, due, p, numbers_.put_off);
+      co_await give_back(me, r, due, last(), numbers_.put_off);
       co_return;
     }
     // A short wait: what is known is stored meanwhile; where that fails, a crash forgets these attempts.
     std::vector<journal::extension> noted;
     noted.emplace_back(me.claim, p);
     const auto lost = co_await store_.extend(std::move(noted), options_.lease);
-    if (!lost) numbers_.store_errors.add();
+    if (!lost) failed(lost.error());
     if (lost && !lost->empty() && lost->front() == me.claim) {
       me.lost = true;
       continue;
@@ -350,46 +351,49 @@ template <journal::store Store, class Sink> task<> durable_sink<Store, Sink>::de
 }
 
 template <journal::store Store, class Sink> template <class Call>
-task<> durable_sink<Store, Sink>::record(held_event& me, Call call, counter& as) {
+task<> durable_sink<Store, Sink>::record(held_event& me, event_end how, Call call, counter& as) {
   const context& here = co_await get_context();
-  bool waits = false;
+  bool waits = false, told = false;
   for (int n = 1;; ++n) {
     const journal::claim used = me.claim;
     const auto recorded = co_await call(used);
-    if (recorded) {
-      as.add();
-      break;
-    }
+    told = recorded.has_value();
+    if (told) break;
     if (recorded.error().kind == journal::error_kind::lost_lease) {
       if (me.claim != used) continue;  // it was ours again meanwhile
       numbers_.lost_leases.add();
       break;
     }
-    numbers_.store_errors.add();
+    failed(recorded.error());
     if (!std::exchange(waits, true)) numbers_.unreached.add(1);
-    const bool slept = co_await sleep_for(pause(n));
+    const bool slept = co_await sleep_for(journal::detail::pause(n));
     if (slept && !here.stop.stop_requested()) continue;
     numbers_.unrecorded.add();
     break;
   }
   if (waits) numbers_.unreached.add(-1);
+  if (!told) co_return;
+  as.add();
+  co_await journal::detail::tell(options_.observer, how);
 }
 
 template <journal::store Store, class Sink>
-task<> durable_sink<Store, Sink>::give_back(held_event& me, wall_time due, const journal::progress& p, counter& as) {
+task<> durable_sink<Store, Sink>::give_back(held_event& me, journal::event_record& r, wall_time due, delivery* last,
+                                            counter& as) {
   if (me.lost) {
     numbers_.lost_leases.add();
     co_return;
   }
-  const auto call = [this, due, &p](journal::claim c) { return store_.later(std::move(c), due, p); };
-  co_await record(me, call, as);
+  r.due = due;
+  const auto call = [this, &r](journal::claim c) { return store_.later(std::move(c), r.due, r.result.progress); };
+  co_await record(me, event_end{r, journal::event_state::waiting, last}, call, as);
 }
 
 template <journal::store Store, class Sink>
-task<> durable_sink<Store, Sink>::bury(held_event& me, const journal::progress& p, std::string_view why, int status) {
-  const journal::result how{p, status, std::string{why}};
-  const auto call = [this, &how](journal::claim c) { return store_.dead(std::move(c), how); };
-  co_await record(me, call, numbers_.dead);
+task<> durable_sink<Store, Sink>::bury(held_event& me, journal::event_record& r, std::string_view why, delivery* last) {
+  r.result.reason = why;
+  const auto call = [this, &r](journal::claim c) { return store_.dead(std::move(c), r.result); };
+  co_await record(me, event_end{r, journal::event_state::dead, last}, call, numbers_.dead);
 }
 
 }  // namespace AGAIN_ABI

@@ -129,6 +129,11 @@ inline next_step after(const delivery& d, const progress& p, const policy& sched
   return step;
 }
 
+/// Before the nth call after a failed one.
+inline duration pause(int n) noexcept {
+  return std::min<duration>(std::chrono::milliseconds{50} * (1 << std::min(n, 7)), std::chrono::seconds{5});
+}
+
 }  // namespace detail
 }  // namespace journal
 }  // namespace AGAIN_ABI

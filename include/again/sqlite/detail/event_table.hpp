@@ -8,6 +8,7 @@
 #include <again/journal/store.hpp>
 #include <again/sqlite/detail/byte_list.hpp>
 #include <again/sqlite/detail/database.hpp>
+#include <again/sqlite/detail/event_row.hpp>
 #include <again/sqlite/options.hpp>
 
 #include <algorithm>
@@ -76,7 +77,7 @@ class event_table {
   template <class T> static stored_result<T> lost(const journal::claim& c) {
     return stored_result<T>{unexpect, journal::lost_lease(c)};
   }
-  journal::event_record record(const statement& s) const;
+  journal::event_record record(const statement& s) const { return event_of(s, db_.path()); }
   void add(event_state to, std::int64_t events, std::int64_t bytes) noexcept {
     total& t = delta[journal::finished(to) ? static_cast<std::size_t>(to) : 0];
     t.events += events;
@@ -101,13 +102,8 @@ class event_table {
   statement due_{db_, "SELECT seq FROM events INDEXED BY events_ready WHERE state = 0 AND blocked = 0 AND due <= ?1 "
                       "ORDER BY due, seq LIMIT ?2"};
   statement lease_one_{db_, "UPDATE events SET state = 1, worker = ?2, lease = ?3, leased_until = ?4 WHERE seq = ?1"};
-  static constexpr const char* selected =
-      "SELECT id, state, order_key, idempotency_key, only_at, created, due, deadline, worker, lease, leased_until, "
-      "finished, attempts, "
-      "deliveries, first_attempt, last_attempt, last_error, still_at, refused_by, status, reason, headers, body "
-      "FROM events JOIN payloads USING(seq) WHERE ";
-  statement read_{db_, std::string{selected} + "seq = ?1"};
-  statement find_{db_, std::string{selected} + "id = ?1"};
+  statement read_{db_, std::string{whole_events} + " WHERE seq = ?1"};
+  statement find_{db_, std::string{whole_events} + " WHERE id = ?1"};
   statement first_end_{
       db_, "SELECT leased_until FROM events INDEXED BY events_leased WHERE state = 1 ORDER BY leased_until LIMIT 1"};
   statement first_due_{
@@ -263,38 +259,6 @@ inline void event_table::flush() {
     if (change.events == 0 && change.bytes == 0) continue;
     total_.bind(1, static_cast<std::int64_t>(state)).bind(2, change.events).bind(3, change.bytes).finish();
   }
-}
-
-inline journal::event_record event_table::record(const statement& s) const {
-  const auto text = [&s](int column) { return std::string{s.bytes(column)}; };
-  journal::event_record r;
-  bool whole = true;
-  r.event.id = text(0);
-  r.state = static_cast<event_state>(s.small(1));
-  r.event.order_key = text(2);
-  r.event.key = text(3);
-  whole = unpack(s.bytes(4), r.event.only) && whole;
-  r.created = s.time(5);
-  r.due = s.time(6);
-  r.deadline = s.time(7);
-  r.lease = journal::lease_token{text(8), static_cast<std::uint64_t>(s.number(9))};
-  r.leased_until = s.time(10);
-  if (journal::finished(r.state)) r.finished_at = s.time(11);
-  journal::progress& p = r.result.progress;
-  p.attempts = s.small(12);
-  p.deliveries = s.small(13);
-  p.first_attempt = s.time(14);
-  p.last_attempt = s.time(15);
-  p.last_error = text(16);
-  whole = unpack(s.bytes(17), p.only) && whole;
-  whole = unpack(s.bytes(18), p.refused) && whole;
-  r.result.status = s.small(19);
-  r.result.reason = text(20);
-  whole = unpack(s.bytes(21), r.event.headers) && whole;
-  r.event.body = text(22);
-  if (!whole)
-    throw sql_failure{explained(SQLITE_CORRUPT, db_.path(), "the row of event " + r.event.id + " is damaged")};
-  return r;
 }
 
 }  // namespace detail

@@ -18,6 +18,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string>
 
@@ -70,6 +71,19 @@ CREATE INDEX events_in_order ON events(order_key, seq) WHERE state < 2 AND order
 CREATE INDEX events_finished ON events(state, finished) WHERE state >= 2;
 )",
 };
+
+/// Throws sql_failure where the file is no journal, or not of the version that this program knows: for those who change nothing.
+inline void require_current(const database& db) {
+  const auto refuse = [&db](const std::string& what) {
+    throw sql_failure{journal::error{journal::error_kind::version, db.path() + ": " + what}};
+  };
+  const auto known = static_cast<std::int64_t>(std::size(schema_steps));
+  const std::int64_t version = number_of(db, "PRAGMA user_version");
+  if (number_of(db, "PRAGMA application_id") != application_id) refuse("is no journal; name another file");
+  if (version != known)
+    refuse("its format is " + std::to_string(version) + ", this program knows " + std::to_string(known) +
+           (version > known ? "; use the newer program" : "; let a program that delivers open it once"));
+}
 
 /// Brings the file to the version of the last step, all or nothing. Throws sql_failure: it is no journal, or a newer one.
 inline void migrate(database& db, std::span<const char* const> steps) {
