@@ -203,3 +203,23 @@ TEST_CASE("no descriptor for a body's file is a shortage, too" * doctest::skip(n
   CHECK(got[1] == "response 200 answered");
   CHECK(got[2] == "response 200 answered");
 }
+
+TEST_CASE(
+    "no descriptor for Asio itself, which it needs with the first socket, is a shortage, and the next attempt works" *
+    doctest::skip(needs_descriptors())) {
+  misbehaving_server server{{respond(200)}};
+  std::vector<std::string> got;
+  with_own_descriptors([&] {
+    beast::transport transport;
+    const auto what = to(server, request::post("/").body(body::one_shot("x")));
+    {
+      const descriptor_hog hog{0};
+      const auto r = sync_wait(transport.send(what, 1));
+      got.push_back(kind_of(r) + " " + reach_of(r));
+    }
+    got.push_back(kind_of(sync_wait(transport.send(what, 2))));
+  });
+  REQUIRE(got.size() == 2);
+  CHECK(std::string{got[0]} == "shortage not_sent");
+  CHECK(got[1] == "response 200");
+}
