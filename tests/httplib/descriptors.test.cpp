@@ -5,6 +5,7 @@
 
 #include <again/coro/sync_wait.hpp>
 
+#include "support/few_descriptors.hpp"
 #include "support/misbehaving_server.hpp"
 #include "support/sends.hpp"
 
@@ -42,33 +43,7 @@ using namespace again_test;
 using namespace std::chrono_literals;
 using again::http::request;
 
-// UBSan looks whether an object's vtable can be read, for which it opens a pipe, and calls every object wrong where it cannot.
-extern "C" __attribute__((weak)) void check_of_vtables() __asm__("__ubsan_handle_dynamic_type_cache_miss_abort");
-
 namespace {
-
-const bool needs_descriptors = check_of_vtables != nullptr;
-
-/// Runs `f` on a thread that can open `left` descriptors, and the threads that it starts as well.
-void with_descriptors_left(std::size_t left, const std::function<void()>& f) {
-  ::rlimit before{};
-  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-  ::rlimit few = before;
-  few.rlim_cur = std::min<::rlim_t>(before.rlim_cur, 512);  // of which the server uses a few
-  REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
-  bool alone = false;
-  std::thread{[&] {
-    alone = ::unshare(CLONE_FILES) == 0;
-    if (!alone) return;
-    std::vector<int> held;
-    for (int fd = ::dup(STDERR_FILENO); fd >= 0; fd = ::dup(STDERR_FILENO)) held.push_back(fd);
-    alone = errno == EMFILE && held.size() >= left;
-    for (; alone && left > 0; --left, held.pop_back()) ::close(held.back());
-    if (alone) f();
-  }}.join();
-  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
-  REQUIRE(alone);
-}
 
 /// Runs `f` on a thread whose calls of `system_call` fail with `error`, those of the threads that it starts as well.
 void with_failing(long system_call, int error, const std::function<void()>& f) {
@@ -111,7 +86,7 @@ class meeting {
 }  // namespace
 
 TEST_CASE("no descriptor left, and none that we could free: the error is a shortage, not the peer's" *
-          doctest::skip(needs_descriptors)) {
+          doctest::skip(needs_descriptors())) {
   for (const bool tls : {false, true}) {
     CAPTURE(tls);
     misbehaving_server server{{respond(200, {{"Connection", "close"}}), respond(200)},
@@ -130,7 +105,7 @@ TEST_CASE("no descriptor left, and none that we could free: the error is a short
   }
 }
 
-TEST_CASE("a connection has one descriptor, over plain and TLS" * doctest::skip(needs_descriptors)) {
+TEST_CASE("a connection has one descriptor, over plain and TLS" * doctest::skip(needs_descriptors())) {
   for (const bool tls : {false, true}) {
     CAPTURE(tls);
     // From 0.16 on the library connects by itself for TLS, with a second descriptor until the handshake begins.
@@ -156,7 +131,7 @@ TEST_CASE("a connection has one descriptor, over plain and TLS" * doctest::skip(
 }
 
 TEST_CASE("an attempt without a descriptor closes the connection that has been idle for longest" *
-          doctest::skip(needs_descriptors)) {
+          doctest::skip(needs_descriptors())) {
   misbehaving_server a{[](const seen_request&, int) { return respond(200); }};
   misbehaving_server b{[](const seen_request&, int) { return respond(200); }};
   misbehaving_server c{[](const seen_request&, int) { return respond(200); }};
@@ -175,7 +150,7 @@ TEST_CASE("an attempt without a descriptor closes the connection that has been i
 }
 
 TEST_CASE("of one origin's idle connections, too, the one used longest ago is closed" *
-          doctest::skip(needs_descriptors)) {
+          doctest::skip(needs_descriptors())) {
   std::mutex mutex;
   std::condition_variable changed;
   bool let_go = false;
@@ -208,7 +183,7 @@ TEST_CASE("of one origin's idle connections, too, the one used longest ago is cl
 }
 
 TEST_CASE("an attempt without a descriptor waits for another one to end, as long as its bound and its caller allow" *
-          doctest::skip(needs_descriptors)) {
+          doctest::skip(needs_descriptors())) {
   std::mutex mutex;
   std::condition_variable changed;
   bool let_go = false;
@@ -243,7 +218,7 @@ TEST_CASE("an attempt without a descriptor waits for another one to end, as long
   CHECK(server.requests_seen() == 2);
 }
 
-TEST_CASE("more attempts than descriptors: each gets its response" * doctest::skip(needs_descriptors)) {
+TEST_CASE("more attempts than descriptors: each gets its response" * doctest::skip(needs_descriptors())) {
   misbehaving_server server{[](const seen_request&, int nth) {
     return respond(200, {{"Connection", nth % 2 == 0 ? "close" : "keep-alive"}});
   }};
@@ -260,7 +235,7 @@ TEST_CASE("more attempts than descriptors: each gets its response" * doctest::sk
   CHECK(server.requests_seen() == 60);
 }
 
-TEST_CASE("destroying the transport ends attempts that wait for a descriptor" * doctest::skip(needs_descriptors)) {
+TEST_CASE("destroying the transport ends attempts that wait for a descriptor" * doctest::skip(needs_descriptors())) {
   misbehaving_server server{[](const seen_request&, int) { return hang(); }};
   std::vector<std::string> got;
   with_descriptors_left(2, [&] {
@@ -275,7 +250,8 @@ TEST_CASE("destroying the transport ends attempts that wait for a descriptor" * 
   CHECK(server.requests_seen() == 1);
 }
 
-TEST_CASE("a shortage is no mark against the address that was to be connected to" * doctest::skip(needs_descriptors)) {
+TEST_CASE("a shortage is no mark against the address that was to be connected to" *
+          doctest::skip(needs_descriptors())) {
   misbehaving_server server{[](const seen_request&, int) { return respond(200, {{"Connection", "close"}}); }};
   const int silent = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);  // another address, which never responds
   auto where = loopback(server.port());
@@ -297,7 +273,7 @@ TEST_CASE("a shortage is no mark against the address that was to be connected to
   CHECK(got == std::vector<std::string>{"shortage", "response 200"});
 }
 
-TEST_CASE("no descriptor for a body's file is a shortage, too" * doctest::skip(needs_descriptors)) {
+TEST_CASE("no descriptor for a body's file is a shortage, too" * doctest::skip(needs_descriptors())) {
   const std::string path = "/tmp/again-descriptors-" + std::to_string(::getpid());
   std::ofstream{path} << "content";
   misbehaving_server server{{respond(200), respond(200)}};

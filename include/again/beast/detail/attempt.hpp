@@ -87,6 +87,8 @@ class attempt final : connection_user {
       f();
     } catch (const std::exception&) {  // out of memory: of a result without a text there is always room
       const reach far = exchange_ && connection_ != nullptr ? exchange_->how_far(*connection_) : reach::not_sent;
+      if (!exchange_)
+        keep_unread_body();  // Asio may have had no descriptor for itself, which the next attempt may find
       end(unexpected<http::send_failure>{http::send_failure{http::error_kind::shortage, far, {}}});
     }
   }
