@@ -9,6 +9,7 @@
 #include <again/sink/delivery.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
