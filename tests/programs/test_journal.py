@@ -276,11 +276,12 @@ class FailingStore(InFolder):
         go_on = threading.Event()
         self.addCleanup(go_on.set)
         with Receiver(lambda key, n: 200 if go_on.wait(60) else 500) as receiver:
-            with Service("--journal", self.journal, "--acknowledge", receiver.url) as service:
+            with Service("--journal", self.journal, "--acknowledge", receiver.url) as service, contextlib.ExitStack() as stack:
                 service.give(event(1))
                 wait_for(lambda: receiver.requests == 1)
                 pid, limit = service.child.pid, resource.RLIMIT_FSIZE
                 before = resource.prlimit(pid, limit)
+                stack.callback(resource.prlimit, pid, limit, before)
                 resource.prlimit(pid, limit, (1, before[1]))
                 service.give(*(event(i) for i in range(2, 1000)))
                 go_on.set()  # the event that was taken is delivered, and its result waits for the journal
@@ -288,7 +289,7 @@ class FailingStore(InFolder):
                 self.assertRegex(service.complaints[0], r"^deliver: journal: .*events\.db: .*\(tried again; what was taken goes on\)$")
                 self.assertEqual(service.results, [{"acknowledged": 1}])
                 self.assertEqual(receiver.requests, 1)
-                resource.prlimit(pid, limit, before)
+                stack.close()
                 wait_for(lambda: sum("id" in r for r in service.results) == 999)
                 self.assertEqual(service.end(), 0)
                 self.assertIn("deliver: journal: it works again", service.complaints)
