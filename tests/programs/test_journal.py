@@ -429,6 +429,7 @@ class Command(InFolder):
 
 CALLS = ("write", "writev", "pwrite64", "fsync", "fdatasync", "rename", "ftruncate", "unlink", "sendto", "sendmsg")
 EVERY = int(os.environ.get("AGAIN_KILL_EVERY", "0"))  # 1: at each call; 0: at some sixty of them
+TRACED = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}  # a sanitizer cannot look for leaks in a process that is traced
 STRACE = ("strace", "-f", "-qq")  # not --seccomp-bpf: with it strace 6.1 does not send the signal
 
 
@@ -477,7 +478,7 @@ class Killed(InFolder):
         """How often one thread makes each call, at most: strace counts the calls of each thread for itself."""
         with Receiver() as receiver:
             subprocess.run(self.first_run(self.path("count.db"), receiver.url, (*STRACE, "-o", self.path("calls"), "-e", "trace=" + ",".join(CALLS))),
-                           input=self.given(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=True)
+                           input=self.given(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=True, env=TRACED)
         counts = collections.Counter()
         with open(self.path("calls"), encoding="utf-8", errors="replace") as file:
             for line in file:
@@ -493,7 +494,7 @@ class Killed(InFolder):
         journal = self.path(f"{call}-{n}.db")
         with Receiver() as receiver:
             child = subprocess.run(self.first_run(journal, receiver.url, (*STRACE, "-o", os.devnull, "-e", "trace=" + call, "-e", f"inject={call}:signal=KILL:when={n}")),
-                                   input=self.given(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60)
+                                   input=self.given(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, env=TRACED)
             try:
                 found = self.finish_and_check(journal, receiver, child.stdout)
             except AssertionError as problem:
