@@ -67,3 +67,21 @@ TEST_CASE("a context that is stopped meanwhile is a logic_error, and what was aw
   io.run();
   CHECK(*finished);
 }
+
+TEST_CASE("a result that another thread of the context has got ends run, whatever else the context waits for") {
+  for (int i = 0; i < 50; ++i) {
+    net::io_context io;
+    auto at_work = net::make_work_guard(io);
+    net::steady_timer much_later{io, 1h};
+    much_later.async_wait([](const auto&) {});
+    std::thread other{[&] { io.run(); }};
+    const auto op = [&]() -> again::task<int> {
+      (void)co_await again::sleep(again::duration{(i % 5) * 100us});
+      co_return 3;
+    };
+    CHECK(again::asio::run(io, op) == 3);
+    at_work.reset();
+    much_later.cancel();
+    other.join();
+  }
+}
