@@ -275,7 +275,7 @@ class line_source {
     ring_bytes_ -= front.text.size();
     first_ = (first_ + 1) % ahead;
     --count_;
-    room_.notify_one();
+    if (count_ <= ahead / 2) room_.notify_one();  // not for every line: it fills the ring, and sleeps again
     return std::move(front);
   }
   void hand_out() noexcept {
