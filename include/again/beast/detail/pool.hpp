@@ -206,6 +206,7 @@ class pool final : public std::enable_shared_from_this<pool>, attempt_owner {
     }
     while (send_job* const j = running_.front()) j->running->shut_down();
     while (to_advance_.pop() != nullptr) {}
+    loop_.forget(advance_);  // it does not keep the pool alive
     origins_.clear();
     loop_.disarm(sweep_);
   }
