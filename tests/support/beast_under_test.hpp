@@ -21,6 +21,7 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <openssl/ssl.h>
 
 #include <cstddef>
 #include <cstdlib>
@@ -63,6 +64,7 @@ class running_io_context {
 /// The caller's io_context, or null where the transport has a thread of its own. One for the whole program.
 inline boost::asio::io_context* callers_loop() {
   static const std::unique_ptr<running_io_context> loop = [] {
+    OPENSSL_init_ssl(0, nullptr);  // so that it outlives the loop: else it leaves what it keeps for the loop's threads
     const char* const threads = std::getenv("AGAIN_TEST_LOOP");
     return threads == nullptr || *threads == '\0' ? nullptr : std::make_unique<running_io_context>(std::stoul(threads));
   }();
