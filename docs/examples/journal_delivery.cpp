@@ -190,11 +190,10 @@ class intake {
       std::optional<input_line> line = co_await p_.source.next();
       if (!line) co_return;
       clear();
-      for (bool more = true; more;) {
+      while (line) {
         add(*std::move(line));
-        more = batch_.size() < most_events && bytes_ < most_bytes;
-        if (more) line = p_.source.ready();
-        more = more && line.has_value();
+        line.reset();
+        if (batch_.size() < most_events && bytes_ < most_bytes) line = p_.source.ready();
       }
       co_await store_batch();
     }

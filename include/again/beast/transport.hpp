@@ -54,7 +54,7 @@ class transport {
   /// file of certificates cannot be read, holds none, or does not fit its key; std::system_error if no thread can be started.
   explicit transport(options o = {});
   /// On the loop of `ex`. Throws std::logic_error if its execution context is being destroyed, and as above.
-  explicit transport(net::any_io_executor ex, options o = {});
+  explicit transport(const net::any_io_executor& ex, options o = {});
   transport(const transport&) = delete;
   transport& operator=(const transport&) = delete;
   ~transport() { pool_->shut_down(); }
@@ -153,7 +153,7 @@ inline pool_settings settings_of(options&& o) {
 inline transport::transport(options o) : proxy_{!o.proxy.empty()}, own_{std::make_unique<detail::own_loop>()} {
   pool_ = detail::pool::make(own_->executor(), detail::settings_of(std::move(o)), true);
 }
-inline transport::transport(net::any_io_executor ex, options o)
+inline transport::transport(const net::any_io_executor& ex, options o)
     : proxy_{!o.proxy.empty()}, pool_{detail::pool::make(ex, detail::settings_of(std::move(o)), false)} {}
 
 static_assert(http::transport<transport>);

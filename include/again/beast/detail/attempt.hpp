@@ -294,7 +294,7 @@ class attempt final : connection_user {
   own_timer patience_;
 };
 
-inline send_job::~send_job() = default;
+inline void attempt_deleter::operator()(attempt* a) const noexcept { delete a; }
 
 }  // namespace detail
 }  // namespace beast

@@ -55,7 +55,7 @@ class origins {
     return nullptr;
   }
   /// Without memory it is closed.
-  void put_idle(origin_entry& entry, std::shared_ptr<connection> c, time_point now) noexcept {
+  void put_idle(origin_entry& entry, const std::shared_ptr<connection>& c, time_point now) noexcept {
     c->idle_since = now;
     try {
       entry.idle.push_back(c);

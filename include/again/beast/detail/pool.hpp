@@ -225,7 +225,7 @@ class pool final : public std::enable_shared_from_this<pool>, attempt_owner {
   }
   void begin(send_job& j) noexcept {
     try {
-      j.running = std::make_unique<attempt>(shared_, static_cast<attempt_owner&>(*this), shared_from_this(), j);
+      j.running.reset(new attempt{shared_, static_cast<attempt_owner&>(*this), shared_from_this(), j});
     } catch (const std::exception&) { return give_up(j, http::error_kind::shortage, ""); }
     ++j.home->in_use;
     j.state = send_job::states::running;
@@ -275,7 +275,7 @@ class pool final : public std::enable_shared_from_this<pool>, attempt_owner {
     j.state = send_job::states::over;
     origin_entry& home = *j.home;
     if (keep && !shut_) {
-      origins_.put_idle(home, std::move(keep), loop_.last_wake());
+      origins_.put_idle(home, keep, loop_.last_wake());
     } else if (keep) {
       keep->close();
     }

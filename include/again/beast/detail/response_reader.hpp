@@ -124,8 +124,8 @@ class response_reader {
     const bool in_head = !head_;
     const std::size_t n = parser_->put(net::const_buffer(in.data(), in.size()), ec);
     in.remove_prefix(n);
-    if (in_head && (heads_ += n) > most_head && !head_)
-      return refuse("the response's head is longer than 64 KiB"), false;
+    if (in_head) heads_ += n;
+    if (in_head && heads_ > most_head && !head_) return refuse("the response's head is longer than 64 KiB"), false;
     if (now_ != state::more) return false;  // we have said so ourselves
     if (ec && ec != errors::need_more) {
       const bool framing = ec == errors::bad_content_length || ec == errors::multiple_content_length ||

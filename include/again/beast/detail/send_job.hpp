@@ -33,6 +33,11 @@ struct stop_request {
   const char* text = "";
 };
 
+/// Defined where the attempt is.
+struct attempt_deleter {
+  void operator()(class attempt* a) const noexcept;
+};
+
 /// Owned by both sides together, because either may be gone first: an abandoned attempt ends by itself, a finished one waits to be
 /// taken. Threads: as said at each member.
 class send_job {
@@ -84,7 +89,7 @@ class send_job {
   send_job* previous = nullptr;
   struct origin_entry* home = nullptr;
   enum class states : unsigned char { outside, waiting, starved, running, over } state = states::outside;
-  std::unique_ptr<class attempt> running;
+  std::unique_ptr<attempt, attempt_deleter> running;
   /// In the list of those that the pool has to stop.
   struct stop_node {
     explicit stop_node(send_job& j) noexcept : job{j} {}
@@ -94,7 +99,7 @@ class send_job {
   } stopping{*this};
 
  private:
-  ~send_job();
+  ~send_job() = default;
 
   std::atomic<int> holders_{1};
   std::atomic<bool> stopped_{false};
