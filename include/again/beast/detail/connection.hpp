@@ -81,9 +81,11 @@ class connection : public std::enable_shared_from_this<connection> {
     address_ = std::move(address);
     opened_at_ = loop_.last_wake();
     error_code ec;
-    static_cast<void>(
-        socket_.open(net::generic::stream_protocol(to.family(), to.family() == AF_UNIX ? 0 : IPPROTO_TCP), ec));
-    if (!ec) static_cast<void>(socket_.non_blocking(true, ec));
+    // What they return is the error code once more.
+    // NOLINTBEGIN(bugprone-unused-return-value)
+    socket_.open(net::generic::stream_protocol(to.family(), to.family() == AF_UNIX ? 0 : IPPROTO_TCP), ec);
+    if (!ec) socket_.non_blocking(true, ec);
+    // NOLINTEND(bugprone-unused-return-value)
     if (ec) return ec.value();
     const int yes = 1;  // a head and a body may be two writes: 40 ms each without it
     if (to.family() != AF_UNIX) {
@@ -100,7 +102,7 @@ class connection : public std::enable_shared_from_this<connection> {
     if (tls_) tls_->close_notify();
     tls_.reset();
     error_code ec;
-    static_cast<void>(socket_.close(ec));
+    socket_.close(ec);  // NOLINT(bugprone-unused-return-value)
   }
   bool open() const noexcept { return socket_.is_open(); }
   time_point opened_at() const noexcept { return opened_at_; }
