@@ -191,7 +191,7 @@ class intake {
       if (!line) co_return;
       clear();
       while (line) {
-        add(*std::move(line));
+        add(std::move(*line));
         line.reset();
         if (batch_.size() < most_events && bytes_ < most_bytes) line = p_.source.ready();
       }
