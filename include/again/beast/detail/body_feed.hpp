@@ -155,6 +155,7 @@ class body_feed : public std::enable_shared_from_this<body_feed> {
 
  private:
   void open_now() {
+    problem_.clear();  // of an earlier try, which had no descriptor
     errno = 0;
     auto opened = what_->open_body();
     error_ = opened ? 0 : errno;
