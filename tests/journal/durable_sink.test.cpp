@@ -595,7 +595,7 @@ TEST_CASE("a durable sink that makes no sense is refused, and so is a second run
       co_await f.kept.run();
     } catch (const std::logic_error&) { refused = true; }
     CHECK(refused);
-    co_await when_all(f.kept.close(0s), f.kept.close(1s));
+    static_cast<void>(co_await when_all(f.kept.close(0s), f.kept.close(1s)));
     co_await s.join();
     co_await f.kept.close(0s);  // again: nothing to do
     co_await f.to.close(0s);
