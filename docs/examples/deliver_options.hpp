@@ -182,8 +182,8 @@ struct deliver_settings {
     o.heading("A journal");
     o.with("--journal", "FILE", "keep events in FILE until they are delivered; a later run goes on (docs/delivery.md)",
            [this](std::string_view v) {
-             require_sqlite();
              journal = v;
+             require_journal(*journal);
            });
     o.on("--acknowledge", "print {\"acknowledged\":N} when all lines up to N are in the journal, or refused",
          acknowledge);
