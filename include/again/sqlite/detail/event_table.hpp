@@ -10,6 +10,7 @@
 #include <again/journal/store.hpp>
 #include <again/sqlite/detail/byte_list.hpp>
 #include <again/sqlite/detail/database.hpp>
+#include <again/sqlite/detail/event_edits.hpp>
 #include <again/sqlite/detail/event_row.hpp>
 #include <again/sqlite/options.hpp>
 
@@ -50,6 +51,13 @@ class event_table {
   stored_result<void> later(const journal::claim& c, wall_time due, const journal::progress& so_far);
   stored_result<void> finish(const journal::claim& c, event_state as, const journal::result& how, wall_time now);
   stored_result<std::optional<journal::event_record>> find(std::string_view id);
+  /// As event_edits.hpp has it.
+  void retry(std::string_view id, wall_time now) {
+    retry_event(db_, id, now, [this](event_state s, std::int64_t n, std::int64_t bytes) { add(s, n, bytes); });
+  }
+  void discard(std::string_view id) {
+    discard_event(db_, id, [this](event_state s, std::int64_t n, std::int64_t bytes) { add(s, n, bytes); });
+  }
   /// Events that were taken and reached nobody are as before.
   void give_back(const std::vector<journal::event_record>& events);
   /// Deletes at most `most` finished events that are too old, or beyond the bytes that may be kept. Gives how many.
