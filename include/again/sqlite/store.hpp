@@ -65,6 +65,11 @@ class store {
   call<void> done(journal::claim c, journal::result how);
   call<void> dead(journal::claim c, journal::result how);
   call<std::optional<journal::event_record>> find(std::string id);
+  /// By hand: makes an event due now; a dead one waits again, with its attempts kept. `invalid` with a sentence where there is no such event,
+  /// or where it is done or being delivered.
+  call<void> retry(std::string id);
+  /// By hand: forgets an event that is not being delivered. Nothing remembers its id.
+  call<void> discard(std::string id);
   /// Discards now what may be discarded, and gives all unused room of the file back. Gives how many events were discarded.
   call<std::uint64_t> tidy();
 
@@ -130,6 +135,18 @@ inline store::call<std::vector<journal::claim>> store::extend(std::vector<journa
 inline store::call<void> store::later(journal::claim c, wall_time due, journal::progress so_far) {
   return {writer_, [c = std::move(c), due, p = std::move(so_far)](detail::event_table& table, wall_time) {
             return table.later(c, due, p);
+          }};
+}
+inline store::call<void> store::retry(std::string id) {
+  return {writer_, [id = std::move(id)](detail::event_table& table, wall_time now) {
+            table.retry(id, now);
+            return journal::stored_result<void>{};
+          }};
+}
+inline store::call<void> store::discard(std::string id) {
+  return {writer_, [id = std::move(id)](detail::event_table& table, wall_time) {
+            table.discard(id);
+            return journal::stored_result<void>{};
           }};
 }
 inline store::call<void> store::done(journal::claim c, journal::result how) {
