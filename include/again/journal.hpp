@@ -6,6 +6,7 @@
 #include <again/journal/durable_observer.hpp>
 #include <again/journal/durable_options.hpp>
 #include <again/journal/durable_sink.hpp>
+#include <again/journal/endpoint_store.hpp>
 #include <again/journal/error.hpp>
 #include <again/journal/event_record.hpp>
 #include <again/journal/memory_store.hpp>

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <again/sqlite/editor.hpp>
+#include <again/sqlite/endpoint_editor.hpp>
 #include <again/sqlite/options.hpp>
 #include <again/sqlite/reader.hpp>
 #include <again/sqlite/store.hpp>

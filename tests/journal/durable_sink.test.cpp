@@ -243,7 +243,7 @@ TEST_CASE("a broadcast goes again only to those that have not taken it, and one 
   std::map<std::string, int> seen;
   fixture f{[&](const request& r) {
               const int n = ++seen[r.origin];
-              return response(r.origin == "a" ? 200 : r.origin == "b" && n < 3 ? 503 : r.origin == "c" ? 410 : 200);
+              return response(r.origin == "a" ? 200 : r.origin == "b" && n < 3 ? 503 : r.origin == "c" ? 422 : 200);
             },
             with(in_minutes),
             {one_attempt_at("a"), one_attempt_at("b"), one_attempt_at("c")},

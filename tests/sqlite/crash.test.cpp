@@ -254,7 +254,7 @@ TEST_CASE("a place where no journal can be is refused by a sentence that says wh
     CHECK(run_sql(path, "PRAGMA user_version = 99").empty());
     const auto e = refusal(path);
     CHECK(e.kind == error_kind::version);
-    CHECK(e.text == path + ": was written by a newer version of this program (its format is 99, this program knows 1); "
+    CHECK(e.text == path + ": was written by a newer version of this program (its format is 99, this program knows 2); "
                            "use the newer one");
   }
 }

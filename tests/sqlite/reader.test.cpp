@@ -120,5 +120,5 @@ TEST_CASE("what is no journal is refused by a sentence, and nothing is made") {
   run_sql(f.path, "PRAGMA user_version = 99");
   const auto newer = sqlite::reader::open(f.path);
   REQUIRE(!newer);
-  CHECK(newer.error().text.find("its format is 99, this program knows 1; use the newer program") != std::string::npos);
+  CHECK(newer.error().text.find("its format is 99, this program knows 2; use the newer program") != std::string::npos);
 }

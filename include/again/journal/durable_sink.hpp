@@ -17,9 +17,9 @@
 /// - Kept over restarts: Idempotency-Key, attempts, first and last attempt, last error, the endpoints that have still to take it, the deadline on
 ///   the wall clock, the order of each key. What a process that was killed had not recorded is sent again, with the same key.
 /// - The sink has no dead letter file: the store keeps what is dead, and a file would get a letter for each delivery that is made again.
-/// - Broadcast: an endpoint that has taken an event gets it no more. One that refused it for good (`progress::refused`) makes it dead when
-///   the others have theirs.
-/// - An event for endpoints that the sink has not is dead, and its reason says so.
+/// - Broadcast: an endpoint that has taken an event gets it no more; one that refused it for good makes it dead when the others have theirs.
+/// - An event for endpoints that the sink has not is dead, and its reason says so. One for an endpoint that is disabled or paused by hand
+///   waits in the store, which keeps these states where it can (`journal::endpoint_store`).
 /// - A store that fails: nothing is acknowledged; what is leased is delivered, and its results wait for the store (at most `held`). An event
 ///   whose lease ended meanwhile may be sent by another worker, too.
 /// - Closing: `close`, a stop request of `run`, or the closing of the sink ends the taking of events. `close` waits for deliveries for `grace`;
@@ -37,6 +37,7 @@
 #include <again/coro/this_context.hpp>
 #include <again/journal/detail/bounded_run.hpp>
 #include <again/journal/detail/durable_numbers.hpp>
+#include <again/journal/detail/endpoint_keeper.hpp>
 #include <again/journal/detail/free_places.hpp>
 #include <again/journal/detail/held_event.hpp>
 #include <again/journal/detail/next_step.hpp>
@@ -77,8 +78,7 @@ template <journal::store Store, class Sink> class durable_sink {
 
   /// Stores the events, and lets them be delivered.
   task<journal::stored_result<journal::acknowledged>> append(std::vector<journal::new_event> events);
-  /// Events were stored by others: they are taken at once, not at the next `poll`.
-  void wake() noexcept { held_.changed.wake(); }
+  void wake() noexcept { held_.changed.wake(); }  ///< events were stored by others: they are taken at once
   /// Delivers until it is closed or stopped, and every event that was leased has its end or was given back.
   task<> run();
   /// Ends `run`, and waits for its end. A stop request cancels what is left of `grace`.
@@ -90,13 +90,10 @@ template <journal::store Store, class Sink> class durable_sink {
   std::uint64_t put_off() const noexcept { return numbers_.put_off.value(); }  ///< given back until a later delivery
   std::uint64_t given_back() const noexcept { return numbers_.given_back.value(); }  ///< at the end
   std::uint64_t lost_leases() const noexcept { return numbers_.lost_leases.value(); }
-  /// Results that could not be recorded before the end.
-  std::uint64_t unrecorded() const noexcept { return numbers_.unrecorded.value(); }
+  std::uint64_t unrecorded() const noexcept { return numbers_.unrecorded.value(); }  ///< results, before the end
   std::uint64_t store_errors() const noexcept { return numbers_.store_errors.value(); }
-  /// Events that are leased now.
-  std::int64_t held() const noexcept { return numbers_.held.value(); }
-  /// For `metrics_page::add`.
-  void write_to(metrics_page& page) const { numbers_.write_to(page); }
+  std::int64_t held() const noexcept { return numbers_.held.value(); }  ///< events that are leased now
+  void write_to(metrics_page& page) const { numbers_.write_to(page); }  ///< for `metrics_page::add`
 
  private:
   using held_event = journal::detail::held_event;
@@ -138,6 +135,7 @@ template <journal::store Store, class Sink> class durable_sink {
   durable_options options_;
   journal::detail::durable_numbers numbers_;
   journal::detail::held_events held_{numbers_};
+  journal::detail::endpoint_keeper<Store, Sink> endpoints_{store_, sink_, held_.changed, numbers_, options_};
   journal::detail::wakeup ended_;           // `run` has
   inplace_stop_source* give_up_ = nullptr;  // while `run` runs: results are not recorded any more
   std::optional<random_stream> random_;
@@ -175,6 +173,8 @@ template <journal::store Store, class Sink> task<> durable_sink<Store, Sink>::ru
   scope deliveries{recording};
   keeping_ = true;
   deliveries.spawn(keep_leases());
+  co_await endpoints_.load([&] { return over(here); });
+  deliveries.spawn(endpoints_.run());
   co_await take_events(deliveries);
   co_await wind_up();
   give_up_ = nullptr;

@@ -18,6 +18,7 @@
 #include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/stoppable_wait.hpp>
 #include <again/journal/detail/memory_model.hpp>
+#include <again/journal/endpoint_store.hpp>
 #include <again/journal/store.hpp>
 
 #include <array>
@@ -35,8 +36,8 @@ inline namespace AGAIN_ABI {
 namespace journal {
 
 /// The members of a store.
-enum class store_call : std::uint8_t { append, take, extend, later, done, dead, find };
-inline constexpr std::size_t store_calls = 7;
+enum class store_call : std::uint8_t { append, take, extend, later, done, dead, find, endpoints, put };
+inline constexpr std::size_t store_calls = 9;
 
 class memory_store {
  public:
@@ -54,6 +55,8 @@ class memory_store {
   call<void> done(claim c, result how);
   call<void> dead(claim c, result how);
   call<std::optional<event_record>> find(std::string id);
+  call<std::vector<endpoint_record>> endpoints();
+  call<std::uint64_t> put(endpoint_record r);
 
   /// The next `times` calls of `which` fail. `applied`: they take effect, and only the way back is cut off.
   void fail(store_call which, int times, error_kind kind, bool applied = false) {
@@ -194,7 +197,15 @@ inline memory_store::call<void> memory_store::dead(claim c, result how) {
 inline memory_store::call<std::optional<event_record>> memory_store::find(std::string id) {
   return {*this, store_call::find, [this, id = std::move(id)](wall_time) { return model_.find(id); }};
 }
-static_assert(store<memory_store>);
+inline memory_store::call<std::vector<endpoint_record>> memory_store::endpoints() {
+  return {*this, store_call::endpoints,
+          [this](wall_time) -> stored_result<std::vector<endpoint_record>> { return model_.endpoints(); }};
+}
+inline memory_store::call<std::uint64_t> memory_store::put(endpoint_record r) {
+  return {*this, store_call::put,
+          [this, r = std::move(r)](wall_time now) -> stored_result<std::uint64_t> { return model_.put(r, now); }};
+}
+static_assert(store<memory_store> && endpoint_store<memory_store>);
 
 }  // namespace journal
 }  // namespace AGAIN_ABI

@@ -26,7 +26,9 @@
 
 #include <again/core/clock.hpp>
 #include <again/core/expected.hpp>
+#include <again/journal/endpoint_store.hpp>
 #include <again/journal/store.hpp>
+#include <again/sqlite/detail/endpoint_table.hpp>
 #include <again/sqlite/detail/pending_call.hpp>
 #include <again/sqlite/detail/writer.hpp>
 #include <again/sqlite/options.hpp>
@@ -70,6 +72,9 @@ class store {
   call<void> retry(std::string id);
   /// By hand: forgets an event that is not being delivered. Nothing remembers its id.
   call<void> discard(std::string id);
+  /// As a `journal::endpoint_store`. Another process may change the records meanwhile (`endpoint_editor`).
+  call<std::vector<journal::endpoint_record>> endpoints();
+  call<std::uint64_t> put(journal::endpoint_record r);
   /// Discards now what may be discarded, and gives all unused room of the file back. Gives how many events were discarded.
   call<std::uint64_t> tidy();
 
@@ -170,7 +175,19 @@ inline store::call<std::uint64_t> store::tidy() {
             return static_cast<std::uint64_t>(n);
           }};
 }
-static_assert(journal::store<store>);
+inline store::call<std::vector<journal::endpoint_record>> store::endpoints() {
+  return {writer_,
+          [](detail::event_table& table, wall_time) -> journal::stored_result<std::vector<journal::endpoint_record>> {
+            return detail::read_endpoints(table.db());
+          }};
+}
+inline store::call<std::uint64_t> store::put(journal::endpoint_record r) {
+  return {writer_,
+          [r = std::move(r)](detail::event_table& table, wall_time now) -> journal::stored_result<std::uint64_t> {
+            return detail::put_endpoint(table.db(), r, now);
+          }};
+}
+static_assert(journal::store<store> && journal::endpoint_store<store>);
 
 }  // namespace sqlite
 }  // namespace AGAIN_ABI

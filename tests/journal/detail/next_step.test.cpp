@@ -64,6 +64,10 @@ TEST_CASE("a reason is worth another delivery, or final, or our own stop") {
     } else if (why == stop_reason::permanent || why == stop_reason::not_replayable ||
                why == stop_reason::server_forbade) {
       CHECK(s == next_step{.action = next_action::dead, .reason = name(why), .status = 503});
+    } else if (journal::detail::waits_for_endpoint(why)) {
+      CHECK(s.action == next_action::again);
+      CHECK(s.wait > 48min);  // the longest wait of the schedule, with a part of it at random
+      CHECK(s.wait <= 1h);
     } else {
       CHECK(s == next_step{.action = next_action::again, .wait = 1min, .status = 503});
     }
@@ -152,4 +156,41 @@ TEST_CASE("a delivery that was never begun says why") {
   CHECK(step_after(d).action == next_action::give_back);
   d.not_begun = stop_reason::breaker_open;
   CHECK(step_after(d).action == next_action::again);
+}
+
+TEST_CASE(
+    "an event that waits for an endpoint uses up no delivery, is not ended by the schedule, but by its own deadline") {
+  const delivery refused = of({failed_at("a", stop_reason::endpoint_disabled, -1ns, 0)});
+  journal::progress tried;
+  tried.deliveries = 3;
+  tried.first_attempt = now - 20h;
+  CHECK(step_after(refused, tried).action == next_action::again);
+  CHECK(step_after(refused, tried, now + 5min).wait == 5min);
+  CHECK(step_after(refused, tried, now).action == next_action::dead);
+  add(tried, refused, now, now);
+  CHECK(tried.deliveries == 3);
+  CHECK(tried.last_error == "endpoint_disabled: a");
+  journal::progress fresh;
+  delivery nowhere{event{"1"}};
+  nowhere.not_begun = stop_reason::endpoint_paused;
+  add(fresh, nowhere, now, now);
+  CHECK(fresh.last_error == "endpoint_paused");
+  CHECK(fresh.first_attempt == no_time);
+}
+
+TEST_CASE("where one endpoint is disabled and another has failed, the schedule decides") {
+  delivery d =
+      of({failed_at("a", stop_reason::endpoint_disabled, -1ns, 0), failed_at("b", stop_reason::attempts_exhausted)});
+  d.event.only = {"a", "b"};
+  CHECK(step_after(d).wait == 1min);
+}
+
+TEST_CASE("a delivery that found no room is made again after as long as the event has waited, an hour at most") {
+  const delivery crowded = of({failed_at("a", stop_reason::overloaded, -1ns, 0)});
+  journal::progress p;
+  p.deliveries = 1;
+  for (const auto& [waited, wait] : {std::pair{5s, 1min}, std::pair{600s, 10min}, std::pair{7200s, 60min}}) {
+    p.first_attempt = now - waited;
+    CHECK(step_after(crowded, p).wait == wait);
+  }
 }

@@ -46,3 +46,16 @@ TEST_CASE("every step of the schema so far can be made, and its indices are used
   CHECK(number_of(db, "SELECT count(*) FROM totals") == 3);
   CHECK(number_of(db, "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name LIKE 'events_%'") == 5);
 }
+
+TEST_CASE("a journal of the first version gets the table of endpoints, and keeps its events") {
+  database db{":memory:", SQLITE_OPEN_READWRITE};
+  migrate(db, std::span{schema_steps}.first(1));
+  db.run("INSERT INTO events(id, state, blocked, order_key, idempotency_key, only_at, created, due, deadline, bytes) "
+         "VALUES(x'31', 0, 0, x'', x'6b', x'', 1, 2, 3, 4)");
+  CHECK(number_of(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'endpoints'") == 0);
+  CHECK_THROWS_AS(require_current(db), sql_failure);
+  migrate(db, schema_steps);
+  CHECK_NOTHROW(require_current(db));
+  CHECK(number_of(db, "SELECT count(*) FROM endpoints") == 0);
+  CHECK(number_of(db, "SELECT deadline FROM events WHERE id = x'31'") == 3);
+}

@@ -4,6 +4,7 @@
 /// compared with it. One thread.
 #pragma once
 
+#include <again/journal/endpoint_store.hpp>
 #include <again/journal/error.hpp>
 #include <again/journal/event_record.hpp>
 #include <again/journal/store.hpp>
@@ -127,6 +128,20 @@ class memory_model {
     return std::optional<event_record>{records_.at(at->second)};
   }
 
+  std::vector<endpoint_record> endpoints() const {
+    std::vector<endpoint_record> all;
+    for (const auto& [name, r] : endpoints_) all.push_back(r);
+    return all;
+  }
+  std::uint64_t put(endpoint_record r, wall_time now) {
+    const auto at = endpoints_.find(r.status.name);
+    if (r.revision != (at == endpoints_.end() ? 0 : at->second.revision)) return 0;
+    const std::uint64_t next = ++r.revision;
+    if (opens(at == endpoints_.end() ? endpoint_status{} : at->second.status, r.status)) let_go(r.status.name, now);
+    endpoints_[r.status.name] = std::move(r);
+    return next;
+  }
+
   /// What the end of all workers does: nobody has a lease any more.
   void forget_leases() {
     for (auto& [place, r] : records_) {
@@ -148,6 +163,14 @@ class memory_model {
   template <class T> static stored_result<T> refused(error e) { return stored_result<T>{unexpect, std::move(e)}; }
   std::size_t unfinished() const noexcept { return count(event_state::waiting) + count(event_state::leased); }
 
+  // The events that were tried, or refused, and may be for that endpoint.
+  void let_go(const std::string& endpoint, wall_time now) {
+    for (auto& [place, r] : records_) {
+      const progress& p = r.result.progress;
+      const bool meant = p.only.empty() || std::find(p.only.begin(), p.only.end(), endpoint) != p.only.end();
+      if (r.state == event_state::waiting && !p.last_error.empty() && meant) r.due = std::min(r.due, now);
+    }
+  }
   // The record where the claim counts, or where it has led to the state `as` before.
   event_record* owned(const claim& c, event_state as) {
     const auto at = places_.find(c.id);
@@ -159,6 +182,7 @@ class memory_model {
 
   std::map<std::uint64_t, event_record> records_;  // in the order of their arrival
   std::unordered_map<std::string, std::uint64_t> places_;
+  std::map<std::string, endpoint_record> endpoints_;
   std::uint64_t next_place_ = 1;
   std::uint64_t leases_ = 0;
 };

@@ -60,6 +60,11 @@ constexpr ending_kind kind_of(stop_reason why) noexcept {
   return ending_kind::final;
 }
 
+/// The endpoint is disabled, or paused by hand: the event waits until it is resumed, and no attempt is counted.
+constexpr bool waits_for_endpoint(stop_reason why) noexcept {
+  return why == stop_reason::endpoint_paused || why == stop_reason::endpoint_disabled;
+}
+
 /// Adds a delivery, which began at `began` and ended at `now`, to what is known of its event.
 inline void add(progress& p, const delivery& d, wall_time began, wall_time now) {
   const int sends = d.attempts();
@@ -73,23 +78,31 @@ inline void add(progress& p, const delivery& d, wall_time began, wall_time now) 
   if (named && !d.outcomes.empty()) p.only.clear();
   for (const endpoint_outcome& o : d.outcomes) {
     if (o.result) continue;
+    const stop_reason why = o.result.error().reason();
     if (const http::error* const e = o.result.error().error()) p.last_error = e->text();
+    if (waits_for_endpoint(why) && p.last_error.empty())
+      p.last_error = std::string{name(why)} + ": " + std::string{o.endpoint};
     if (!named) continue;
-    auto& to = kind_of(o.result.error().reason()) == ending_kind::final ? p.refused : p.only;
+    auto& to = kind_of(why) == ending_kind::final ? p.refused : p.only;
     to.emplace_back(o.endpoint);
   }
+  if (d.not_begun && waits_for_endpoint(*d.not_begun) && p.last_error.empty()) p.last_error = name(*d.not_begun);
 }
+
+/// An event that waits for an endpoint looks at least this often whether it may go on. What looks costs the store as much as an event.
+inline constexpr duration longest_look = std::chrono::hours{1};
 
 /// What follows. `p` has the delivery in it. `draw` is uniform in [0, 1).
 inline next_step after(const delivery& d, const progress& p, const policy& schedule, wall_time deadline, wall_time now,
                        double draw) {
   next_step step;
   std::optional<stop_reason> final_reason;
-  bool transient = false, cancelled = false;
+  bool transient = false, cancelled = false, parked = true;
   verdict v{.kind = disposition::transient};
   const auto see = [&](stop_reason why) {
     const ending_kind kind = kind_of(why);
     transient = transient || kind == ending_kind::transient;
+    parked = parked && (kind != ending_kind::transient || waits_for_endpoint(why));
     cancelled = cancelled || kind == ending_kind::cancelled;
     if (kind == ending_kind::final) final_reason = why;
   };
@@ -121,6 +134,13 @@ inline next_step after(const delivery& d, const progress& p, const policy& sched
     step.action = next_action::give_back;
     return step;
   }
+  if (parked) {  // it comes back when the endpoint is resumed, where the store can do that; else after this time
+    step.action = next_action::again;
+    step.wait = std::clamp<duration>(schedule.backoff.cap, std::chrono::seconds{1}, longest_look);
+    step.wait -= std::chrono::duration_cast<duration>(step.wait * (0.2 * draw));
+    if (deadline != no_time) step.wait = std::min<duration>(step.wait, deadline - now);
+    return step;
+  }
   const again::progress at{.attempt = std::max(p.deliveries, 1),
                            .elapsed = p.first_attempt == no_time ? duration::zero()
                                                                  : std::max(now - p.first_attempt, duration::zero()),
@@ -129,6 +149,9 @@ inline next_step after(const delivery& d, const progress& p, const policy& sched
   if (!decided.again) return give_up(decided.stop);
   step.action = next_action::again;
   step.wait = decided.wait;
+  // Nothing was sent: the endpoint had no room. It has been so for a while, and will be so for a while.
+  if (d.attempts() == 0 && p.first_attempt != no_time)
+    step.wait = std::max(step.wait, std::min({now - p.first_attempt, schedule.backoff.cap, longest_look}));
   return step;
 }
 

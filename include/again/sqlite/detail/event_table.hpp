@@ -63,6 +63,8 @@ class event_table {
   /// Deletes at most `most` finished events that are too old, or beyond the bytes that may be kept. Gives how many.
   std::int64_t discard(const options& o, wall_time now, std::int64_t most);
 
+  database& db() noexcept { return db_; }
+
   /// What the transaction changes of the totals. Whoever begins or rolls back sets it back.
   totals delta{};
   /// Writes that down, as part of the transaction.

@@ -8,6 +8,7 @@
 /// | `payloads` | what never changes: header fields and body, by the `seq` of the event |
 /// | `totals` | how many events and bytes there are by state (0: unfinished), so that nothing is counted at the start |
 /// | `meta` | one row: how often the journal was opened, from which lease numbers are made |
+/// | `endpoints` | the states of endpoints (`endpoint_state`, `endpoint_reason`); each change makes `revision` larger |
 ///
 /// States are those of `journal::event_state`. `blocked`: an earlier event of the same order key is unfinished. Times are nanoseconds since
 /// 1970. The indices are partial: they hold unfinished events, so that finished ones cost nothing but room.
@@ -69,6 +70,18 @@ CREATE INDEX events_ready ON events(due, seq) WHERE state = 0 AND blocked = 0;
 CREATE INDEX events_leased ON events(leased_until) WHERE state = 1;
 CREATE INDEX events_in_order ON events(order_key, seq) WHERE state < 2 AND order_key <> x'';
 CREATE INDEX events_finished ON events(state, finished) WHERE state >= 2;
+)",
+    R"(
+CREATE TABLE endpoints(
+  name BLOB PRIMARY KEY,
+  state INTEGER NOT NULL,
+  reason INTEGER NOT NULL,
+  last_error BLOB NOT NULL,
+  since INTEGER NOT NULL,
+  until INTEGER NOT NULL,
+  failing_since INTEGER NOT NULL,
+  revision INTEGER NOT NULL
+) STRICT;
 )",
 };
 
