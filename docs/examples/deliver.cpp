@@ -2,6 +2,7 @@
 // deliver URL...: one JSON event per line in, one JSON result per event out. A front for again::sink.
 #include "deliver_options.hpp"
 #include "descriptor_limit.hpp"
+#include "endpoint_command.hpp"
 #include "event_reader.hpp"
 #include "input_file.hpp"
 #include "interrupts.hpp"
@@ -142,21 +143,27 @@ std::unique_ptr<again::dead_letter_file> dead_letters(const deliver_settings& s,
   } catch (const std::system_error& e) { throw usage_error{fmt::format("--dead-letters: {}", e.what())}; }
 }
 
-/// The schedule of each endpoint; endpoints with equal policies share one.
+/// The schedule and the bounds of each endpoint; endpoints that have the same ones share them.
 std::string explained(const deliver_settings& s) {
-  std::vector<std::pair<again::policy, std::string>> groups;
+  struct group {
+    again::policy policy;
+    std::string bounds, names;
+  };
+  std::vector<group> groups;
   for (const again::endpoint& at : s.endpoints) {
-    const auto same = std::find_if(groups.begin(), groups.end(), [&at](const auto& g) { return g.first == at.policy; });
+    std::string bounds = endpoint_options::explained(at);
+    const auto same = std::find_if(groups.begin(), groups.end(),
+                                   [&](const group& g) { return g.policy == at.policy && g.bounds == bounds; });
     if (same == groups.end())
-      groups.emplace_back(at.policy, shown_name(at));
+      groups.push_back({at.policy, std::move(bounds), shown_name(at)});
     else
-      same->second += ", " + shown_name(at);
+      same->names += ", " + shown_name(at);
   }
-  if (groups.empty()) groups.emplace_back(s.how.policy, "");
+  if (groups.empty()) groups.push_back({s.how.policy, "", ""});
   std::string text;
-  for (const auto& [policy, names] : groups) {
+  for (const auto& [policy, bounds, names] : groups) {
     if (groups.size() > 1) text += fmt::format("{}{}:\n", text.empty() ? "" : "\n", printable(names));
-    text += fmt::format("{}\n{}", policy, again::explain(policy));
+    text += fmt::format("{}\n{}{}", policy, again::explain(policy), bounds);
   }
   if (s.webhooks.standard_schedule)
     text += fmt::format("\nthese deliveries, by the journal:\n{}\n{}", s.durable.schedule,
@@ -167,6 +174,7 @@ std::string explained(const deliver_settings& s) {
 int program(int argc, char** argv) {
   const std::vector<std::string> words{argv + 1, argv + argc};
   if (is_journal_command(words)) return journal_command(words);
+  if (is_endpoint_command(words)) return endpoint_command(words);
   deliver_settings s{words};
   if (!s.explain || s.names_endpoints()) s.find_endpoints(words);
   if (s.explain) {

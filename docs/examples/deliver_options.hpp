@@ -2,6 +2,7 @@
 // The command line of `deliver`.
 #pragma once
 
+#include "endpoint_options.hpp"
 #include "event_filters.hpp"
 #include "journal_delivery.hpp"
 #include "retry_options.hpp"
@@ -31,6 +32,7 @@ namespace programs {
 struct deliver_settings {
   retry_options how;
   webhook_options webhooks;
+  endpoint_options takes;
   std::vector<again::endpoint> endpoints;
   event_filters filters;  // of the endpoints
   std::optional<std::string> input, endpoint_file, dead_letters, metrics, exported, journal;
@@ -171,6 +173,7 @@ struct deliver_settings {
            });
     o.with("--endpoint-parallel", "N", "events in flight at one URL (as --parallel)",
            [this](std::string_view v) { endpoint_parallel = number_in<int>(v, 1, most_parallel); });
+    takes.add_to(o);
     o.with("--queue", "N", "events that wait for a free place (256)",
            [this](std::string_view v) { queue = number_in<int>(v, 0, 65536); });
     o.with("--accept", "LIST", "statuses that deliver an event besides 2xx, such as 302,404",
@@ -266,6 +269,7 @@ struct deliver_settings {
     e.max_redirects = by.follow_redirects ? 10 : 0;
     e.in_flight = by.endpoint_parallel > 0 ? by.endpoint_parallel : by.parallel;
     by.webhooks.prepare(e, !no_key, signers_);
+    by.takes.prepare(e);
     endpoints.push_back(std::move(e));
     filters.add(std::move(wants));
   }
@@ -322,6 +326,10 @@ struct deliver_settings {
                                     "follow-redirects",
                                     "H",
                                     "endpoint-parallel",
+                                    "endpoint-rate",
+                                    "endpoint-burst",
+                                    "endpoint-budget",
+                                    "disable-after",
                                     "sign",
                                     "sign-env"};
     std::vector<std::string> flags;

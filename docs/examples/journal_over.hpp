@@ -27,6 +27,7 @@ class plain_sink {
  public:
   plain_sink(sink& to, reporter& report) : to_{to}, report_{report} {}
   bool closed() const noexcept { return to_.closed(); }
+  again::endpoint_control& endpoints() noexcept { return to_.endpoints(); }
   again::task<again::delivery> deliver(again::event e) {
     const running_mark mark{report_};
     e.id = shown_id(e.id);

@@ -80,6 +80,14 @@ class reporter : public again::delivery_observer {
       account("deliver: {}: its dead letter is LOST: {}", d.event.id,
               dead_->problem().empty() ? std::string_view{"no memory"} : dead_->problem());
   }
+  void changed(const again::endpoint_change& c) override {
+    untold([&] {
+      if (delivery_log_) delivery_log_->changed(c);
+    });
+    if (c.to != again::endpoint_state::disabled) return;
+    account("deliver: {} is disabled ({}){}{}: nothing is sent there", c.endpoint, again::name(c.reason),
+            c.last_error.empty() ? "" : ": ", c.last_error);
+  }
 
   /// Writes the result line of an event into `text`, which has a capacity of `output_writer::reserved`. True: it was delivered.
   bool result(std::string& text, const line_record& from, again::delivery& d) noexcept {

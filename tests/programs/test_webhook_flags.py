@@ -175,8 +175,8 @@ class Schedule(InFolder):
             again = Run("deliver", "--journal", journal, "--schedule", "standard-webhooks", receiver.url)
             self.assertIn(int(again.err.rsplit(" ", 2)[1]), range(4 * 60 + 29, 5 * 60 + 31))
 
-    def test_gone_and_an_unknown_format_are_the_end_and_a_redirect_is_not(self):
-        for status, ended in ((410, True), (415, True), (301, False), (404, False)):
+    def test_an_unknown_format_is_the_end_and_a_redirect_and_an_endpoint_that_is_gone_are_not(self):
+        for status, ended in ((410, False), (415, True), (301, False), (404, False)):
             with Recorder(lambda request, n, status=status: status) as receiver:
                 run = Run("deliver", "--journal", self.path(f"{status}.db"), "--schedule", "standard-webhooks", "--short-wait", 0, receiver.url,
                           stdin=lines(event(1)))
@@ -184,10 +184,10 @@ class Schedule(InFolder):
             self.assertEqual(len(receiver.requests), 1)
 
     def test_gone_and_an_unknown_format_are_not_sent_again_without_the_schedule(self):
-        for status in (410, 415):
+        for status, reason in ((410, "endpoint_disabled"), (415, "permanent")):
             with Recorder(lambda request, n, status=status: status) as receiver:
                 run = Run("deliver", *FAST, receiver.url, stdin=lines(event(1)))
-            self.assertEqual((run.json["reason"], len(receiver.requests)), ("permanent", 1))
+            self.assertEqual((run.json["reason"], len(receiver.requests)), (reason, 1))
 
     def test_attempts_and_rules_that_are_given_outrank_the_schedule(self):
         with Recorder(lambda request, n: 404) as receiver:
