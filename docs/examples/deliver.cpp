@@ -180,7 +180,7 @@ int program(int argc, char** argv) {
   again::inplace_stop_source closing, cancel;
   block_interrupts();
   std::unique_ptr<journal_delivery> journal;
-  if (s.journal) journal = journal_delivery::open(*s.journal);
+  if (s.journal) journal = journal_delivery::open(s);
   message_log log;
   const auto shortage = shortage_of_descriptors(s.most_connections(), raise_descriptor_limit());
   if (shortage) log.say("deliver: {}", *shortage);

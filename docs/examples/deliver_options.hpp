@@ -4,6 +4,7 @@
 
 #include "event_filters.hpp"
 #include "journal_delivery.hpp"
+#include "nats_access.hpp"
 #include "retry_options.hpp"
 #include "webhook_options.hpp"
 
@@ -50,6 +51,7 @@ struct deliver_settings {
   bool no_key = false, explain = false, replay = false, fsync = false, log_keys = false, follow_redirects = false,
        poll_by_get = false, acknowledge = false;
   again::durable_options durable;  // for --journal
+  nats_access nats;
 
   /// `own`: the flags of one endpoint; they override those in `words`.
   explicit deliver_settings(std::vector<std::string> words, std::vector<std::string> own = {}) {
@@ -180,10 +182,22 @@ struct deliver_settings {
            [this](std::string_view v) { endpoint_file = v; });
 
     o.heading("A journal");
-    o.with("--journal", "FILE", "keep events in FILE until they are delivered; a later run goes on (docs/delivery.md)",
+    o.with("--journal", "FILE",
+           "keep events in FILE until they are delivered; a later run goes on (docs/delivery.md); "
+           "nats://HOST,HOST/STREAM: "
+           "on JetStream, for many machines",
            [this](std::string_view v) {
              journal = v;
              require_journal(*journal);
+           });
+    nats.add_to(o);
+    o.with("--replicas", "N", "copies of each stream on JetStream, where it is made (1)",
+           [this](std::string_view v) { nats.replicas = number_in<int>(v, 1, 5); });
+    o.with("--lease", "D",
+           "on JetStream: another worker takes over what this one has, after this time without a sign (30s)",
+           [this](std::string_view v) {
+             durable.lease = duration_of(v);
+             leases_ = true;
            });
     o.on("--acknowledge", "print {\"acknowledged\":N} when all lines up to N are in the journal, or refused",
          acknowledge);
@@ -230,6 +244,8 @@ struct deliver_settings {
     return duration_of(text);
   }
   void check_journal() {
+    if ((nats.given() || leases_) && !(journal && is_nats_place(*journal)))
+      throw usage_error{"--replicas, --lease and --journal-... need --journal nats://HOST,HOST/STREAM"};
     webhooks.set_schedule(durable, journal.has_value(), redelivers_);
     if (!journal) {
       if (acknowledge || uses_journal_)
@@ -351,7 +367,7 @@ struct deliver_settings {
 
   std::vector<std::string> urls_;
   signers signers_;
-  bool uses_journal_ = false, redelivers_ = false;
+  bool leases_ = false, uses_journal_ = false, redelivers_ = false;
 };
 
 }  // namespace programs
