@@ -34,7 +34,8 @@ struct deliver_settings {
   webhook_options webhooks;
   listen_options listen;
   std::vector<again::endpoint> endpoints;
-  event_filters filters;  // of the endpoints
+  event_filters filters;                                       // of the endpoints
+  std::vector<std::optional<permission_request>> permissions;  // that they are asked for
   std::optional<std::string> input, endpoint_file, dead_letters, metrics, exported, journal;
   std::optional<again::log_format> log;
   again::log_level log_level = again::log_level::info;
@@ -272,6 +273,7 @@ struct deliver_settings {
     by.webhooks.prepare(e, !no_key, signers_);
     endpoints.push_back(std::move(e));
     filters.add(std::move(wants));
+    permissions.push_back(by.webhooks.permission());
   }
 
   // Members other than url and name are flags: {"attempts": 6, "H": ["X: 1", "Y: 2"]} is --attempts 6 -H 'X: 1' -H 'Y: 2'. They
@@ -326,6 +328,8 @@ struct deliver_settings {
                                     "follow-redirects",
                                     "H",
                                     "endpoint-parallel",
+                                    "ce-permission",
+                                    "ce-permission-rate",
                                     "sign",
                                     "sign-env"};
     std::vector<std::string> flags;
