@@ -4,6 +4,7 @@
 
 #include "event_filters.hpp"
 #include "journal_delivery.hpp"
+#include "listen_options.hpp"
 #include "nats_access.hpp"
 #include "retry_options.hpp"
 #include "webhook_options.hpp"
@@ -32,8 +33,10 @@ namespace programs {
 struct deliver_settings {
   retry_options how;
   webhook_options webhooks;
+  listen_options listen;
   std::vector<again::endpoint> endpoints;
-  event_filters filters;  // of the endpoints
+  event_filters filters;                                       // of the endpoints
+  std::vector<std::optional<permission_request>> permissions;  // that they are asked for
   std::optional<std::string> input, endpoint_file, dead_letters, metrics, exported, journal;
   std::optional<again::log_format> log;
   again::log_level log_level = again::log_level::info;
@@ -61,6 +64,7 @@ struct deliver_settings {
     how.add_to(o);
     add_to(o);
     webhooks.add_to(o);
+    listen.add_to(o);
     urls_ = parsed(o, words);
     parsed(o, own);
     how.finish(webhooks.defaults());
@@ -246,6 +250,7 @@ struct deliver_settings {
   void check_journal() {
     if ((nats.given() || leases_) && !(journal && is_nats_place(*journal)))
       throw usage_error{"--replicas, --lease and --journal-... need --journal nats://HOST,HOST/STREAM"};
+    listen.check(journal.has_value(), replay);
     webhooks.set_schedule(durable, journal.has_value(), redelivers_);
     if (!journal) {
       if (acknowledge || uses_journal_)
@@ -284,6 +289,7 @@ struct deliver_settings {
     by.webhooks.prepare(e, !no_key, signers_);
     endpoints.push_back(std::move(e));
     filters.add(std::move(wants));
+    permissions.push_back(by.webhooks.permission());
   }
 
   // Members other than url and name are flags: {"attempts": 6, "H": ["X: 1", "Y: 2"]} is --attempts 6 -H 'X: 1' -H 'Y: 2'. They
@@ -338,6 +344,8 @@ struct deliver_settings {
                                     "follow-redirects",
                                     "H",
                                     "endpoint-parallel",
+                                    "ce-permission",
+                                    "ce-permission-rate",
                                     "sign",
                                     "sign-env"};
     std::vector<std::string> flags;
