@@ -13,6 +13,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <utility>
 #endif
@@ -80,6 +82,8 @@ std::unique_ptr<journal_delivery> open_nats_journal(const std::string& place, co
                                                     again::duration lease) {
   again::nats::options o = options_of(place, access);
   o.lease = lease;
+  // A lease has to outlast an exchange that fails and one that follows.
+  o.timeout = std::clamp<again::duration>(lease / 3, std::chrono::milliseconds{500}, std::chrono::seconds{5});
   auto opened = again::nats::store::open(o);
   if (!opened) throw usage_error{"--journal: " + opened.error().text};
   return std::make_unique<journal_over<again::nats::store>>(*std::move(opened));

@@ -14,17 +14,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import Run, event, lines, main, program, wait_for  # noqa: E402
-from nats_cluster import Cluster, server_program  # noqa: E402
+from nats_cluster import Cluster, free_ports, server_program  # noqa: E402
 
 EVENTS = int(os.environ.get("AGAIN_CLUSTER_EVENTS", "400"))
-LEASE = 2  # seconds
+LEASE = 5 if EVENTS > 1000 else 2  # seconds
 MANY = EVENTS > 1000
+PAUSE = 4 if MANY else 0.7  # seconds between two kills
 CUT = 10 if MANY else 3  # seconds without one node
 
 
@@ -201,13 +203,13 @@ class Clusters(unittest.TestCase):
 
         def disturb(cluster, workers, over):
             node = 0
-            while (MANY or node < 2) and not over.wait(0.7):
+            while (MANY or node < 2) and not over.wait(PAUSE):
                 w = chance.choice(workers)
                 w.away = True
                 if w.alive():
                     w.kill()
                 w.away = False  # whoever watches starts it again
-                if over.wait(0.7):
+                if over.wait(PAUSE):
                     return
                 n = cluster.nodes[node % 3]
                 node += 1
@@ -221,6 +223,46 @@ class Clusters(unittest.TestCase):
         with Cluster() as cluster:
             self.deliver_all(cluster, lambda *_: None, "QUIET", 100)  # nothing disturbs: the counts are equal
             self.deliver_all(cluster, disturb, seconds=0 if MANY else 6)
+
+
+class Refusals(unittest.TestCase):
+    def refused(self, sentence, *words):
+        run = Run("deliver", *words, "http://127.0.0.1:9/")
+        self.assertEqual((run.code, run.out), (2, ""), run.err)
+        self.assertIn(sentence, run.err)
+        return run
+
+    def test_a_command_line_that_makes_no_sense_is_refused_with_a_sentence(self):
+        self.refused("STREAM is made of letters", "--journal", "nats://127.0.0.1")
+        self.refused("a password does not belong into a URL", "--journal", "nats://me:geheim@127.0.0.1/ORDERS")
+        self.refused("need --journal nats://HOST,HOST/STREAM", "--journal", "events.db", "--replicas", "3")
+        self.refused("need --journal nats://HOST,HOST/STREAM", "--lease", "3s")
+        self.refused("start it, or name one that runs", "--journal", "nats://127.0.0.1:1/ORDERS")
+        self.refused("/nonexistent cannot be read", "--journal", "nats://127.0.0.1:1/ORDERS", "--journal-credentials", "/nonexistent")
+        self.refused("/nonexistent has no line to read", "--journal", "nats://127.0.0.1:1/ORDERS", "--journal-token-file", "/nonexistent")
+
+    def test_a_token_is_read_from_its_file_and_shown_nowhere(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (port,) = free_ports(1)
+            conf, token, wrong = (os.path.join(folder, name) for name in ("conf", "token", "wrong"))
+            for path, text in ((token, "geheim7\n"), (wrong, "falsch7\n"), (conf, json.dumps(
+                    {"listen": f"127.0.0.1:{port}", "jetstream": {"store_dir": folder}, "authorization": {"token": "geheim7"}}))):
+                with open(path, "w") as file:
+                    file.write(text)
+            server = subprocess.Popen([server_program(), "-c", conf], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                journal = ("--journal", f"nats://127.0.0.1:{port}/ORDERS")
+                wait_for(lambda: Run("deliver", *journal, "--journal-token-file", token, "http://127.0.0.1:9/").code == 0)
+                run = self.refused("the server refuses this user", *journal, "--journal-token-file", wrong)
+                self.assertNotIn("falsch7", run.err)
+                for words in (("stats",), ("export",), ("list",)):
+                    run = Run("deliver", "journal", *words, "--journal-token-file", token, journal[1])
+                    self.assertEqual(run.code, 0, run.err)
+                    self.assertNotIn("geheim7", run.out + run.err)
+                self.assertIn("there is no event 7", Run("deliver", "journal", "--journal-token-file", token, "retry", journal[1], "7").err)
+            finally:
+                server.kill()
+                server.wait()
 
 
 @unittest.skipUnless(os.geteuid() == 0 and shutil.which("ip"), "a network namespace needs root and ip (Debian: iproute2)")

@@ -64,7 +64,7 @@ class Tutorial(unittest.TestCase):
         if "built without Boost.Beast" in Run("deliver", "--listen", "0").err:  # test_listen.py says so
             found = [block for block in found if "--listen" not in block[0]]
         self.assertGreaterEqual(len(found), {"sink.md": 9, "delivery.md": 4, "from-pipe-to-cluster.md": 7}[os.path.basename(PAGE)])
-        script = "set -o pipefail\nset -m\ntrap 'kill -9 $(jobs -p) 2> /dev/null' EXIT\n" + "".join(f"echo '{MARK} {i}'\n{commands}" for i, (commands, _) in enumerate(found))
+        script = "set -o pipefail\nset -m\ntrap 'for job in $(jobs -p); do kill -9 -- -$job; done 2> /dev/null' EXIT\n" + "".join(f"echo '{MARK} {i}'\n{commands}" for i, (commands, _) in enumerate(found))
         busy, strict = [{"do": "respond", "status": 503}] * 2, [{"do": "respond", "status": 422}] * 8
         with tempfile.TemporaryDirectory() as folder, Server({"/busy": busy + [OK], "/strict": strict + [OK], "/silent": [{"do": "hang", "ms": 20000}] * 20, "*": [OK]}) as server:
             tools = os.path.join(folder, "bin")
