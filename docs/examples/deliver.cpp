@@ -3,12 +3,14 @@
 #include "deliver_options.hpp"
 #include "descriptor_limit.hpp"
 #include "endpoint_command.hpp"
+#include "endpoint_permission.hpp"
 #include "event_reader.hpp"
 #include "input_file.hpp"
 #include "interrupts.hpp"
 #include "journal_command.hpp"
 #include "journal_run.hpp"
 #include "line_source.hpp"
+#include "listen_server.hpp"
 #include "message_log.hpp"
 #include "pages.hpp"
 #include "reporter.hpp"
@@ -181,14 +183,15 @@ int program(int argc, char** argv) {
     put_or_throw(explained(s));
     return 0;
   }
-  const input_file input{s.input};
+  const bool listens = s.listen.where.has_value();  // then only a file that is named is read
+  const input_file input{listens && !s.input ? std::optional<std::string>{"/dev/null"} : s.input};
   const std::unique_ptr<again::dead_letter_file> dead = dead_letters(s, input);
 
   const std::unique_ptr<program_loop> loop = program_loop::make(s.how.transport, s.how.no_wait, s.how.seed);
   again::inplace_stop_source closing, cancel;
   block_interrupts();
   std::unique_ptr<journal_delivery> journal;
-  if (s.journal) journal = journal_delivery::open(*s.journal);
+  if (s.journal) journal = journal_delivery::open(s);
   message_log log;
   const auto shortage = shortage_of_descriptors(s.most_connections(), raise_descriptor_limit());
   if (shortage) log.say("deliver: {}", *shortage);
@@ -205,20 +208,23 @@ int program(int argc, char** argv) {
                           report.output_failed(problem, results.writer());
                           stop_reading();
                         }};
-  again::sink_options bounds = s.sink_options();
-  if (!journal) bounds.dead_letters = dead.get();  // else a letter is for the end of all deliveries of an event
-  bounds.observer = &report;
-  const std::unique_ptr<any_transport> transport = loop->transport(s.how.transport_for(s.most_connections()));
-  sink to{*transport, s.endpoints, std::move(bounds)};
-  const pages served{s, to, kept, log};
   const interrupts signals{std::chrono::duration_cast<std::chrono::milliseconds>(s.grace), stop_reading,
                            [&source, &cancel, &results] {
                              source.abandon();
                              cancel.request_stop();
                              results.writer().hurry();
                            }};
+  const std::unique_ptr<any_transport> transport = loop->transport(s.how.transport_for(s.most_connections()));
+  loop->run(ask_permissions(*transport, s, log), closing.get_token());
+  again::sink_options bounds = s.sink_options();
+  if (!journal) bounds.dead_letters = dead.get();  // else a letter is for the end of all deliveries of an event
+  bounds.observer = &report;
+  sink to{*transport, s.endpoints, std::move(bounds)};
+  const pages served{s, to, kept, log};
   if (journal) {
-    journal_delivery::parts parts{source, events, to, s, report, results, log, dead.get(), stop_reading};
+    const auto listener = listens ? open_listener(s, log) : nullptr;
+    journal_delivery::parts parts{source,       events,        to, s, report, results, log, dead.get(),
+                                  stop_reading, listener.get()};
     loop->run(run_over(*journal, std::move(parts), closing.get_token(), cancel.get_token()), {});
   } else {
     loop->run(run(source, events, to, s, dead.get(), report, results, closing.get_token()), cancel.get_token());
@@ -229,7 +235,8 @@ int program(int argc, char** argv) {
   if (source.problem() != 0) log.account("deliver: the input cannot be read: {}", std::strerror(source.problem()));
   if (to.dead_letters_lost() > 0) log.account("deliver: {} dead letters LOST", to.dead_letters_lost());
   const bool complete = !journal || journal->complete();
-  return report.all_delivered() && complete && source.problem() == 0 && !source.closed() ? 0 : 1;
+  const bool all_read = listens && !s.input;  // a signal is the end that this was made for
+  return report.all_delivered() && complete && source.problem() == 0 && (all_read || !source.closed()) ? 0 : 1;
 }
 
 }  // namespace

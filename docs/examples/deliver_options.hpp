@@ -5,6 +5,8 @@
 #include "endpoint_options.hpp"
 #include "event_filters.hpp"
 #include "journal_delivery.hpp"
+#include "listen_options.hpp"
+#include "nats_access.hpp"
 #include "retry_options.hpp"
 #include "webhook_options.hpp"
 
@@ -33,8 +35,10 @@ struct deliver_settings {
   retry_options how;
   webhook_options webhooks;
   endpoint_options takes;
+  listen_options listen;
   std::vector<again::endpoint> endpoints;
-  event_filters filters;  // of the endpoints
+  event_filters filters;                                       // of the endpoints
+  std::vector<std::optional<permission_request>> permissions;  // that they are asked for
   std::optional<std::string> input, endpoint_file, dead_letters, metrics, exported, journal;
   std::optional<again::log_format> log;
   again::log_level log_level = again::log_level::info;
@@ -52,6 +56,7 @@ struct deliver_settings {
   bool no_key = false, explain = false, replay = false, fsync = false, log_keys = false, follow_redirects = false,
        poll_by_get = false, acknowledge = false;
   again::durable_options durable;  // for --journal
+  nats_access nats;
 
   /// `own`: the flags of one endpoint; they override those in `words`.
   explicit deliver_settings(std::vector<std::string> words, std::vector<std::string> own = {}) {
@@ -61,6 +66,7 @@ struct deliver_settings {
     how.add_to(o);
     add_to(o);
     webhooks.add_to(o);
+    listen.add_to(o);
     urls_ = parsed(o, words);
     parsed(o, own);
     how.finish(webhooks.defaults());
@@ -183,10 +189,22 @@ struct deliver_settings {
            [this](std::string_view v) { endpoint_file = v; });
 
     o.heading("A journal");
-    o.with("--journal", "FILE", "keep events in FILE until they are delivered; a later run goes on (docs/delivery.md)",
+    o.with("--journal", "FILE",
+           "keep events in FILE until they are delivered; a later run goes on (docs/delivery.md); "
+           "nats://HOST,HOST/STREAM: "
+           "on JetStream, for many machines",
            [this](std::string_view v) {
              journal = v;
              require_journal(*journal);
+           });
+    nats.add_to(o);
+    o.with("--replicas", "N", "copies of each stream on JetStream, where it is made (1)",
+           [this](std::string_view v) { nats.replicas = number_in<int>(v, 1, 5); });
+    o.with("--lease", "D",
+           "on JetStream: another worker takes over what this one has, after this time without a sign (30s)",
+           [this](std::string_view v) {
+             durable.lease = duration_of(v);
+             leases_ = true;
            });
     o.on("--acknowledge", "print {\"acknowledged\":N} when all lines up to N are in the journal, or refused",
          acknowledge);
@@ -233,6 +251,9 @@ struct deliver_settings {
     return duration_of(text);
   }
   void check_journal() {
+    if ((nats.given() || leases_) && !(journal && is_nats_place(*journal)))
+      throw usage_error{"--replicas, --lease and --journal-... need --journal nats://HOST,HOST/STREAM"};
+    listen.check(journal.has_value(), replay);
     webhooks.set_schedule(durable, journal.has_value(), redelivers_);
     if (!journal) {
       if (acknowledge || uses_journal_)
@@ -272,6 +293,7 @@ struct deliver_settings {
     by.takes.prepare(e);
     endpoints.push_back(std::move(e));
     filters.add(std::move(wants));
+    permissions.push_back(by.webhooks.permission());
   }
 
   // Members other than url and name are flags: {"attempts": 6, "H": ["X: 1", "Y: 2"]} is --attempts 6 -H 'X: 1' -H 'Y: 2'. They
@@ -330,6 +352,8 @@ struct deliver_settings {
                                     "endpoint-burst",
                                     "endpoint-budget",
                                     "disable-after",
+                                    "ce-permission",
+                                    "ce-permission-rate",
                                     "sign",
                                     "sign-env"};
     std::vector<std::string> flags;
@@ -359,7 +383,7 @@ struct deliver_settings {
 
   std::vector<std::string> urls_;
   signers signers_;
-  bool uses_journal_ = false, redelivers_ = false;
+  bool leases_ = false, uses_journal_ = false, redelivers_ = false;
 };
 
 }  // namespace programs

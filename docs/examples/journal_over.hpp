@@ -83,7 +83,7 @@ template <again::journal::store Store> class journal_over final : public journal
       delivering.spawn(close_at(kept, end.get_token()));
       beside.spawn(forward(asked, end));
       storing.spawn(reading.run());
-      if (p.batches != nullptr) storing.spawn(take_batches(p, kept, failures, asked));
+      if (p.batches != nullptr) storing.spawn(take_batches(p, kept, failures, told, asked));
       p.source.start();  // last: a start that fails above must not lose lines that were already read
       co_await storing.join();
       co_await finish_what_is_due(kept, asked);
@@ -105,16 +105,17 @@ template <again::journal::store Store> class journal_over final : public journal
   using kept_sink = again::durable_sink<Store, plain_sink>;
 
   /// Lets the other source of events hand in until a signal comes, and waits for what it has handed in.
-  static again::task<> take_batches(const parts& p, kept_sink& kept, failure_teller& failures,
+  static again::task<> take_batches(const parts& p, kept_sink& kept, failure_teller& failures, run_observer& told,
                                     again::inplace_stop_token asked) {
     const again::context& here = co_await again::get_context();
-    const auto append = [&kept, &failures](std::vector<again::journal::new_event> events)
+    const auto append = [&kept, &failures, &told](std::vector<again::journal::new_event> events)
         -> again::task<again::journal::stored_result<again::journal::acknowledged>> {
+      const bool some = !events.empty();  // an empty batch asks whether the journal is there, not whether it has room
       auto got = co_await kept.append(std::move(events));
-      if (got)
+      if (got && some)
         failures.works();
-      else if (got.error().kind != again::journal::error_kind::invalid)
-        failures.failed(got.error());
+      else if (!got && got.error().kind != again::journal::error_kind::invalid)
+        told.store_failed(got.error());
       co_return got;
     };
     batch_queue queue{here, append};
@@ -148,13 +149,14 @@ template <again::journal::store Store> class journal_over final : public journal
   }
   again::task<> tell_what_stays(const parts& p) {
     const again::context& here = co_await again::get_context();
-    const std::uint64_t left = store_.unfinished();
-    if (left == 0) co_return;
     std::optional<again::journal::error> problem;
     const auto next = co_await next_due(problem);
+    const std::uint64_t left = store_.unfinished();
+    if (left == 0) co_return;
     const again::duration in = next ? *next - here.scheduler->wall_now() : again::duration::zero();
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(std::max(in, again::duration::zero())).count();
     const std::string when = problem        ? std::string{"they cannot be read"}
+                             : !next        ? "other programs have them, or their time is kept by the servers"
                              : seconds == 0 ? "the next one is due now"
                                             : fmt::format("the next one is due in {} s", seconds);
     p.log.account("deliver: {} {} in the journal: {}", left, left == 1 ? "event stays" : "events stay", when);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "webhook_options.hpp"
 
-#include "streams.hpp"
+#include "access_token.hpp"
 #include "webhook_id.hpp"
 
+#include <again/cloudevents/permission.hpp>
 #include <again/webhook/schedule.hpp>
 #include <again/webhook/sign.hpp>
 #include <again/webhook/signing_keys.hpp>
@@ -12,8 +13,6 @@
 
 #include <string_view>
 #include <utility>
-
-#include <sys/stat.h>
 
 namespace programs {
 namespace {
@@ -31,15 +30,8 @@ std::string name_of_secret(std::string_view text) {
   return std::string{text};
 }
 
-void warn_if_public(const std::string& path) {
-  struct stat about{};
-  if (::stat(path.c_str(), &about) != 0 || (about.st_mode & (S_IROTH | S_IWOTH)) == 0) return;
-  complain(fmt::format("deliver: --sign: every user of this machine can {} {}: chmod 600 it",
-                       (about.st_mode & S_IWOTH) != 0 ? "change" : "read", path));
-}
-
 again::http::attempt_hook signer_from(const secret_source& source) {
-  if (!source.environment) warn_if_public(source.name);
+  if (!source.environment) warn_if_public("--sign", source.name);
   auto keys = source.environment ? webhook::signing_keys::from_environment(source.name)
                                  : webhook::signing_keys::from_file(source.name);
   if (!keys)
@@ -66,6 +58,20 @@ void webhook_options::add_to(options& o) {
          });
   o.with("--ce-mode", "MODE", "send CloudEvents structured, binary or batched (one in each batch)",
          [this](std::string_view v) { ce_mode = taken(again::cloudevents::parse_content_mode(v)); });
+  o.with("--ce-permission", "ORIGIN", "first ask each endpoint for its permission, as events.example.com",
+         [this](std::string_view v) { permission_origin = v; });
+  o.with("--ce-permission-rate", "N", "ask for N events a minute; the rate that is allowed is obeyed",
+         [this](std::string_view v) { permission_rate = number_in<std::int64_t>(v, 1, 1'000'000'000); });
+}
+
+std::optional<permission_request> webhook_options::permission() const {
+  if (!permission_origin) {
+    if (permission_rate) throw usage_error{"--ce-permission-rate: needs --ce-permission ORIGIN"};
+    return std::nullopt;
+  }
+  if (const auto wrong = validate(again::cloudevents::permission_question{*permission_origin, permission_rate}))
+    throw usage_error{fmt::format("--ce-permission: {}", wrong->text())};
+  return permission_request{*permission_origin, permission_rate};
 }
 
 retry_defaults webhook_options::defaults() const {
