@@ -260,6 +260,25 @@ TEST_CASE("order per key: no event while an earlier one of its key is unfinished
   CHECK(w.b.done(w.b.claims.back()));
 }
 
+TEST_CASE("an event that has its end and is still in the stream does not hold up its key") {
+  two_stores w;
+  CHECK(w.a.append(numbered(1, 2, "k")) == journal::acknowledged{2, 0});
+  CHECK(take_some(w.a, 1) == ids{"1"});
+  {
+    nats::detail::connection c{w.first.settings};
+    c.connect();
+    nats::detail::stored_state s;
+    s.state = event_state::done;
+    s.id = "1";
+    s.place = 1;
+    s.lease = w.a.claims[0].token;
+    CHECK(nats::detail::written(c.exchange(nats::detail::write(nats::detail::layout{w.first.settings}, s, 0)), ""));
+  }
+  w.first.close();  // 2 waited there
+  CHECK(take_some(w.b, 1) == ids{"2"});
+  CHECK(w.b.state("1") == event_state::done);
+}
+
 TEST_CASE("of a key with many events all are delivered in their order") {
   two_stores w;
   CHECK(w.a.append(numbered(1, 150, "k")) == journal::acknowledged{150, 0});

@@ -232,10 +232,25 @@ inline void journal_streams::give_fronts(std::size_t most, std::vector<delivered
     reads.push_back(names_.first_of(names_.events(), names_.events_of_key(key)));
   }
   const std::vector<message> fronts = connection_.exchange(reads);
-  for (std::size_t i = 0; i < keys.size() && out.size() < most; ++i) {
+  std::vector<request> states, removals;
+  std::vector<std::uint64_t> others;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
     const std::uint64_t front = number_of(header_of(fronts[i], "Nats-Sequence"));
-    if (front == held_.keys().at(keys[i]).begin()->first) out.push_back(held_.pop(keys[i]));
+    if (front == held_.keys().at(keys[i]).begin()->first) {
+      if (out.size() < most) out.push_back(held_.pop(keys[i]));
+    } else if (const auto r = event_from(text_of(fronts[i]))) {
+      others.push_back(front);
+      states.push_back(names_.last_of(names_.results(), names_.result(r->event.id)));
+    }
   }
+  // A server that was killed may still have events that were acknowledged, which would hold up their keys for ever.
+  const std::vector<message> replies = connection_.exchange(states);
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    const known_state known = state_in(names_, replies[i]);
+    if (known.state && finished(known.state->state) && known.state->place == others[i])
+      removals.push_back(names_.remove(names_.events(), others[i]));
+  }
+  if (!connection_.exchange(removals).empty()) look_again_ = true;
 }
 
 inline void journal_streams::take(take_call& call) {
