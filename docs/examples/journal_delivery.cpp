@@ -123,6 +123,7 @@ class run_observer final : public again::durable_observer {
       : p_{p}, lines_{lines}, failures_{failures} {}
 
   again::task<> ended(again::event_end how) override {
+    if (p_.status != nullptr) p_.status->board().ended(how);
     if (how.state == event_state::waiting) co_return;
     const line_record from = lines_.take(how.record.event.id);
     auto letter = again::dead_letter::none;
@@ -299,6 +300,8 @@ class over_sqlite final : public journal_delivery {
     again::durable_options o = p.settings.durable;
     o.observer = &told;
     kept_sink kept{store_, to, o};
+    watched_store<again::sqlite::store, kept_sink> watched{store_, kept};
+    const journal_watch::mark shown{p.watch, watched};
     intake reading{p, kept, lines, failures, told, cancel};
     {
       again::inplace_stop_source end;
@@ -306,6 +309,8 @@ class over_sqlite final : public journal_delivery {
       delivering.spawn(kept.run());
       delivering.spawn(close_at(kept, end.get_token()));
       beside.spawn(forward(asked, end));
+      beside.spawn(journal_watch::keep_up(p.watch));
+      if (p.status != nullptr) beside.spawn(p.status->run());
       storing.spawn(reading.run());
       p.source.start();  // last: a start that fails above must not lose lines that were already read
       co_await storing.join();

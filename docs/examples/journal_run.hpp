@@ -29,6 +29,8 @@ struct journal_delivery::parts {
   message_log& log;
   again::dead_letter_file* dead;       ///< null: none
   std::function<void()> stop_reading;  ///< for a journal that fails for good
+  status_page* status = nullptr;       ///< null: none
+  journal_watch* watch = nullptr;      ///< null: nobody looks
 };
 
 }  // namespace programs

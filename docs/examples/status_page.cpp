@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#include "status_page.hpp"
+
+#include "admin_token.hpp"
+#include "json_writer.hpp"
+#include "options.hpp"
+#include "status_page_data.hpp"
+#include "status_server.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include <arpa/inet.h>
+
+namespace programs {
+
+namespace {
+
+using page = status_server::page;
+
+page refused(int status, std::string_view why, std::vector<std::string> fields = {}) {
+  std::string text;
+  json_object{text}.text("error", why).end();
+  return {status, text + '\n', "application/json", std::move(fields)};
+}
+
+/// As an address says it, without looking a name up.
+bool is_loopback(const std::string& host) {
+  in_addr four{};
+  if (::inet_pton(AF_INET, host.c_str(), &four) == 1) return (ntohl(four.s_addr) >> 24U) == 127;
+  return host == "localhost" || host == "[::1]";
+}
+
+class served_page final : public status_page {
+ public:
+  served_page(status_settings s, again::delivery_observer& next, journal_watch* journal)
+      : token_{token_of(s)},
+        board_{s.endpoints, next, journal, token_.has_value()},
+        server_{s.where, std::move(s.allowed_hosts)} {
+    // A token in the clear is no secret.
+    if (token_ && !is_loopback(server_.host())) {
+      throw usage_error{
+          fmt::format("--status-admin: the token would travel unencrypted to {}: listen on 127.0.0.1, and "
+                      "come through ssh -L or a proxy with TLS",
+                      server_.host())};
+    }
+    server_.serve("/", {}, [](const page_request&) { return document(); });
+    server_.serve("/status.json", {},
+                  [this](const page_request&) { return page{200, board_.json(), "application/json"}; });
+    server_.serve_events("/events", [this](std::uint64_t& seen) { return board_.news(seen); });
+    server_.serve_actions("/control", [this](const page_request& r) { return change(r); });
+  }
+
+  status_board& board() noexcept override { return board_; }
+  void serve(std::function<sink_glance()> look, message_log& log) override {
+    look_ = std::move(look);
+    const int port = server_.start();
+    log.say("deliver: --status is http://{}:{}/", server_.host(), port);
+  }
+  again::task<> run() override {
+    return board_.run(look_, [this] { return server_.streaming() > 0; }, [this] { server_.wake(); });
+  }
+
+ private:
+  static std::optional<admin_token> token_of(const status_settings& s) {
+    if (!s.admin_file) return std::nullopt;
+    try {
+      return admin_token::from_file(*s.admin_file);
+    } catch (const usage_error& e) { throw usage_error{fmt::format("--status-admin: {}", e.what())}; }
+  }
+  static page document() {
+    return {200,
+            std::string{status_page_html},
+            "text/html; charset=utf-8",
+            {fmt::format("Content-Security-Policy: {}", status_page_policy), "Referrer-Policy: same-origin",
+             "Cross-Origin-Opener-Policy: same-origin", "Cross-Origin-Resource-Policy: same-origin"}};
+  }
+  /// POST /control?do=retry&ref=…: what comes of it is told by /events.
+  page change(const page_request& r) {
+    if (!token_) return refused(403, "read-only: start deliver with --status-admin FILE");
+    if (!token_->is_in(std::string{r.headers.get("Authorization")}))
+      return refused(401, "the token is not the one in the file of --status-admin", {"WWW-Authenticate: Bearer"});
+    using action = status_board::action;
+    const std::string what = r.parameter("do").value_or(""), ref = r.parameter("ref").value_or("");
+    if (what != "retry" && what != "discard") return refused(400, "do: neither retry nor discard");
+    switch (board_.ask(what == "retry" ? action::retry : action::discard, ref)) {
+      case status_board::response::taken: break;
+      case status_board::response::unknown:
+        return refused(404, "ref: no event of this run is called that; load the page again");
+      case status_board::response::too_many: return refused(503, "too much is asked for at once", {"Retry-After: 1"});
+    }
+    return {202, "{}\n", "application/json"};
+  }
+
+  const std::optional<admin_token> token_;
+  status_board board_;
+  std::function<sink_glance()> look_;
+  status_server server_;  // last: its thread uses the others
+};
+
+}  // namespace
+
+std::unique_ptr<status_page> status_page::make(status_settings s, again::delivery_observer& next,
+                                               journal_watch* journal) {
+  return std::make_unique<served_page>(std::move(s), next, journal);
+}
+
+}  // namespace programs
