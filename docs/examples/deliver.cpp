@@ -29,6 +29,7 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -42,7 +43,8 @@ using namespace programs;
 
 /// Delivers lines one after another: the next line is taken when the result of this one is on its way out. `text`: for its results, with
 /// the capacity that a brief one needs, so that no line is taken for which there is no room.
-again::task<> deliver_lines(std::string text, line_source& source, event_reader& events, sink& to, reporter& report,
+again::task<> deliver_lines(std::string text, line_source& source, event_reader& events, sink& to,
+                            const deliver_settings& s, again::dead_letter_file* letters, reporter& report,
                             result_output& results) {
   for (;;) {
     auto line = co_await source.next();
@@ -57,8 +59,14 @@ again::task<> deliver_lines(std::string text, line_source& source, event_reader&
       }
       report.began();
       began = true;
-      again::delivery d = co_await to.deliver(*std::move(e));
-      ok = report.result(text, from, d);
+      std::optional<again::delivery> d;
+      if (s.filters && s.filters.endpoints_for(*e).empty()) {
+        d.emplace(not_wanted(*std::move(e), letters));
+        report.finished(*d);
+      } else {
+        d.emplace(co_await to.deliver(*std::move(e)));
+      }
+      ok = report.result(text, from, *d);
     } catch (const std::exception& problem) {  // no memory; an accepted event has its dead letter
       if (!began) {
         report.refuse(from, problem.what());
@@ -96,8 +104,9 @@ again::task<> close_when_asked(sink& to, again::inplace_stop_token asked) {
   if (now) co_await close_sink(to, again::forever);
 }
 
-again::task<> run(line_source& source, event_reader& events, sink& to, const deliver_settings& s, reporter& report,
-                  result_output& results, status_page* status, again::inplace_stop_token asked) {
+again::task<> run(line_source& source, event_reader& events, sink& to, const deliver_settings& s,
+                  again::dead_letter_file* letters, reporter& report, result_output& results, status_page* status,
+                  again::inplace_stop_token asked) {
   const again::context& here = co_await again::get_context();
   again::scope workers{here}, beside{here};
   if (report.on_terminal() && !s.how.no_wait) beside.spawn(redraw(report));
@@ -106,7 +115,7 @@ again::task<> run(line_source& source, event_reader& events, sink& to, const del
   for (int i = 0; i < s.parallel + s.queue; ++i) {
     std::string text;
     text.reserve(output_writer::reserved);
-    workers.spawn(deliver_lines(std::move(text), source, events, to, report, results));
+    workers.spawn(deliver_lines(std::move(text), source, events, to, s, letters, report, results));
   }
   source.start();  // last: a start that fails above must not lose lines that were already read
   co_await workers.join();
@@ -150,6 +159,9 @@ std::string explained(const deliver_settings& s) {
     if (groups.size() > 1) text += fmt::format("{}{}:\n", text.empty() ? "" : "\n", printable(names));
     text += fmt::format("{}\n{}", policy, again::explain(policy));
   }
+  if (s.webhooks.standard_schedule)
+    text += fmt::format("\nthese deliveries, by the journal:\n{}\n{}", s.durable.schedule,
+                        again::explain(s.durable.schedule));
   return text;
 }
 
@@ -203,20 +215,13 @@ int program(int argc, char** argv) {
                              results.writer().hurry();
                            }};
   if (journal) {
-    journal_delivery::parts parts{source,
-                                  events,
-                                  to,
-                                  s,
-                                  report,
-                                  results,
-                                  log,
-                                  dead.get(),
-                                  stop_reading,
-                                  status.get(),
-                                  s.metrics || s.status ? &watch : nullptr};
+    journal_delivery::parts parts{source,       events,  to,           s,
+                                  report,       results, log,          dead.get(),
+                                  stop_reading, nullptr, status.get(), s.metrics || s.status ? &watch : nullptr};
     loop->run(run_over(*journal, std::move(parts), closing.get_token(), cancel.get_token()), {});
   } else {
-    loop->run(run(source, events, to, s, report, results, status.get(), closing.get_token()), cancel.get_token());
+    loop->run(run(source, events, to, s, dead.get(), report, results, status.get(), closing.get_token()),
+              cancel.get_token());
   }
 
   results.writer().drain();

@@ -2,8 +2,10 @@
 // The command line of `deliver`.
 #pragma once
 
+#include "event_filters.hpp"
 #include "journal_delivery.hpp"
 #include "retry_options.hpp"
+#include "webhook_options.hpp"
 
 #include <again/http.hpp>
 #include <again/journal/durable_options.hpp>
@@ -18,6 +20,7 @@
 #include <cstddef>
 #include <limits>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,7 +30,9 @@ namespace programs {
 
 struct deliver_settings {
   retry_options how;
+  webhook_options webhooks;
   std::vector<again::endpoint> endpoints;
+  event_filters filters;  // of the endpoints
   std::optional<std::string> input, endpoint_file, dead_letters, metrics, exported, journal, status, status_admin;
   std::optional<again::log_format> log;
   again::log_level log_level = again::log_level::info;
@@ -53,9 +58,10 @@ struct deliver_settings {
                          "Several URLs take turns; a retry goes to the next URL if the last one did not respond."};
     how.add_to(o);
     add_to(o);
+    webhooks.add_to(o);
     urls_ = parsed(o, words);
     parsed(o, own);
-    how.finish();
+    how.finish(webhooks.defaults());
     check_journal();
     if (status_admin && !status) throw usage_error{"--status-admin needs --status PORT"};
     if (status && how.no_wait)
@@ -75,6 +81,8 @@ struct deliver_settings {
       throw usage_error{"needs a URL to deliver to: deliver http://127.0.0.1:8080/events < events.jsonl; deliver "
                         "--help lists the options"};
     }
+    if (filters && routing != again::routing::broadcast)
+      throw usage_error{"--endpoints: a filter needs --to all: an event goes to each endpoint whose filter takes it"};
     if (const auto wrong = again::validate(endpoints, sink_options())) throw usage_error{*wrong};
     const auto typed = std::count_if(endpoints.begin(), endpoints.end(),
                                      [](const again::endpoint& at) { return at.headers.contains("Content-Type"); });
@@ -95,6 +103,7 @@ struct deliver_settings {
     return !replay ? longest : longest > (most - other_members) / times ? most : longest * times + other_members;
   }
 
+  /// Lifetime: until the settings end.
   again::sink_options sink_options() const {
     again::sink_options o;
     o.routing = routing;
@@ -103,6 +112,13 @@ struct deliver_settings {
     o.in_flight = parallel;
     o.queue = queue;
     o.idempotency_keys = !no_key;
+    if (filters) {
+      o.choose = [this](const again::event& e) {
+        std::vector<std::size_t> wanted_by = filters.endpoints_for(e);
+        if (wanted_by.empty()) throw std::invalid_argument{std::string{unmatched_detail}};
+        return wanted_by;
+      };
+    }
     return o;
   }
 
@@ -169,8 +185,8 @@ struct deliver_settings {
     o.heading("A journal");
     o.with("--journal", "FILE", "keep events in FILE until they are delivered; a later run goes on (docs/delivery.md)",
            [this](std::string_view v) {
-             require_sqlite();
              journal = v;
+             require_journal(*journal);
            });
     o.on("--acknowledge", "print {\"acknowledged\":N} when all lines up to N are in the journal, or refused",
          acknowledge);
@@ -217,10 +233,11 @@ struct deliver_settings {
   }
 
   again::duration redelivery(std::string_view text) {
-    uses_journal_ = true;
+    uses_journal_ = redelivers_ = true;
     return duration_of(text);
   }
   void check_journal() {
+    webhooks.set_schedule(durable, journal.has_value(), redelivers_);
     if (!journal) {
       if (acknowledge || uses_journal_)
         throw usage_error{"--acknowledge, --redeliver-... and --short-wait need --journal FILE"};
@@ -230,12 +247,13 @@ struct deliver_settings {
     if (order == again::ordering::per_endpoint)
       throw usage_error{"--order endpoint: a journal keeps the order of each key: use --order key"};
     durable.held = static_cast<std::size_t>(parallel) + static_cast<std::size_t>(queue);
-    if (durable.schedule.backoff.cap < durable.schedule.backoff.base)
+    if (redelivers_ && durable.schedule.backoff.cap < durable.schedule.backoff.base)
       throw usage_error{"--redeliver-base must not exceed --redeliver-cap (1h unless given)"};
     if (const auto wrong = validate(durable)) throw usage_error{"--redeliver-...: " + *wrong};
   }
 
-  void add_endpoint(const std::string& text, std::string name, const deliver_settings& by) {
+  void add_endpoint(const std::string& text, std::string name, const deliver_settings& by,
+                    std::optional<again::cloudevents::filter> wants = {}) {
     auto url = again::http::parse_url(text);
     if (!url) throw usage_error{fmt::format("URL '{}': {}", shown_url(text), url.error().text())};
     again::http::request probe = again::http::request::post("/");
@@ -254,7 +272,9 @@ struct deliver_settings {
     if (!exported) e.keep_body = 0;  // nobody asks for it
     e.max_redirects = by.follow_redirects ? 10 : 0;
     e.in_flight = by.endpoint_parallel > 0 ? by.endpoint_parallel : by.parallel;
+    by.webhooks.prepare(e, !no_key, signers_);
     endpoints.push_back(std::move(e));
+    filters.add(std::move(wants));
   }
 
   // Members other than url and name are flags: {"attempts": 6, "H": ["X: 1", "Y: 2"]} is --attempts 6 -H 'X: 1' -H 'Y: 2'. They
@@ -278,7 +298,10 @@ struct deliver_settings {
       try {
         const auto named = one["name"].get(name);
         if (named != simdjson::SUCCESS && named != simdjson::NO_SUCH_FIELD) throw usage_error{"'name' is not a string"};
-        add_endpoint(std::string{url}, std::string{name}, deliver_settings{words, flags_of(one)});
+        std::optional<again::cloudevents::filter> wants;
+        if (const auto filter = one["filter"]; filter.error() != simdjson::NO_SUCH_FIELD)
+          wants = parse_filter(filter.value_unsafe());
+        add_endpoint(std::string{url}, std::string{name}, deliver_settings{words, flags_of(one)}, std::move(wants));
       } catch (const usage_error& e) {
         throw usage_error{fmt::format("--endpoints: {}: {}", shown_url(url), e.what())};
       }
@@ -305,10 +328,12 @@ struct deliver_settings {
                                     "accept",
                                     "follow-redirects",
                                     "H",
-                                    "endpoint-parallel"};
+                                    "endpoint-parallel",
+                                    "sign",
+                                    "sign-env"};
     std::vector<std::string> flags;
     for (const auto& [name, value] : one) {
-      if (name == "url" || name == "name") continue;
+      if (name == "url" || name == "name" || name == "filter") continue;
       if (std::find(own.begin(), own.end(), name) == own.end())
         throw usage_error{fmt::format("'{}' is not an endpoint's own", name)};
       const std::string flag = (name.size() == 1 ? "-" : "--") + std::string{name};
@@ -332,7 +357,8 @@ struct deliver_settings {
   }
 
   std::vector<std::string> urls_;
-  bool uses_journal_ = false;
+  signers signers_;
+  bool uses_journal_ = false, redelivers_ = false;
 };
 
 }  // namespace programs

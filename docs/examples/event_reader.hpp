@@ -2,6 +2,7 @@
 // Events for a sink or a journal, from lines of input.
 #pragma once
 
+#include "cloud_event.hpp"
 #include "deliver_options.hpp"
 #include "event.hpp"
 #include "input_file.hpp"
@@ -48,12 +49,8 @@ class event_reader {
     }
     auto parsed = events_.parse(std::move(line.text), position_of(line));
     if (!parsed) return again::unexpected<std::string>{std::move(parsed.error())};
-    again::event e{std::move(parsed->id), std::move(parsed->body)};
     const bool typed = s.endpoints.front().headers.contains("Content-Type");  // and so all of them
-    if (!typed) e.headers.add("Content-Type", parsed->content_type);
-    e.key = std::move(parsed->key);
-    e.order_key = std::move(parsed->order_key);
-    return e;
+    return in_mode(*std::move(parsed), s.webhooks.ce_mode, typed);
   }
 
   /// The same for a journal. A dead letter that is sent again is another event than the one that is dead in the journal.

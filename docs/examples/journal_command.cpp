@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "journal_command.hpp"
 
-#include "journal_delivery.hpp"
+#include "journal_sqlite.hpp"
 #include "options.hpp"
 #if defined(PROGRAMS_HAVE_SQLITE)
 #include "journal_id.hpp"

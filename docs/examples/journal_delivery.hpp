@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// `deliver --journal`. What needs SQLite is compiled in journal_delivery.cpp alone.
+// `deliver --journal`, whatever store it is over: see journal_over.hpp.
 #pragma once
 
 #include <again/core/stop_token.hpp>
@@ -18,14 +18,14 @@ class reporter;
 class result_output;
 struct deliver_settings;
 
-/// Throws usage_error where the program was built without SQLite.
-void require_sqlite();
+/// Throws usage_error where the program was built without the library that this journal needs.
+void require_journal(const std::string& place);
 
 /// A journal that this process has, and how `deliver` runs over it.
 class journal_delivery {
  public:
-  /// Opens FILE, or makes it. Throws usage_error with a sentence.
-  static std::unique_ptr<journal_delivery> open(const std::string& path);
+  /// Opens the journal at that place, or makes it. Throws usage_error with a sentence.
+  static std::unique_ptr<journal_delivery> open(const std::string& place);
   journal_delivery() = default;
   journal_delivery(const journal_delivery&) = delete;
   journal_delivery& operator=(const journal_delivery&) = delete;

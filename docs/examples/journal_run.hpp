@@ -2,6 +2,7 @@
 // What a run over a journal works with. Everything outlives the run.
 #pragma once
 
+#include "batch_intake.hpp"
 #include "deliver_options.hpp"
 #include "event_reader.hpp"
 #include "journal_delivery.hpp"
@@ -29,6 +30,7 @@ struct journal_delivery::parts {
   message_log& log;
   again::dead_letter_file* dead;       ///< null: none
   std::function<void()> stop_reading;  ///< for a journal that fails for good
+  batch_source* batches = nullptr;     ///< another source of events; then the run goes on until it is asked to end
   status_page* status = nullptr;       ///< null: none
   journal_watch* watch = nullptr;      ///< null: nobody looks
 };

@@ -12,11 +12,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 namespace programs {
 
@@ -39,6 +42,8 @@ class running_journal {
   virtual void write_to(again::metrics_page& page) const = 0;
   // The loop's.
   virtual again::task<std::optional<again::wall_time>> next_due() = 0;
+  /// The events that died last, the latest first; none where the journal cannot tell.
+  virtual again::task<std::vector<again::journal::event_record>> latest_dead(std::size_t most) = 0;
   virtual status_control* control() noexcept = 0;  ///< null: events of this journal cannot be changed one by one
 };
 
@@ -90,6 +95,7 @@ class journal_watch {
   }
 
   // The loop's thread.
+  running_journal* running() noexcept { return run_; }
   status_control* control() noexcept { return run_ == nullptr ? nullptr : run_->control(); }
   /// Asks once a second when the next event is due, until it is stopped.
   static again::task<> keep_up(journal_watch* at) {
@@ -148,6 +154,14 @@ template <class Store, class Kept> class watched_store final : public running_jo
     auto got = co_await store_.take(0, again::journal::worker_lease{"", std::chrono::seconds{1}});
     if (got) co_return got->next;
     co_return std::nullopt;
+  }
+  again::task<std::vector<again::journal::event_record>> latest_dead(std::size_t most) override {
+    std::vector<again::journal::event_record> out;
+    if constexpr (requires { store_.latest_dead(most); }) {
+      auto got = co_await store_.latest_dead(most);
+      if (got) out = *std::move(got);
+    }
+    co_return out;
   }
   status_control* control() noexcept override { return changes_events ? this : nullptr; }
 

@@ -194,6 +194,7 @@ class reporter : public again::delivery_observer {
     if (!ok && (whole.ok || end.last == nullptr)) {  // an earlier delivery decided it, or nothing was sent
       whole = not_sent(again::http::error_kind::cancelled, stopped_by(how.reason), how.progress.last_error);
       whole.status = how.status;
+      if (how.reason == unmatched_detail) name_unwanted(whole);
     }
     whole.attempts = how.progress.attempts;
     json_object line{text};
@@ -210,6 +211,10 @@ class reporter : public again::delivery_observer {
     return reason == name(again::stop_reason::deadline_reached) ? again::stop_reason::deadline_reached
                                                                 : again::stop_reason::permanent;
   }
+  static void name_unwanted(outcome& o) {
+    o.error = unmatched_error;
+    o.detail = unmatched_detail;
+  }
   /// A delivery as outcomes, and the one that tells how all of it ended.
   struct parts {
     parts() = default;
@@ -223,6 +228,7 @@ class reporter : public again::delivery_observer {
               : !each.empty()      ? each.front()
                                    : not_sent(again::http::error_kind::cancelled,
                                               d.not_begun.value_or(again::stop_reason::cancelled_before_start), {});
+      if (is_unwanted(d)) name_unwanted(whole);
       whole.attempts = 0;
       for (const outcome& o : each) whole.attempts += o.attempts;
     }

@@ -28,6 +28,13 @@ template <class T> T taken(again::expected<T, again::http::invalid> parsed) {
   return *std::move(parsed);
 }
 
+/// What holds where a flag does not say otherwise.
+struct retry_defaults {
+  int attempts = again::policy{}.attempts;
+  again::duration_with_unit attempt_timeout = again::policy{}.attempt_timeout;
+  again::http::rules rules{};
+};
+
 class retry_options {
  public:
   again::policy policy{};
@@ -44,7 +51,7 @@ class retry_options {
   void add_to(options& o) {
     o.heading("Attempts, waits and bounds");
     o.with("--attempts", "N", "number of sends, the first included (4)",
-           [this](std::string_view v) { policy.attempts = number_in<int>(v, 1, again::unlimited); });
+           [this](std::string_view v) { attempts_ = number_in<int>(v, 1, again::unlimited); });
     o.with("--base", "D", "the first delay (100ms)", [this](std::string_view v) { base_ = duration_of(v); });
     o.with("--cap", "D", "the longest delay (10s)", [this](std::string_view v) { cap_ = duration_of(v); });
     o.with("--factor", "X", "the factor of exponential backoff (2)",
@@ -58,7 +65,7 @@ class retry_options {
       seed = number_in<std::uint64_t>(v, 0, std::numeric_limits<std::uint64_t>::max());
     });
     o.with("--attempt-timeout", "D", "bound on one attempt (10s, or the deadline where that is less)",
-           [this](std::string_view v) { policy.attempt_timeout = duration_of(v); });
+           [this](std::string_view v) { attempt_timeout_ = duration_of(v); });
     o.with("--connect-timeout", "D", "bound on connecting (5s)",
            [this](std::string_view v) { limits.connect = positive(v); });
     o.with("--deadline", "D", "bound on everything (30s)",
@@ -70,7 +77,7 @@ class retry_options {
     o.heading("What is retried");
     o.with("--rules", "NAME",
            "rfc9110 curl urllib3 go_retryablehttp reqwest_retry apache5 got ky okhttp axios_retry none ...",
-           [this](std::string_view v) { rules = taken(again::http::parse_rules(v)); });
+           [this](std::string_view v) { rules_ = taken(again::http::parse_rules(v)); });
     o.with("--retry-statuses", "LIST", "statuses to retry, such as 429,500-504",
            [this](std::string_view v) { statuses_ = taken(again::http::parse_status_set(v)); });
     o.with("--retry-methods", "LIST", "methods that may be repeated after a send; or any",
@@ -98,7 +105,11 @@ class retry_options {
   }
 
   /// Call after parsing. Combines the flags; throws usage_error naming the flag whose value does not fit.
-  void finish() {
+  void finish(const retry_defaults& otherwise = {}) {
+    policy.attempts = attempts_.value_or(otherwise.attempts);
+    policy.attempt_timeout = otherwise.attempt_timeout;
+    if (attempt_timeout_) policy.attempt_timeout = *attempt_timeout_;
+    rules = rules_.value_or(otherwise.rules);
     again::backoff& b = policy.backoff;
     if (kind_) b = *kind_;
     if (b.kind != again::backoff::kinds::fixed) {
@@ -208,6 +219,9 @@ class retry_options {
     return std::string{name(broken)};
   }
 
+  std::optional<int> attempts_;
+  std::optional<again::duration> attempt_timeout_;
+  std::optional<again::http::rules> rules_;
   std::optional<again::backoff> kind_;
   std::optional<again::duration> base_, cap_, wish_max_;
   std::optional<double> factor_;

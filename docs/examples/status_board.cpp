@@ -170,7 +170,8 @@ void status_board::changed(const again::endpoint_change& c) {
     there.now = c.to;
     there.since = now();
     there.until.reset();
-    if (c.wait > again::duration::zero()) there.until = again::journal::later_by(now(), c.wait);
+    if (c.wait > again::duration::zero() && c.wait < again::forever)
+      there.until = again::journal::later_by(now(), c.wait);
   }
   next_.changed(c);
 }
@@ -222,6 +223,7 @@ status_board::shown_event& status_board::add(std::string key, std::string_view i
 again::task<> status_board::run(std::function<sink_glance()> look, std::function<bool()> watched,
                                 std::function<void()> publish) {
   const again::context& here = co_await again::get_context();
+  co_await recall();
   again::scope commands{here};
   auto next_show = std::chrono::steady_clock::time_point::min();
   for (bool on = true; on;) {
@@ -238,6 +240,25 @@ again::task<> status_board::run(std::function<sink_glance()> look, std::function
     on = co_await again::sleep_for(every);
   }
   co_await commands.join();
+}
+
+/// The events that have died before this run.
+again::task<> status_board::recall() {
+  running_journal* const kept = journal_ == nullptr ? nullptr : journal_->running();
+  if (kept == nullptr) co_return;
+  const std::vector<again::journal::event_record> dead = co_await kept->latest_dead(most_events);
+  unless_out_of_memory([&] {
+    for (auto r = dead.rbegin(); r != dead.rend(); ++r) {
+      if (find(r->event.key) != nullptr) continue;
+      shown_event& e = add(r->event.key, shown_id(r->event.id));
+      e.stored_id = r->event.id;
+      e.now = state::dead;
+      e.attempts = r->result.progress.attempts;
+      e.reason = r->result.reason;
+      e.error = r->result.progress.last_error;
+      e.changed = r->finished_at;
+    }
+  });
 }
 
 /// Notes the rates of each second.

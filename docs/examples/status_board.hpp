@@ -114,6 +114,7 @@ class status_board final : public again::delivery_observer {
   static again::wall_time now() noexcept { return again::system_clocks().wall_now(); }
   std::size_t endpoint_at(std::string_view name) const;
   shown_event* find(const std::string& key) noexcept;
+  again::task<> recall();
   shown_event& add(std::string key, std::string_view id);
   void note_attempts(shown_event& e, const again::delivery& d, attempts_seen* noted);
   void failed(const again::delivery& d, attempts_seen* noted);

@@ -15,7 +15,7 @@ import unittest
 from urllib.parse import urlsplit
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Run, Server, Service, curl, event, main, samples, wait_for  # noqa: E402
+from harness import Run, Server, Service, curl, event, lines, main, samples, wait_for  # noqa: E402
 
 OK = {"do": "respond", "status": 202}
 NO = {"do": "respond", "status": 422}
@@ -309,6 +309,17 @@ class Journal(WithFolder):
         listed = Run("deliver", "journal", "list", journal).out.split()
         self.assertEqual((listed.count("done"), listed.count("dead")), (3, 0))
         self.assertNotIn("e2", listed)
+
+    def test_events_that_died_in_an_earlier_run_are_shown_and_sent_again(self):
+        journal = self.path("events.db")
+        with Server({"*": [NO, OK]}) as server:
+            self.assertEqual(Run("deliver", "--journal", journal, server.url(), stdin=lines(event(1))).code, 1)
+            with Service("--journal", journal, server.url(), "--status", 0, "--status-admin", self.token()) as service:
+                wait_for(lambda: [(e["id"], e["state"], e["attempts"]) for e in snapshot(service)["events"]] == [("e1", "dead", 1)])
+                (dead,) = snapshot(service)["events"]
+                self.assertEqual((dead["reason"], dead["trace"]), ("permanent", []))
+                curl(service.ports["status"] + f"control?do=retry&ref={dead['ref']}", "-X", "POST", "-H", "Authorization: Bearer " + TOKEN)
+                wait_for(lambda: [(e["state"], e["attempts"], len(e["trace"])) for e in snapshot(service)["events"]] == [("done", 2, 1)])
 
     def test_an_event_that_waits_is_due_at_once_and_one_under_way_is_left_alone(self):
         with Server({"*": [BUSY, OK]}) as server, \

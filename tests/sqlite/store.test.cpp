@@ -153,6 +153,39 @@ TEST_CASE("all calls that wait share one transaction, and one that fails does no
   CHECK(f.store->commits() - before <= 4);  // what the writer had begun with, the rest, and two that tidy up
 }
 
+TEST_CASE("a call that breaks half-way undoes itself, and none of those that share its transaction") {
+  store_file f;
+  run_sql(f.path,
+          "CREATE TRIGGER poison BEFORE INSERT ON events WHEN new.id = x'78' BEGIN SELECT RAISE(ABORT, 'x'); END");
+  std::optional<other_program> busy{f.path};
+  std::string broken;
+  int stored = 0;
+  const auto many = [&]() -> task<> {
+    const context& here = co_await get_context();
+    scope s{here};
+    const auto one = [&](int i) -> task<> {
+      auto events = numbered(i, i);
+      if (i == 10) events.emplace_back(event{"x"});
+      const auto got = co_await f.store->append(std::move(events));
+      if (got)
+        stored += static_cast<int>(got->stored);
+      else
+        broken += std::to_string(i) + ": " + std::string{name(got.error().kind)};
+    };
+    for (int i = 0; i < 20; ++i) s.spawn(one(i));
+    s.spawn(one(3));  // known by then, also where all of it is done twice
+    busy.reset();
+    co_await s.join();
+  };
+  sync_wait(f.loop, many());
+  CHECK(stored == 19);
+  CHECK(broken == "10: io");
+  CHECK(f.store->unfinished() == 19);
+  CHECK(run_sql(f.path, "SELECT count(*) FROM events") == "19");
+  CHECK(run_sql(f.path, "SELECT count(*) FROM payloads") == "19");
+  CHECK(run_sql(f.path, "SELECT events FROM totals WHERE state = 0") == "19");
+}
+
 TEST_CASE("stopping a call that waits ends it at once; one that has begun gives its true result") {
   store_file f;
   std::optional<other_program> busy{f.path};

@@ -37,6 +37,7 @@
 #include <again/coro/this_context.hpp>
 #include <again/journal/detail/bounded_run.hpp>
 #include <again/journal/detail/durable_numbers.hpp>
+#include <again/journal/detail/free_places.hpp>
 #include <again/journal/detail/held_event.hpp>
 #include <again/journal/detail/next_step.hpp>
 #include <again/journal/detail/tell.hpp>
@@ -86,10 +87,8 @@ template <journal::store Store, class Sink> class durable_sink {
   // Numbers. Any thread.
   std::uint64_t done() const noexcept { return numbers_.done.value(); }
   std::uint64_t dead() const noexcept { return numbers_.dead.value(); }
-  /// Given back until a later delivery.
-  std::uint64_t put_off() const noexcept { return numbers_.put_off.value(); }
-  /// Given back at the end.
-  std::uint64_t given_back() const noexcept { return numbers_.given_back.value(); }
+  std::uint64_t put_off() const noexcept { return numbers_.put_off.value(); }  ///< given back until a later delivery
+  std::uint64_t given_back() const noexcept { return numbers_.given_back.value(); }  ///< at the end
   std::uint64_t lost_leases() const noexcept { return numbers_.lost_leases.value(); }
   /// Results that could not be recorded before the end.
   std::uint64_t unrecorded() const noexcept { return numbers_.unrecorded.value(); }
@@ -202,10 +201,11 @@ template <journal::store Store, class Sink> task<> durable_sink<Store, Sink>::ta
   scheduler& home = *here.scheduler;
   const journal::worker_lease lease{options_.worker, options_.lease};
   int failures = 0;
+  journal::detail::free_places places{options_.held};
   while (!over(here)) {
     const std::size_t room = options_.held - held_.size();
-    if (room == 0) {
-      co_await held_.changed.until(never);
+    if (const time_point then = places.worth_a_take(room, held_.more, home.now()); home.now() < then) {
+      co_await held_.changed.until(then);
       continue;
     }
     auto got = co_await store_.take(room, lease);

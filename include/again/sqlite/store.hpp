@@ -70,6 +70,8 @@ class store {
   call<void> retry(std::string id);
   /// By hand: forgets an event that is not being delivered. Nothing remembers its id.
   call<void> discard(std::string id);
+  /// The events that died last, the latest first; without header fields and body.
+  call<std::vector<journal::event_record>> latest_dead(std::size_t most);
   /// Discards now what may be discarded, and gives all unused room of the file back. Gives how many events were discarded.
   call<std::uint64_t> tidy();
 
@@ -147,6 +149,11 @@ inline store::call<void> store::discard(std::string id) {
   return {writer_, [id = std::move(id)](detail::event_table& table, wall_time) {
             table.discard(id);
             return journal::stored_result<void>{};
+          }};
+}
+inline store::call<std::vector<journal::event_record>> store::latest_dead(std::size_t most) {
+  return {writer_, [most](detail::event_table& table, wall_time) {
+            return journal::stored_result<std::vector<journal::event_record>>{table.latest_dead(most)};
           }};
 }
 inline store::call<void> store::done(journal::claim c, journal::result how) {

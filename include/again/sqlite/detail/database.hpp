@@ -86,6 +86,8 @@ class database {
   }
   bool in_transaction() const noexcept { return sqlite3_get_autocommit(db_) == 0; }
   std::int64_t changes() const noexcept { return sqlite3_changes64(db_); }
+  /// The number of the row that was inserted last.
+  std::int64_t last_row() const noexcept { return sqlite3_last_insert_rowid(db_); }
 
  private:
   std::string path_;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `event_table`: the members of a store as SQL, on one connection. Each is called inside a transaction; whoever calls it rolls back what
-/// has failed. Throws sql_failure. One thread at a time.
+/// `event_table`: the members of a store as SQL, on one connection. Each is called inside a transaction. One that gives an error has changed
+/// nothing; one that throws sql_failure is rolled back by whoever called it. One thread at a time.
+///
+/// No statement has a RETURNING: SQLite runs those as triggers, each with a savepoint of its own.
 #pragma once
 
 #include <again/journal/event_record.hpp>
@@ -56,6 +58,7 @@ class event_table {
   void discard(std::string_view id) {
     discard_event(db_, id, [this](event_state s, std::int64_t n, std::int64_t bytes) { add(s, n, bytes); });
   }
+  std::vector<journal::event_record> latest_dead(std::size_t most) { return detail::latest_dead(db_, most); }
   /// Events that were taken and reached nobody are as before.
   void give_back(const std::vector<journal::event_record>& events);
   /// Deletes at most `most` finished events that are too old, or beyond the bytes that may be kept. Gives how many.
@@ -85,6 +88,11 @@ class event_table {
   template <class T> static stored_result<T> lost(const journal::claim& c) {
     return stored_result<T>{unexpect, journal::lost_lease(c)};
   }
+  /// The time that a statement finds; `no_time`: none.
+  static wall_time next_of(statement& s) {
+    const reset_after end{s};
+    return s.step() ? s.time(0) : journal::no_time;
+  }
   journal::event_record record(const statement& s) const { return event_of(s, db_.path()); }
   void add(event_state to, std::int64_t events, std::int64_t bytes) noexcept {
     total& t = delta[journal::finished(to) ? static_cast<std::size_t>(to) : 0];
@@ -102,15 +110,21 @@ class event_table {
   static constexpr const char* mine = " WHERE id = ?1 AND worker = ?2 AND lease = ?3 AND ?3 > 0 AND ";
   statement insert_{
       db_, "INSERT INTO events(id, state, blocked, order_key, idempotency_key, only_at, created, due, deadline, bytes) "
-           "VALUES(?1, 0, ?2 <> x'' AND EXISTS(SELECT 1 FROM events INDEXED BY events_in_order WHERE order_key = ?2 "
-           "AND order_key <> x'' AND state < 2), ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(id) DO NOTHING RETURNING seq"};
+           "VALUES(?1, 0, CASE WHEN ?2 = x'' THEN 0 ELSE EXISTS(SELECT 1 FROM events INDEXED BY events_in_order WHERE "
+           "order_key = ?2 AND order_key <> x'' AND state < 2) END, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
+           "ON CONFLICT(id) DO NOTHING"};
   statement insert_payload_{db_, "INSERT INTO payloads VALUES(?1, ?2, ?3)"};
-  statement ended_{db_, "SELECT seq FROM events INDEXED BY events_leased WHERE state = 1 AND leased_until <= ?1 ORDER "
-                        "BY leased_until, seq LIMIT ?2"};
-  statement due_{db_, "SELECT seq FROM events INDEXED BY events_ready WHERE state = 0 AND blocked = 0 AND due <= ?1 "
-                      "ORDER BY due, seq LIMIT ?2"};
-  statement lease_one_{db_, "UPDATE events SET state = 1, worker = ?2, lease = ?3, leased_until = ?4 WHERE seq = ?1"};
-  statement read_{db_, std::string{whole_events} + " WHERE seq = ?1"};
+  // What a take gives is read first, in its order, and then leased as it was found.
+  static constexpr const char* ended = "state = 1 AND leased_until <= ?1 ORDER BY leased_until, seq LIMIT ?2";
+  static constexpr const char* ready = "state = 0 AND blocked = 0 AND due <= ?1 ORDER BY due, seq LIMIT ?2";
+  static std::string to_read(const char* which) { return std::string{whole_events} + " WHERE " + which; }
+  static std::string to_lease(const char* index, const char* which) {
+    return std::string{"UPDATE events SET state = 1, worker = ?3, lease = ?4, leased_until = ?5 WHERE seq IN (SELECT "
+                       "seq FROM events INDEXED BY "} +
+           index + " WHERE " + which + ")";
+  }
+  statement read_ended_{db_, to_read(ended)}, lease_ended_{db_, to_lease("events_leased", ended)};
+  statement read_ready_{db_, to_read(ready)}, lease_ready_{db_, to_lease("events_ready", ready)};
   statement find_{db_, std::string{whole_events} + " WHERE id = ?1"};
   statement first_end_{
       db_, "SELECT leased_until FROM events INDEXED BY events_leased WHERE state = 1 ORDER BY leased_until LIMIT 1"};
@@ -119,9 +133,9 @@ class event_table {
   statement extend_{db_, std::string{"UPDATE events SET leased_until = ?4"} + mine + "state = 1"};
   statement extend_with_{db_, with_progress("UPDATE events SET leased_until = ?11, ", mine + std::string{"state = 1"})};
   statement later_{db_, with_progress("UPDATE events SET state = 0, due = ?11, ", mine + std::string{"state < 2"})};
-  statement finish_{db_, with_progress("UPDATE events SET state = ?11, finished = ?12, status = ?13, reason = ?14, ",
-                                       mine + std::string{"state = 1 RETURNING order_key, bytes"})};
-  statement was_finished_{db_, std::string{"SELECT 1 FROM events"} + mine + "state = ?4"};
+  statement claimed_{db_, std::string{"SELECT seq, state, order_key, bytes FROM events"} + mine + "state > 0"};
+  statement finish_{db_, with_progress("UPDATE events SET state = ?1, finished = ?2, status = ?3, reason = ?11, ",
+                                       " WHERE seq = ?12")};
   statement unblock_{db_, "UPDATE events SET blocked = 0 WHERE seq = (SELECT seq FROM events INDEXED BY "
                           "events_in_order WHERE order_key = ?1 "
                           "AND order_key <> x'' AND state < 2 ORDER BY seq LIMIT 1)"};
@@ -138,19 +152,19 @@ class event_table {
 inline stored_result<journal::acknowledged> event_table::append(const std::vector<journal::new_event>& events,
                                                                 wall_time now) {
   journal::acknowledged out;
-  for (const journal::new_event& given : events) {
+  for (const journal::new_event& given : events)
     if (given.event.id.empty()) return stored_result<journal::acknowledged>{unexpect, journal::missing_id()};
+  for (const journal::new_event& given : events) {
     const journal::event_record r{given, now};
     const std::string only = packed(r.event.only), fields = packed(r.event.headers);
     const auto bytes = static_cast<std::int64_t>(r.event.id.size() + fields.size() + r.event.body.size());
     insert_.bind(1, r.event.id).bind(2, r.event.order_key).bind(3, r.event.key).bind(4, only);
     insert_.bind(5, r.created).bind(6, r.due).bind(7, r.deadline).bind(8, bytes);
-    const reset_after end{insert_};
-    const bool stored = insert_.step();
-    const std::int64_t seq = stored ? insert_.number(0) : 0;
+    insert_.finish();
+    const bool stored = db_.changes() == 1;
     ++(stored ? out.stored : out.repeated);
     if (!stored) continue;
-    insert_payload_.bind(1, seq).bind(2, fields).bind(3, r.event.body).finish();
+    insert_payload_.bind(1, db_.last_row()).bind(2, fields).bind(3, r.event.body).finish();
     add(event_state::waiting, 1, bytes);
   }
   return out;
@@ -159,23 +173,30 @@ inline stored_result<journal::acknowledged> event_table::append(const std::vecto
 inline stored_result<journal::taken> event_table::take(std::size_t n, const journal::worker_lease& lease,
                                                        wall_time now) {
   n = std::min<std::size_t>(n, 1U << 20U);
-  std::vector<std::int64_t> found;
-  for (statement* const from : {&ended_, &due_}) {
-    const reset_after end{*from};
-    from->bind(1, now).bind(2, static_cast<std::int64_t>(n - found.size()));
-    while (found.size() < n && from->step()) found.push_back(from->number(0));
-  }
+  const wall_time until = journal::later_by(now, lease.span);
   journal::taken out;
-  if (!found.empty()) ++lease_;
-  for (const std::int64_t seq : found) {
-    lease_one_.bind(1, seq).bind(2, lease.worker).bind(3, lease_).bind(4, journal::later_by(now, lease.span)).finish();
-    const reset_after end{read_};
-    if (read_.bind(1, seq).step()) out.events.push_back(record(read_));
-  }
-  for (statement* const from : {&first_end_, &first_due_}) {
-    const reset_after end{*from};
-    if (from->step()) out.next = std::min(out.next.value_or(from->time(0)), from->time(0));
-  }
+  const auto take_from = [&](statement& read, statement& take) {
+    const auto before = out.events.size(), room = n - before;
+    {
+      const reset_after end{read};
+      read.bind(1, now).bind(2, static_cast<std::int64_t>(room));
+      while (read.step()) out.events.push_back(record(read));
+    }
+    if (out.events.size() == before) return;
+    take.bind(1, now).bind(2, static_cast<std::int64_t>(room));
+    take.bind(3, lease.worker).bind(4, lease_ + 1).bind(5, until).finish();
+    for (std::size_t i = before; i < out.events.size(); ++i) {
+      journal::event_record& r = out.events[i];
+      r.state = event_state::leased;
+      r.lease = journal::lease_token{lease.worker, static_cast<std::uint64_t>(lease_ + 1)};
+      r.leased_until = until;
+    }
+  };
+  if (n > 0 && next_of(first_end_) <= now) take_from(read_ended_, lease_ended_);
+  if (out.events.size() < n) take_from(read_ready_, lease_ready_);
+  if (!out.events.empty()) ++lease_;
+  const wall_time next = std::min(next_of(first_end_), next_of(first_due_));
+  if (next != journal::no_time) out.next = next;
   return out;
 }
 
@@ -202,21 +223,22 @@ inline stored_result<void> event_table::later(const journal::claim& c, wall_time
 
 inline stored_result<void> event_table::finish(const journal::claim& c, event_state as, const journal::result& how,
                                                wall_time now) {
-  bind_claim(finish_, c);
-  bind_progress(finish_, how.progress);
-  finish_.bind(11, std::int64_t{static_cast<std::uint8_t>(as)}).bind(12, now);
-  finish_.bind(13, std::int64_t{how.status}).bind(14, how.reason);
-  const reset_after end{finish_};
-  if (!finish_.step()) {
-    const reset_after asked{was_finished_};
-    bind_claim(was_finished_, c);
-    const bool before = was_finished_.bind(4, std::int64_t{static_cast<std::uint8_t>(as)}).step();
-    if (!before) return lost<void>(c);
-    return {};
+  const auto state = std::int64_t{static_cast<std::uint8_t>(as)};
+  std::int64_t seq = 0, bytes = 0;
+  std::string order_key;
+  {
+    const reset_after end{claimed_};
+    bind_claim(claimed_, c);
+    if (!claimed_.step()) return lost<void>(c);
+    if (claimed_.number(1) == state) return {};  // recorded before
+    if (claimed_.number(1) != std::int64_t{static_cast<std::uint8_t>(event_state::leased)}) return lost<void>(c);
+    seq = claimed_.number(0);
+    order_key = claimed_.bytes(2);
+    bytes = claimed_.number(3);
   }
-  const std::string order_key{finish_.bytes(0)};
-  const std::int64_t bytes = finish_.number(1);
-  finish_.finish();
+  finish_.bind(1, state).bind(2, now).bind(3, std::int64_t{how.status});
+  bind_progress(finish_, how.progress);
+  finish_.bind(11, how.reason).bind(12, seq).finish();
   if (!order_key.empty()) unblock_.bind(1, order_key).finish();
   add(event_state::waiting, -1, -bytes);
   add(as, 1, bytes);

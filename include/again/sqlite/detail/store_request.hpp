@@ -33,10 +33,12 @@ class store_request {
     if (holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
 
-  /// Does it, and keeps the result. Does not throw.
+  /// Does it, and keeps the result; it may be done again after it was rolled back. Does not throw.
   virtual void perform(event_table& table) noexcept = 0;
-  /// The error, where the result is one: then what was done is rolled back. Null: it is none.
+  /// The error, where the result is one. Null: it is none.
   virtual const journal::error* failed() const noexcept = 0;
+  /// It ended half-way: what it has changed has to be rolled back.
+  virtual bool broke() const noexcept = 0;
   /// Replaces the result.
   virtual void fail(const journal::error& why) noexcept = 0;
   /// The result reached nobody: the request that undoes what must not stay so; null: there is none.
@@ -87,12 +89,15 @@ template <class T> class typed_request final : public store_request {
   explicit typed_request(effect f) : effect_{std::move(f)} {}
 
   void perform(event_table& table) noexcept override {
+    broke_ = true;
     try {
       result_.emplace(effect_(table, now));
+      broke_ = false;
     } catch (const sql_failure& f) { fail(f.why); } catch (const std::bad_alloc&) {
       fail_for_want_of_memory();
     }
   }
+  bool broke() const noexcept override { return broke_; }
   const journal::error* failed() const noexcept override { return result_ && !*result_ ? &result_->error() : nullptr; }
   void fail(const journal::error& why) noexcept override {
     try {
@@ -120,6 +125,7 @@ template <class T> class typed_request final : public store_request {
 
   effect effect_;
   std::optional<stored_result<T>> result_;
+  bool broke_ = false;
 };
 
 }  // namespace detail

@@ -144,18 +144,35 @@ class writer {
     }
   }
 
+  struct half_done {};
+  // All of it at first. Where a call breaks, each has a savepoint, so that this one undoes itself alone: they cost more than the calls.
   void commit(request_list& batch) noexcept {
     try {
-      transaction([&] {
-        for (store_request* r = batch.front(); r != nullptr; r = request_list::after(*r)) perform(*r);
-      });
-    } catch (const sql_failure& f) {
-      for (store_request* r = batch.front(); r != nullptr; r = request_list::after(*r))
-        if (r->failed() == nullptr) r->fail(f.why);
-    } catch (const std::bad_alloc&) {
-      for (store_request* r = batch.front(); r != nullptr; r = request_list::after(*r))
-        if (r->failed() == nullptr) r->fail(journal::error{journal::error_kind::shortage});
+      if (!perform(batch, false)) perform(batch, true);
+    } catch (const sql_failure& f) { fail(batch, f.why); } catch (const std::bad_alloc&) {
+      fail(batch, journal::error{journal::error_kind::shortage});
     }
+  }
+  static void fail(request_list& batch, const journal::error& why) noexcept {
+    for (store_request* r = batch.front(); r != nullptr; r = request_list::after(*r))
+      if (!r->broke()) r->fail(why);  // also what was refused in a transaction that was not
+  }
+  // False: a call broke, and nothing was done. Throws sql_failure: the same, and so it would be once more.
+  bool perform(request_list& batch, bool each_alone) {
+    bool whole = true;
+    try {
+      transaction([&] {
+        for (store_request* r = batch.front(); r != nullptr && whole; r = request_list::after(*r)) {
+          now_ = std::max(now_, r->now);
+          if (each_alone)
+            perform_alone(*r);
+          else if (r->perform(table_); r->broke())
+            whole = false;
+        }
+        if (!whole) throw half_done{};
+      });
+    } catch (const half_done&) {}
+    return whole;
   }
   // Throws sql_failure: nothing of it is stored.
   template <class Body> void transaction(Body body) {
@@ -177,13 +194,12 @@ class writer {
       numbers_.bytes[state].add(table_.delta[state].bytes);
     }
   }
-  void perform(store_request& r) {
-    now_ = std::max(now_, r.now);
+  void perform_alone(store_request& r) {
     savepoint_.finish();
     const totals before = table_.delta;
     r.perform(table_);
-    if (const journal::error* const why = r.failed()) {
-      if (!file_.db().in_transaction()) throw sql_failure{*why};  // SQLite has given up all of it
+    if (r.broke()) {
+      if (!file_.db().in_transaction()) throw sql_failure{*r.failed()};  // SQLite has given up all of it
       undo_.finish();
       table_.delta = before;
     }
