@@ -232,3 +232,14 @@ TEST_CASE("rates that make no sense are refused") {
   CHECK_THROWS_AS(again::rate_limiter({.burst = 0}), std::invalid_argument);
   CHECK_THROWS_AS(again::rate_limiter({.longest_wait = -1s}), std::invalid_argument);
 }
+
+TEST_CASE("the next turn is told without taking it") {
+  again::rate_limiter r{{.per_second = 10, .burst = 1}};
+  const again::time_point t{1h};
+  CHECK(r.next_turn(t) == t);
+  CHECK(r.next_turn(t) == t);
+  CHECK(r.turn(t) == t);
+  CHECK(r.next_turn(t) == t + 100ms);
+  CHECK(r.turn(t) == t + 100ms);
+  CHECK(r.next_turn(t + 1h) == t + 1h);
+}

@@ -37,6 +37,16 @@ TEST_CASE("validate names a contradiction in a sentence; the defaults have none"
   CHECK(validate({e}, {}) == "http://a/: breaker: probes must be at least 1");
   e.breaker.reset();
   CHECK(!validate({e}, {}));
+  e.budget->share = -1;
+  CHECK(validate({e}, {}) == "http://a/: budget: share must be between 0 and 1000");
+  e.budget.reset();
+  e.rate = rates{.per_second = 0};
+  CHECK(validate({e}, {}) == "http://a/: rate: per_second must be between 0.001 and a billion");
+  e.rate.reset();
+  e.disable_after = duration::zero();
+  CHECK(validate({e}, {}) == "http://a/: disable_after must be above 0");
+  e.disable_after = forever;
+  CHECK(!validate({e}, {}));
   for (const double share : {0.0, -0.5, 1.5})
     CHECK(validate({e}, {.largest_share = share}) == "largest_share must be above 0 and at most 1");
 }

@@ -28,6 +28,7 @@ SEES["webhook"] = SEES["http"] | {"http"}
 SEES["cloudevents"] = SEES["http"] | {"http"}
 SEES["journal"] = set(LINE) | {"http", "metrics", "sink"}  # the sink knows no store
 SEES["sqlite"] = SEES["journal"] | {"journal"}
+SEES["nats"] = SEES["journal"] | {"journal"}
 SEES["format"] = set(LINE) | {"http"}
 SEES["asio"] = set(LINE)
 LIGHT = set(LINE) | {"testing", "metrics"}  # what again.hpp brings is kept light for everyone
@@ -57,6 +58,7 @@ EDGE_INCLUDES = {
     "fmt/": {"format"},
     "openssl/": {"net", "httplib", "beast", "webhook"},
     "sqlite3.h": {"sqlite"},
+    "nats/nats.h": {"nats"},
     "asio.hpp": {"asio"},
     "asio/": {"asio"},
     "boost/asio/": {"asio", "beast"},

@@ -26,6 +26,8 @@ enum class stop_reason : std::uint8_t {
   breaker_open,           ///< the circuit breaker refused the send
   overloaded,             ///< no slot was free, and the queue for one was full
   nested_limit,           ///< inside a repeated attempt of an outer retry, only one attempt is made
+  endpoint_paused,        ///< the endpoint is paused by hand: nothing is sent there until it is resumed
+  endpoint_disabled,      ///< the endpoint is disabled: by hand, by a 410, or as it failed for too long
   cancelled_before_start,  ///< stop was requested before the first attempt: nothing was sent
   cancelled_in_attempt,    ///< stop was requested while an attempt was running
   cancelled_in_delay,      ///< stop was requested while waiting for the next attempt
@@ -45,6 +47,8 @@ constexpr std::string_view name(stop_reason reason) noexcept {
     case stop_reason::breaker_open: return "breaker_open";
     case stop_reason::overloaded: return "overloaded";
     case stop_reason::nested_limit: return "nested_limit";
+    case stop_reason::endpoint_paused: return "endpoint_paused";
+    case stop_reason::endpoint_disabled: return "endpoint_disabled";
     case stop_reason::cancelled_before_start: return "cancelled_before_start";
     case stop_reason::cancelled_in_attempt: return "cancelled_in_attempt";
     case stop_reason::cancelled_in_delay: return "cancelled_in_delay";

@@ -77,7 +77,9 @@ template <class E> class [[nodiscard]] failure {
       case stop_reason::server_delay_too_long:
       case stop_reason::budget_exhausted:
       case stop_reason::breaker_open:
-      case stop_reason::overloaded: v.kind = disposition::permanent; break;
+      case stop_reason::overloaded:
+      case stop_reason::endpoint_paused:
+      case stop_reason::endpoint_disabled: v.kind = disposition::permanent; break;
     }
     if (v.name.empty()) v.name = name(reason());
     return v;

@@ -25,6 +25,7 @@
 #include <again/protection/detail/admission_run.hpp>
 #include <again/protection/detail/rate_ticket.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <stdexcept>
@@ -39,6 +40,15 @@ struct rates {
   int burst = 1;                                               ///< sends at once after a quiet time
   duration_with_unit longest_wait = std::chrono::seconds{30};  ///< for a turn; a later one is refused as overloaded
 };
+
+/// A sentence about the first impossible setting, or null if the settings are valid.
+constexpr const char* complaint(const rates& r) noexcept {
+  if (!(r.per_second >= 1e-3 && r.per_second <= 1e9))
+    return "again::rates: per_second must be between 0.001 and a billion";
+  if (r.burst < 1 || r.burst > 1'000'000) return "again::rates: burst must be between 1 and a million";
+  if (r.longest_wait < duration::zero()) return "again::rates: longest_wait must not be negative";
+  return nullptr;
+}
 
 /// A rate, shared by all callers of one peer.
 class rate_limiter {
@@ -65,6 +75,11 @@ class rate_limiter {
                                           std::memory_order_relaxed));
     return time_point{duration{at}};
   }
+  /// When a caller that asked now would get its turn. Takes none.
+  time_point next_turn(time_point now) const noexcept {
+    const std::int64_t at = next_.load(std::memory_order_relaxed) - ahead_;
+    return std::max(now, time_point{duration{at}});
+  }
   /// Returns the turn at `at` unused. The next caller gets it if it was the last turn given. Else it is lost: only the last
   /// turn can be taken back.
   void give_back(time_point at) noexcept {
@@ -78,12 +93,7 @@ class rate_limiter {
  private:
   // Rounded up to a nanosecond, so that no more is sent than was asked for.
   static std::int64_t checked_interval(const rates& r) {
-    if (!(r.per_second >= 1e-3 && r.per_second <= 1e9))
-      throw std::invalid_argument{"again::rates: per_second must be between 0.001 and a billion"};
-    if (r.burst < 1 || r.burst > 1'000'000)
-      throw std::invalid_argument{"again::rates: burst must be between 1 and a million"};
-    if (r.longest_wait < duration::zero())
-      throw std::invalid_argument{"again::rates: longest_wait must not be negative"};
+    if (const char* const wrong = complaint(r)) throw std::invalid_argument{wrong};
     const double exact = 1e9 / r.per_second;
     const std::int64_t whole = static_cast<std::int64_t>(exact);
     return static_cast<double>(whole) < exact ? whole + 1 : whole;

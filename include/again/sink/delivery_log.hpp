@@ -5,7 +5,7 @@
 /// ```text
 /// level=warn msg=attempt event=42 endpoint=http://127.0.0.1:8080/in attempt=1 status=503 reach=answered took_ms=1.2 wait_ms=87 wait_by=backoff
 /// level=info msg=delivered event=42 attempts=2 elapsed_ms=91.4
-/// level=warn msg=endpoint endpoint=http://127.0.0.1:8080/in state=paused was=available wait_ms=5000
+/// level=warn msg=endpoint endpoint=http://127.0.0.1:8080/in state=paused was=available by=retry_after wait_ms=5000
 /// ```
 ///
 /// - Level: `info` for a success; `warn` for a failed attempt that is followed by another one, for an event that was
@@ -43,7 +43,7 @@ inline log_level level_of(const delivery& d) noexcept {
   return d ? log_level::info : d.accepted ? log_level::error : log_level::warn;
 }
 constexpr log_level level_of(const endpoint_change& c) noexcept {
-  return c.to == endpoint_state::paused || c.to == endpoint_state::breaker_open ? log_level::warn : log_level::info;
+  return c.to == endpoint_state::available || c.to == endpoint_state::probing ? log_level::info : log_level::warn;
 }
 
 /// A line without the line feed.
@@ -134,7 +134,9 @@ inline std::string log_line(log_format format, wall_time at, const endpoint_chan
   f.text("endpoint", c.endpoint);
   f.text("state", name(c.to));
   f.text("was", name(c.from));
-  if (c.wait > duration::zero()) f.milliseconds("wait_ms", c.wait);
+  if (c.reason != endpoint_reason::none) f.text("by", name(c.reason));
+  if (c.wait > duration::zero() && c.wait != forever) f.milliseconds("wait_ms", c.wait);
+  if (!c.last_error.empty()) f.text("error", c.last_error);
   return std::move(f).end();
 }
 

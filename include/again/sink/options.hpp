@@ -4,6 +4,7 @@
 /// say how events are spread over the endpoints. Every default is finite.
 #pragma once
 
+#include <again/core/clock.hpp>
 #include <again/http/attempt_hook.hpp>
 #include <again/http/headers.hpp>
 #include <again/http/method.hpp>
@@ -12,6 +13,8 @@
 #include <again/http/url.hpp>
 #include <again/policy/policy.hpp>
 #include <again/protection/breaker_rules.hpp>
+#include <again/protection/budgets.hpp>
+#include <again/protection/rate.hpp>
 #include <again/sink/dead_letters.hpp>
 #include <again/sink/delivery_observer.hpp>
 #include <again/sink/event.hpp>
@@ -52,6 +55,17 @@ struct endpoint {
   /// back. Nothing: no circuit breaker.
   std::optional<breaker_rules> breaker =
       breaker_rules{.consecutive = 10, .open_for = std::chrono::seconds{1}, .open_max = std::chrono::seconds{15}};
+  /// The retry budget: attempts of events that were sent here before, as a share of first attempts. One that it does not allow waits, and
+  /// ends as `budget_exhausted` at its deadline. As many as first attempts: an endpoint that fails every second attempt gets every event
+  /// in the end, and none ever sees more than twice its usual load. Ten a second besides, for one that is sent little. Nothing: no budget.
+  std::optional<budgets::ratio> budget = budgets::ratio{.share = 1};
+  /// Attempts per second, with a burst; `longest_wait` is not used: events wait. Nothing: no such bound, as most endpoints have none.
+  std::optional<rates> rate{};
+  /// Failures for longer than this without one success, ten of them at least, disable the endpoint. 5 days: longer than a weekend, and
+  /// than all deliveries of an event on a schedule of days (`webhook::schedule`). `forever`: never.
+  duration_with_unit disable_after = std::chrono::hours{120};
+  /// 410 (Gone) disables the endpoint: it says that there will be no other response.
+  bool gone_disables = true;
   /// Bytes of a response's body that the result holds. The status decides (`request::status_decides`): up to 64 KiB of the body are read
   /// in any case, for a second at most, so that the connection can be used again. 16 KiB: enough for the reason of a refusal.
   std::uint64_t keep_body = std::uint64_t{16} << 10U;
@@ -83,7 +97,8 @@ struct sink_options {
   std::function<std::vector<std::size_t>(const event&)> choose{};
   ordering order = ordering::none;
   moving move_on = moving::any;
-  /// Attempts under way at a time, at all endpoints together. 64: as many sends as loopback can make good use of.
+  /// Attempts under way at a time, at all endpoints together. 64: as many sends as loopback can make good use of. Each endpoint that is not
+  /// closed has an equal share of them, half of which stays free for it: a slow one leaves room for the others.
   int in_flight = 64;
   /// Events accepted beyond those. 256: a few seconds of work for most endpoints. The callers of further events wait.
   int queue = 256;
@@ -113,6 +128,13 @@ inline std::string shown_name(const endpoint& e) {
   return e.name.empty() ? e.url.origin.text() + std::string{e.url.path()} : e.name;
 }
 
+namespace detail {
+/// A complaint without the name of its type.
+constexpr std::string_view after_colon(std::string_view complaint) noexcept {
+  return complaint.substr(complaint.rfind(": ") + 2);
+}
+}  // namespace detail
+
 /// The first contradiction, in one sentence, or nothing.
 inline std::optional<std::string> validate(const std::vector<endpoint>& endpoints, const sink_options& o) {
   if (endpoints.empty()) return "a sink needs an endpoint";
@@ -122,8 +144,12 @@ inline std::optional<std::string> validate(const std::vector<endpoint>& endpoint
   for (const endpoint& e : endpoints) {
     if (e.in_flight < 1) return shown_name(e) + ": in_flight must be at least 1";
     if (const char* const wrong = e.breaker ? complaint(*e.breaker) : nullptr)
-      return shown_name(e) +
-             ": breaker: " + std::string{std::string_view{wrong}.substr(std::string_view{wrong}.rfind(": ") + 2)};
+      return shown_name(e) + ": breaker: " + std::string{detail::after_colon(wrong)};
+    if (const char* const wrong = e.budget ? complaint(*e.budget) : nullptr)
+      return shown_name(e) + ": budget: " + std::string{detail::after_colon(wrong)};
+    if (const char* const wrong = e.rate ? complaint(*e.rate) : nullptr)
+      return shown_name(e) + ": rate: " + std::string{detail::after_colon(wrong)};
+    if (e.disable_after <= duration::zero()) return shown_name(e) + ": disable_after must be above 0";
     if (const auto broken = validate(e.policy)) return shown_name(e) + ": " + std::string{name(*broken)};
     int same = 0;
     for (const endpoint& other : endpoints) same += shown_name(other) == shown_name(e) ? 1 : 0;

@@ -14,6 +14,8 @@
 ///   `overloaded`.
 /// - Keys: each event has one Idempotency-Key, the same on every attempt, at every endpoint, and in its dead letter.
 /// - Dead letters: an event that `deliver` took and did not deliver is in the dead letter file before its caller has the result.
+/// - Endpoints: what one says of itself (Retry-After, 410, failures) holds for all events; `endpoints()` shows their states and changes them
+///   by hand. An event for a disabled one goes to another, where any will do; else it is not delivered: `endpoint_disabled`.
 /// - Metrics: at rest accepted = delivered + failed, and attempts = requests that an endpoint saw + those that never reached it; where an
 ///   endpoint has `max_redirects`, each redirect that is followed is one more request. A delivery whose coroutine is destroyed counts as
 ///   failed ("abandoned"), or as refused where it was still waiting for room; either way it has its dead letter.
@@ -30,6 +32,7 @@
 #include <again/metrics/page.hpp>
 #include <again/sink/delivery.hpp>
 #include <again/sink/detail/engine.hpp>
+#include <again/sink/endpoint_control.hpp>
 #include <again/sink/event.hpp>
 #include <again/sink/options.hpp>
 
@@ -58,6 +61,9 @@ template <http::transport T> class sink_over {
   /// `grace` or when it is itself stopped. When it has finished, every event has its result. May be awaited again.
   task<> close(duration grace) { return engine_->close(grace); }
   bool closed() const noexcept { return engine_->closed(); }
+
+  /// The states of the endpoints: to look at them, and to pause, disable and resume an endpoint. The loop's thread.
+  endpoint_control& endpoints() noexcept { return engine_->endpoints(); }
 
   // Metrics. Any thread.
   std::uint64_t accepted() const noexcept { return numbers().accepted.value(); }

@@ -53,7 +53,9 @@ constexpr ending_kind kind_of(stop_reason why) noexcept {
     case stop_reason::budget_exhausted:
     case stop_reason::breaker_open:
     case stop_reason::overloaded:
-    case stop_reason::nested_limit: return ending_kind::transient;
+    case stop_reason::nested_limit:
+    case stop_reason::endpoint_paused:
+    case stop_reason::endpoint_disabled: return ending_kind::transient;
   }
   return ending_kind::final;
 }

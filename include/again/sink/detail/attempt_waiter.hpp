@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <string>
 #include <utility>
 
 namespace again {
@@ -44,7 +45,8 @@ class [[nodiscard]] attempt_permit {
   explicit operator bool() const noexcept { return from_ != nullptr; }
   std::size_t at() const noexcept { return at_; }
   void succeeded() noexcept;
-  void failed(const verdict& v) noexcept;
+  /// `code`: the status of the response.
+  void failed(const verdict& v, int code, std::string error) noexcept;
   void abandon() noexcept;
 
  private:
@@ -82,6 +84,8 @@ class [[nodiscard]] attempt_waiter {
   auto operator co_await() && noexcept { return startable_awaiter<attempt_waiter>{*this}; }
 
   bool start(continuation k, const context& ctx) noexcept;
+  const attempt_request& asks() const noexcept { return asks_; }
+  time_point waits_since() const noexcept { return since_; }
   result_type take() noexcept { return std::move(result_); }
   static std::exception_ptr exception() noexcept { return nullptr; }
 
@@ -93,6 +97,7 @@ class [[nodiscard]] attempt_waiter {
   dispatcher& from_;
   const attempt_request asks_;
   bool in_line_ = false;
+  time_point since_{};        // it waits in a line
   time_point until_ = never;  // of its wait
   admitted result_;
   continuation k_;

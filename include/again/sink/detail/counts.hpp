@@ -4,6 +4,7 @@
 /// attempt counts as one, however many redirects it followed. Counted on the loop's thread, read from any.
 #pragma once
 
+#include <again/core/detail/enumerators.hpp>
 #include <again/metrics/page.hpp>
 #include <again/sink/delivery.hpp>
 #include <again/sink/endpoint_state.hpp>
@@ -26,7 +27,8 @@ struct endpoint_numbers {
   std::string name;
   std::string labels;
   std::array<counter, 4> attempts;
-  counter retries, paused, opened;
+  counter retries;
+  std::array<counter, enumerators<endpoint_reason>.size()> closings;
   gauge in_flight;
   histogram took;
   std::atomic<endpoint_state> state{endpoint_state::available};
@@ -36,10 +38,9 @@ struct endpoint_numbers {
     if (r.attempt > 1) retries.add();
     if (r.took >= duration::zero()) took.observe(r.took);
   }
-  void changed(endpoint_state to) noexcept {
+  void changed(endpoint_state to, endpoint_reason why) noexcept {
     state.store(to, std::memory_order_relaxed);
-    if (to == endpoint_state::paused) paused.add();
-    if (to == endpoint_state::breaker_open) opened.add();
+    if (to != endpoint_state::available && to != endpoint_state::probing) closings[static_cast<std::size_t>(why)].add();
   }
   /// An attempt that has no outcome, as its delivery was destroyed or it threw: how far it got is unknown.
   void cut_off(bool retry) noexcept {
@@ -123,17 +124,18 @@ struct sink_numbers {
       }
       page.add("again_sink_retries_total", "Attempts after the first of a delivery.", e.retries, e.labels);
       page.add("again_sink_endpoint_in_flight", "Attempts under way at the endpoint.", e.in_flight, e.labels);
-      for (const endpoint_state s :
-           {endpoint_state::available, endpoint_state::paused, endpoint_state::breaker_open, endpoint_state::probing}) {
+      for (const endpoint_state s : enumerators<endpoint_state>) {
         gauge is;
         is.add(e.state.load(std::memory_order_relaxed) == s ? 1 : 0);
         page.add("again_sink_endpoint_state", "1 for the state that the endpoint is in.", is,
                  e.labels + ',' + metric_label("state", ::again::name(s)));
       }
-      constexpr std::string_view closings = "again_sink_endpoint_closings_total",
-                                 closings_help = "Times that nothing was sent to the endpoint for a while, by why.";
-      page.add(closings, closings_help, e.paused, e.labels + ',' + metric_label("by", "retry_after"));
-      page.add(closings, closings_help, e.opened, e.labels + ',' + metric_label("by", "circuit_breaker"));
+      for (const endpoint_reason why : enumerators<endpoint_reason>) {
+        if (why == endpoint_reason::none) continue;
+        page.add("again_sink_endpoint_closings_total",
+                 "Times that nothing was sent to the endpoint for a while, or until it is resumed, by why.",
+                 e.closings[static_cast<std::size_t>(why)], e.labels + ',' + metric_label("by", ::again::name(why)));
+      }
       page.add("again_sink_attempt_duration_seconds", "Time of one attempt.", e.took, e.labels);
     }
   }

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `dispatcher`: which attempt is sent next, and where. It knows the bounds (in all, and at each endpoint), which endpoints are paused
-/// or have an open circuit breaker, and the attempts that wait.
+/// `dispatcher`: which attempt is sent next, and where. It knows the bounds (in all, and at each endpoint), which endpoints are closed
+/// (paused, disabled, with an open circuit breaker), and the attempts that wait.
 ///
 /// - An attempt holds a place only while it is under way; between attempts a delivery holds none.
 /// - An attempt for one endpoint waits in the line of that endpoint; an attempt in turns waits in a line for all of them. Retries go
 ///   before first attempts, else it is first come, first served.
+/// - Each endpoint that is not closed has an equal share of the places. It may use what the others leave beyond half of theirs.
 /// - While no attempt may be sent to an endpoint, it takes part in no turn. A retry that could not be sent before its deadline ends at
-///   once. A first attempt waits for the end of a pause, and for a circuit breaker as long as its delivery may take.
-/// - Where a sink has several endpoints, the attempts that wait for a closed one are at most a share of all: the others go on.
+///   once. A first attempt waits for the end of a pause, and for a circuit breaker as long as its delivery may take. Nothing waits for a
+///   disabled endpoint, nor, where a store keeps the events, for one that is paused by hand.
+/// - An attempt that would be sent where the event was sent before needs a token of the retry budget, and waits for it.
+/// - Where a sink has several endpoints, the attempts that wait for a closed one (where a store keeps the events, also for a slow one) are
+///   at most a share of all: the others go on.
 ///
 /// Owned by the sink. One loop, one thread. Timers run only while attempts wait.
 #pragma once
@@ -20,13 +24,17 @@
 #include <again/sink/delivery_observer.hpp>
 #include <again/sink/detail/attempt_waiter.hpp>
 #include <again/sink/detail/counts.hpp>
-#include <again/sink/detail/endpoint_health.hpp>
+#include <again/sink/detail/endpoint_gate.hpp>
+#include <again/sink/detail/endpoint_gates.hpp>
 #include <again/sink/endpoint_state.hpp>
 #include <again/sink/options.hpp>
 
 #include <algorithm>
 #include <cstddef>
-#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
 
 namespace again {
 inline namespace AGAIN_ABI {
@@ -35,69 +43,69 @@ namespace detail {
 class dispatcher {
  public:
   explicit dispatcher(const sink_options& o)
-      : observer_{o.observer}, free_{static_cast<std::size_t>(o.in_flight)}, most_waiting_{largest_share(o)} {}
+      : observer_{o.observer},
+        gates_{largest_share(o)},
+        places_{static_cast<std::size_t>(o.in_flight)},
+        free_{places_} {}
   dispatcher(const dispatcher&) = delete;
   dispatcher& operator=(const dispatcher&) = delete;
   ~dispatcher() = default;
 
-  void add_endpoint(const endpoint& e, endpoint_numbers& numbers) { gates_.emplace_back(*this, e, numbers); }
+  void add_endpoint(const endpoint& e, endpoint_numbers& numbers) { gates_.add(*this, e, numbers); }
+  /// The scheduler on which deliveries run. Called again with the same one.
+  void run_on(scheduler& home) noexcept { home_ = &home; }
+  /// Null: none is known yet.
+  scheduler* home() const noexcept { return home_; }
 
   /// Awaited, it gives a permit, or the reason why there is none.
   attempt_waiter enter(const attempt_request& asks) noexcept { return {*this, asks}; }
   /// May attempts be sent to another endpoint than `at`?
   bool another_available(std::size_t at) const noexcept {
-    return gates_.size() - closed_ > (gates_[at].closed() ? 0U : 1U);
+    return gates_.size() - gates_.closed > (gates_[at].closed() ? 0U : 1U);
   }
   bool available(std::size_t at) const noexcept { return !gates_[at].closed(); }
+  bool disabled(std::size_t at) const noexcept { return gates_[at].health.disabled(); }
+
+  // For `endpoint_control`.
+
+  std::size_t endpoints() const noexcept { return gates_.size(); }
+  const std::string& name_of(std::size_t at) const noexcept { return gates_[at].numbers.name; }
+  endpoint_status status(std::size_t at) const;
+  template <class Change> void change(std::size_t at, Change make) {
+    make(gates_[at]);
+    look_at(gates_[at]);
+  }
+  /// A store keeps the events: those that would wait until an endpoint is resumed are refused, and so are those that would take up more
+  /// than a share.
+  void keep_waiting_short() noexcept { gates_.gives_back = true; }
+  std::function<void()> on_change;  // of a state; what it throws is dropped
 
  private:
   friend class attempt_waiter;
   friend class attempt_permit;
-  using line = intrusive_list<attempt_waiter>;
-  struct lines {
-    line retries, firsts;
-    bool empty() const noexcept { return retries.empty() && firsts.empty(); }
-    line& of(const attempt_waiter& w) noexcept { return w.asks_.retry ? retries : firsts; }
-  };
-
-  // An endpoint. Its timer wakes the dispatcher when attempts may be sent there again.
-  struct gate : timer {
-    gate(dispatcher& d, const endpoint& e, endpoint_numbers& n)
-        : owner{d},
-          places{static_cast<std::size_t>(e.in_flight)},
-          longest_pause{std::min<duration>(e.rules.max_retry_after, e.policy.server_delay_max)},
-          health{e.breaker},
-          numbers{n} {
-      fire = [](timer& t) noexcept { static_cast<gate&>(t).owner.dispatch(); };
-    }
-    bool closed() const noexcept { return shown != endpoint_state::available; }
-    bool has_room() const noexcept { return taken < places; }
-
-    dispatcher& owner;
-    const std::size_t places;
-    std::size_t taken = 0;
-    std::size_t waiting = 0;  // in `lines`
-    const duration longest_pause;
-    endpoint_health health;
-    endpoint_state shown = endpoint_state::available;
-    endpoint_numbers& numbers;
-    detail::dispatcher::lines lines;
-  };
+  friend class endpoint_gate;
+  using gate = endpoint_gate;
+  using lines = attempt_lines;
+  using line = lines::line;
 
   // ── an attempt comes, and may go ──
 
   // True: the result is there.
   bool begin(attempt_waiter& w) noexcept {
-    home_ = w.context_->scheduler;
+    run_on(*w.context_->scheduler);
     const time_point now = home_->now();
     if (w.context_->stop.stop_requested())
       return refuse(w, stopped_at(now, *w.context_, stop_reason::cancelled_before_start));
     if (admit_at_once(w, now)) return true;
-    if (shut_for(w)) {
-      if (w.asks_.retry && opens_for(w) >= w.context_->deadline && w.context_->deadline != never)
-        return refuse(w, why_shut(w));
-      if (w.asks_.rotating == nullptr && crowded(gates_[w.asks_.at], 1)) return refuse(w, why_crowded(w));
+    if (const auto why = gates_.turned_away(w)) return refuse(w, *why);
+    if (gates_.shut_for(w) && w.asks_.retry && !gates_.held_for(w) && gates_.opens_for(w) >= w.context_->deadline &&
+        w.context_->deadline != never)
+      return refuse(w, gates_.why_shut(w));
+    if (w.asks_.rotating == nullptr) {
+      const gate& g = gates_[w.asks_.at];
+      if (gates_.crowded(g, 1) || (!w.asks_.retry && gates_.stalled(g, now))) return refuse(w, gates_.why_crowded(w));
     }
+    w.since_ = now;
     join(w);
     wait(w, now);
     set_timers(now);
@@ -112,7 +120,7 @@ class dispatcher {
   bool admit_in_turn(attempt_waiter& w, std::size_t& turn, time_point now) noexcept {
     for (std::size_t i = 0; i < gates_.size(); ++i) {
       const std::size_t at = (turn + i) % gates_.size();
-      if (!accepts(w, at) || !admit(w, at, now)) continue;
+      if (!gates_.accepts(w, at) || !admit(w, at, now)) continue;
       turn = (at + 1) % gates_.size();
       return true;
     }
@@ -120,14 +128,17 @@ class dispatcher {
   }
   bool admit(attempt_waiter& w, std::size_t at, time_point now) noexcept {
     gate& g = gates_[at];
-    if (!g.has_room()) return false;
+    if (!g.has_room() || !gates_.leaves_room(g, places_, free_) || !affordable(w, g, at, now)) return false;
+    if (!g.in_time(now)) {
+      paced_ = true;
+      return false;
+    }
     breaker::permit outcome;
     const bool may = g.health.admit(now, outcome);
     show(g, now);
     if (!may) return false;
-    ++g.taken;
+    g.begin(gates_.repeats(w, at), now);
     --free_;
-    g.numbers.in_flight.add(1);
     w.result_.permit.from_ = this;
     w.result_.permit.at_ = at;
     w.result_.permit.outcome_ = std::move(outcome);
@@ -137,20 +148,29 @@ class dispatcher {
     w.result_.why = why;
     return true;
   }
+  bool affordable(const attempt_waiter& w, gate& g, std::size_t at, time_point now) noexcept {
+    if (!gates_.repeats(w, at) || g.may_repeat(now)) return true;
+    paced_ = true;
+    return false;
+  }
 
   // ── an attempt waits ──
 
   lines& lines_of(const attempt_waiter& w) noexcept {
     return w.asks_.rotating != nullptr ? rotating_ : gates_[w.asks_.at].lines;
   }
+  line& line_of(const attempt_waiter& w) noexcept {
+    lines& all = lines_of(w);
+    return w.asks_.retry ? all.retries : all.firsts;
+  }
   void join(attempt_waiter& w) noexcept {
-    lines_of(w).of(w).push(w);
+    line_of(w).push(w);
     w.in_line_ = true;
     ++waiting_;
     if (w.asks_.rotating == nullptr) ++gates_[w.asks_.at].waiting;
   }
   void leave(attempt_waiter& w) noexcept {
-    lines_of(w).of(w).remove(w);
+    line_of(w).remove(w);
     w.in_line_ = false;
     --waiting_;
     if (w.asks_.rotating == nullptr) --gates_[w.asks_.at].waiting;
@@ -158,7 +178,7 @@ class dispatcher {
   // A retry has the deadline of its delivery, which comes as a stop. A first attempt has none: it waits for a place, and for the end of a
   // pause, which the endpoint itself has named; but for a circuit breaker, of which nobody knows when it closes, only so long.
   void wait(attempt_waiter& w, time_point now) noexcept {
-    if (w.asks_.retry || !breaker_shuts(w)) {
+    if (w.asks_.retry || !gates_.breaker_shuts(w)) {
       w.until_ = never;
     } else if (w.until_ == never) {
       w.until_ = saturating_add(now, w.asks_.patience);
@@ -171,65 +191,43 @@ class dispatcher {
     leave(w);
     const time_point now = home_->now();
     const bool late = w.wait_.ended() == wait_end::elapsed || w.context_->deadline <= now;
-    refuse(w, !late ? stop_reason::cancelled_before_start : shut_for(w) ? why_shut(w) : stop_reason::deadline_reached);
+    refuse(w, !late                     ? stop_reason::cancelled_before_start
+              : gates_.shut_for(w)      ? gates_.why_shut(w)
+              : gates_.too_dear(w, now) ? stop_reason::budget_exhausted
+                                        : stop_reason::deadline_reached);
     set_timers(now);
   }
 
-  bool accepts(const attempt_waiter& w, std::size_t at) const noexcept {
-    const rotation& r = *w.asks_.rotating;
-    if (!r.tried(at)) return true;
-    for (std::size_t i = 0; i < gates_.size(); ++i)
-      if (!r.tried(i) && !gates_[i].closed()) return false;  // it waits for that one
-    return true;
-  }
-  bool shut_for(const attempt_waiter& w) const noexcept {
-    return w.asks_.rotating != nullptr ? closed_ == gates_.size() : gates_[w.asks_.at].closed();
-  }
-  time_point opens_for(const attempt_waiter& w) const noexcept {
-    if (w.asks_.rotating == nullptr) return gates_[w.asks_.at].health.opens_at();
-    time_point first = never;
-    for (const gate& g : gates_) first = std::min(first, g.health.opens_at());
-    return first;
-  }
-  // Is there nothing to wait for but the end of circuit breakers?
-  bool breaker_shuts(const attempt_waiter& w) const noexcept {
-    const auto by_breaker = [](const gate& g) { return g.closed() && g.shown != endpoint_state::paused; };
-    return w.asks_.rotating == nullptr ? by_breaker(gates_[w.asks_.at])
-                                       : std::all_of(gates_.begin(), gates_.end(), by_breaker);
-  }
-  stop_reason why_shut(const attempt_waiter& w) const noexcept {
-    return breaker_shuts(w) ? stop_reason::breaker_open : stop_reason::deadline_too_near;
-  }
-  // More attempts than their share of the sink wait for an endpoint, with so many `more`?
-  bool crowded(const gate& g, std::size_t more) const noexcept {
-    return gates_.size() > 1 && g.closed() && g.waiting + more > most_waiting_;
-  }
-  stop_reason why_crowded(const attempt_waiter& w) const noexcept {
-    return breaker_shuts(w) ? stop_reason::breaker_open : stop_reason::overloaded;
-  }
-  // Refuses those beyond the share; the oldest ones stay.
-  void thin_out(gate& g) noexcept {
-    std::size_t before = 0;
-    for (line* const all : {&g.lines.retries, &g.lines.firsts}) {
+  // Refuses those for which `why` has a reason.
+  template <class Why> void refuse_some(lines& from, Why why) noexcept {
+    for (line* const all : {&from.retries, &from.firsts}) {
       for (attempt_waiter* w = all->front(); w != nullptr;) {
         attempt_waiter* const after = line::after(*w);
-        if (++before > most_waiting_) {
-          refuse(*w, why_crowded(*w));
+        if (const std::optional<stop_reason> reason = why(*w)) {
+          refuse(*w, *reason);
           call(*w);
         }
         w = after;
       }
     }
   }
+  // Refuses those beyond the share; the oldest ones stay.
+  void thin_out(gate& g) noexcept {
+    std::size_t before = 0;
+    refuse_some(g.lines, [&](const attempt_waiter& w) -> std::optional<stop_reason> {
+      return ++before > gates_.most_waiting ? std::optional{gates_.why_crowded(w)} : std::nullopt;
+    });
+  }
 
   // ── an attempt has ended, or time has passed ──
 
   void release(std::size_t at) noexcept {
-    gate& g = gates_[at];
-    --g.taken;
+    gates_[at].end();
     ++free_;
-    g.numbers.in_flight.add(-1);
-    show(g, home_->now());
+    look_at(gates_[at]);
+  }
+  void look_at(gate& g) noexcept {
+    show(g, home_ != nullptr ? home_->now() : time_point{});
     dispatch();
   }
   // Gives permits as long as there is an endpoint with room and an attempt that may go there. First attempts in turns come last, and
@@ -238,7 +236,7 @@ class dispatcher {
     if (waiting_ == 0) return;
     const time_point now = home_->now();
     for (std::size_t idle = 0; free_ > 0 && waiting_ > 0 && idle < gates_.size();) {
-      attempt_waiter* const w = next_for(retry_turn_);
+      attempt_waiter* const w = next_for(retry_turn_, now);
       const bool sent = w != nullptr && admit(*w, retry_turn_, now);
       if (sent) call(*w);
       idle = sent ? 0 : idle + 1;
@@ -251,12 +249,12 @@ class dispatcher {
     }
     set_timers(now);
   }
-  attempt_waiter* next_for(std::size_t at) noexcept {
-    lines& own = gates_[at].lines;
-    if (attempt_waiter* const w = own.retries.front()) return w;
+  attempt_waiter* next_for(std::size_t at, time_point now) noexcept {
+    gate& g = gates_[at];
+    if (attempt_waiter* const w = g.lines.retries.front(); w != nullptr && affordable(*w, g, at, now)) return w;
     for (attempt_waiter* w = rotating_.retries.front(); w != nullptr; w = line::after(*w))
-      if (accepts(*w, at)) return w;
-    return own.firsts.front();
+      if (gates_.accepts(*w, at) && affordable(*w, g, at, now)) return w;
+    return g.lines.firsts.front();
   }
   // The result of `w` is there.
   void call(attempt_waiter& w) noexcept {
@@ -264,61 +262,93 @@ class dispatcher {
     w.wait_.call();
   }
 
-  // Notices a change of state, refuses what is beyond its share, gives first attempts a bound where they are shut out, and tells the
-  // observer.
+  // Notices a change of state, refuses those that may not wait for it, gives first attempts a bound where they are shut out, and tells
+  // the observer.
   void show(gate& g, time_point now) noexcept {
     const endpoint_state is = g.health.state(now);
-    if (is == g.shown) return;
-    const bool was_closed = g.closed(), all_were_closed = closed_ == gates_.size();
-    const endpoint_change change{g.numbers.name, g.shown, is,
-                                 is == endpoint_state::paused || is == endpoint_state::breaker_open
-                                     ? g.health.opens_at() - now
-                                     : duration::zero()};
-    g.shown = is;
-    g.numbers.changed(is);
-    if (was_closed != g.closed()) closed_ += g.closed() ? 1 : std::size_t(-1);
-    if (crowded(g, 0)) thin_out(g);
-    wait_again(g.lines.firsts, now);
-    if (all_were_closed || closed_ == gates_.size()) wait_again(rotating_.firsts, now);
-    if (observer_ == nullptr) return;
-    try {
-      observer_->changed(change);
-    } catch (...) {  // it has no delivery that could end with it
+    const endpoint_reason why = g.health.reason(now);
+    if (is == g.shown && why == g.reason) return;
+    const bool was_closed = g.closed(), all_were_closed = gates_.closed == gates_.size();
+    endpoint_change change{.endpoint = g.numbers.name, .from = g.shown, .to = is, .reason = why};
+    if (is != endpoint_state::available && is != endpoint_state::probing) {
+      change.wait = g.health.held() ? forever : g.health.opens_at() - now;
+      change.last_error = g.last_error;
     }
+    g.shown = is;
+    g.reason = why;
+    if (home_ != nullptr) g.since = now;
+    g.numbers.changed(is, why);
+    if (was_closed != g.closed()) gates_.closed += g.closed() ? 1 : std::size_t(-1);
+    if (g.health.held()) {
+      const auto away = [this](const attempt_waiter& w) { return gates_.turned_away(w); };
+      refuse_some(g.lines, away);
+      refuse_some(rotating_, away);
+    }
+    if (gates_.crowded(g, 0)) thin_out(g);
+    wait_again(g.lines.firsts, now);
+    if (all_were_closed || gates_.closed == gates_.size()) wait_again(rotating_.firsts, now);
+    tell(change);
+  }
+  // What they throw has no delivery that could end with it.
+  void tell(const endpoint_change& c) noexcept {
+    try {
+      if (observer_ != nullptr) observer_->changed(c);
+    } catch (...) {}
+    try {
+      if (on_change) on_change();
+    } catch (...) {}
   }
   void wait_again(line& all, time_point now) noexcept {
     for (attempt_waiter* w = all.front(); w != nullptr; w = line::after(*w)) wait(*w, now);
   }
   void set_timers(time_point now) noexcept {
-    if (closed_ == 0 && !timers_) return;
-    timers_ = false;
+    if (gates_.closed == 0 && !paced_ && !timers_) return;
+    timers_ = paced_ = false;
     for (gate& g : gates_) {
-      const bool wanted = g.closed() && (!g.lines.empty() || !rotating_.empty()) && g.health.opens_at() > now;
-      if (wanted) {
-        timers_ = true;
-        if (g.armed() && g.when == g.health.opens_at()) continue;
+      const bool waited_for = !g.lines.empty() || !rotating_.empty();
+      const time_point next = waited_for ? g.next_chance(now, !rotating_.retries.empty()) : never;
+      if (next == never || next <= now) {
         home_->disarm(g);
-        home_->arm(g, g.health.opens_at());
-      } else {
-        home_->disarm(g);
+        continue;
       }
+      timers_ = true;
+      if (g.armed() && g.when == next) continue;
+      home_->disarm(g);
+      home_->arm(g, next);
     }
   }
 
   delivery_observer* const observer_;
-  scheduler* home_ = nullptr;  // from the first attempt on
-  std::deque<gate> gates_;
+  scheduler* home_ = nullptr;  // from the first event on
+  endpoint_gates gates_;
   lines rotating_;
-  std::size_t free_;  // places in all
-  const std::size_t most_waiting_;
+  const std::size_t places_;
+  std::size_t free_;  // of them
   std::size_t waiting_ = 0;
-  std::size_t closed_ = 0;      // gates
   std::size_t turn_ = 0;        // the endpoint whose turn it is, of first attempts
   std::size_t retry_turn_ = 0;  // of all others
   bool timers_ = false;         // one may be armed
+  bool paced_ = false;          // a rate or a budget keeps an attempt back
 };
 
 // ── definitions ──
+
+inline endpoint_status dispatcher::status(std::size_t at) const {
+  const gate& g = gates_[at];
+  const time_point now = home_ != nullptr ? home_->now() : time_point{};
+  const auto on_the_wall = [&](time_point t) {
+    if (t == never || home_ == nullptr) return wall_time::max();
+    return home_->wall_now() + (t - now);
+  };
+  endpoint_status s{g.numbers.name, g.health.state(now), g.health.reason(now)};
+  s.last_error = g.last_error;
+  if (g.since) s.since = on_the_wall(*g.since);
+  if (g.health.opens_at() > now) s.until = on_the_wall(g.health.opens_at());
+  s.failing_since = on_the_wall(g.health.failing_since());
+  return s;
+}
+
+inline void endpoint_gate::woken(timer& t) noexcept { static_cast<endpoint_gate&>(t).owner.dispatch(); }
 
 inline attempt_waiter::~attempt_waiter() {
   wait_.cancel();
@@ -338,12 +368,11 @@ inline void attempt_waiter::woken(void* p) noexcept {
 }
 
 inline void attempt_permit::succeeded() noexcept {
-  outcome_.succeeded(from_->home_->now());
+  from_->gates_[at_].health.succeeded(from_->home_->now(), outcome_);
   abandon();
 }
-inline void attempt_permit::failed(const verdict& v) noexcept {
-  dispatcher::gate& g = from_->gates_[at_];
-  g.health.failed(v, g.longest_pause, from_->home_->now(), outcome_);
+inline void attempt_permit::failed(const verdict& v, int code, std::string error) noexcept {
+  from_->gates_[at_].failed(v, code, std::move(error), from_->home_->now(), outcome_);
   abandon();
 }
 inline void attempt_permit::abandon() noexcept {

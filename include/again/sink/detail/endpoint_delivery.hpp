@@ -118,7 +118,7 @@ template <http::transport T> class endpoint_delivery {
     if (failed.kind() == http::error_kind::shortage) {
       permit_.abandon();  // it says nothing of the endpoint
     } else {
-      permit_.failed(v);
+      permit_.failed(v, failed.status(), failed.text());
     }
     const stop_reason why = ended_by(v, ctx.scheduler->now(), ctx);
     co_return result_type{unexpect, sent_once(std::move(failed), v, why, took_)};
@@ -129,8 +129,16 @@ template <http::transport T> class endpoint_delivery {
   verdict judged(const failure<http::error>& f) {
     verdict v = f.verdict();
     if (refused_) v.kind = disposition::permanent;  // no further attempt
+    if (sending_ && permits_.disabled(at_)) {  // whatever the rules say of 410: the event goes elsewhere, or nowhere
+      if (rotation_ && permits_.another_available(at_)) {
+        v.kind = disposition::transient;
+      } else {
+        refused_ = stop_reason::endpoint_disabled;
+        v.kind = disposition::permanent;
+      }
+    }
     if (!sending_ || !rotation_ || v.kind != disposition::transient) return v;
-    const bool moves = options_.move_on == moving::any || v.reach != reach::answered;
+    const bool moves = options_.move_on == moving::any || v.reach != reach::answered || permits_.disabled(at_);
     asks_.at = at_;
     asks_.rotating = moves ? &*rotation_ : nullptr;
     if (!moves) return v;
@@ -168,7 +176,7 @@ template <http::transport T> class endpoint_delivery {
   std::size_t at_ = 0;     // where the last attempt was made
   attempt_permit permit_;  // of the attempt that is about to be sent or under way
   std::vector<std::pair<std::size_t, http::send_operation<T>>> sends_;
-  std::optional<stop_reason> refused_;  // why the last attempt got no permit, which ends the delivery
+  std::optional<stop_reason> refused_;  // why there is no permit for another attempt, which ends the delivery
   int made_ = 0;                        // attempts that have ended
   bool sending_ = false;                // an attempt was sent and is not recorded yet
   bool timed_out_ = false;

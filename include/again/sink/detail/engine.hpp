@@ -15,6 +15,7 @@
 #include <again/sink/detail/endpoint_worker.hpp>
 #include <again/sink/detail/pending_delivery.hpp>
 #include <again/sink/detail/tracked_event.hpp>
+#include <again/sink/endpoint_control.hpp>
 #include <again/sink/options.hpp>
 
 #include <algorithm>
@@ -61,6 +62,7 @@ template <http::transport T> class sink_engine {
   }
 
   bool closed() const noexcept { return state_.intake.closed(); }
+  endpoint_control& endpoints() noexcept { return control_; }
   const sink_numbers& numbers() const noexcept { return state_.numbers; }
 
  private:
@@ -68,6 +70,7 @@ template <http::transport T> class sink_engine {
     const context& here = co_await get_context();
     const targets to = targets_of(e);  // throws before anything is accepted
     const bool rotating = rotates(e);
+    state_.attempts.run_on(*here.scheduler);
     tracked_event in{state_, here, std::move(e), rotating ? nullptr : &to};
 
     // Accepted: a place of its key, and one in the sink.
@@ -180,6 +183,7 @@ template <http::transport T> class sink_engine {
   }
 
   sink_state state_;
+  endpoint_control control_{state_.attempts};
   endpoint_workers<T> workers_;
   targets all_;
   duration patience_{};   // of a first attempt that may be made anywhere: the longest deadline
