@@ -36,14 +36,26 @@ inline std::unique_ptr<status_page> status_page_of(const deliver_settings& s, ag
     throw usage_error{why.starts_with("--") ? why : "--status: " + why};
   }
 }
-inline void serve_status(status_page& page, const sink& to, std::size_t endpoints, message_log& log) {
-  const auto look = [&to, endpoints] {
-    sink_glance g{to.delivered(), to.failed(), to.attempts(), to.in_flight(), to.queued(), {}};
-    for (std::size_t i = 0; i < endpoints; ++i) g.at_endpoints.push_back(to.in_flight_at(i));
+class page_sink final : public watched_sink {
+ public:
+  page_sink(sink& to, std::size_t endpoints) : to_{to}, endpoints_{endpoints} {}
+  void run_on(again::scheduler& loop) override { to_.endpoints().run_on(loop); }
+  sink_glance look() override {
+    sink_glance g{to_.delivered(), to_.failed(), to_.attempts(),       to_.in_flight(),
+                  to_.queued(),    {},           to_.endpoints().all()};
+    for (std::size_t i = 0; i < endpoints_; ++i) g.at_endpoints.push_back(to_.in_flight_at(i));
     return g;
-  };
+  }
+  void pause(std::string_view endpoint) override { to_.endpoints().pause(endpoint); }
+  void resume(std::string_view endpoint) override { to_.endpoints().resume(endpoint); }
+
+ private:
+  sink& to_;
+  std::size_t endpoints_;
+};
+inline void serve_status(status_page& page, sink& to, std::size_t endpoints, message_log& log) {
   try {
-    page.serve(look, log);
+    page.serve(std::make_unique<page_sink>(to, endpoints), log);
   } catch (const usage_error& e) { throw usage_error{fmt::format("--status: {}", e.what())}; }
 }
 

@@ -163,19 +163,6 @@ void status_board::note_attempts(shown_event& e, const again::delivery& d, attem
   }
 }
 
-void status_board::changed(const again::endpoint_change& c) {
-  const std::size_t at = endpoint_at(c.endpoint);
-  if (at < endpoints_.size()) {
-    shown_endpoint& there = endpoints_[at];
-    there.now = c.to;
-    there.since = now();
-    there.until.reset();
-    if (c.wait > again::duration::zero() && c.wait < again::forever)
-      there.until = again::journal::later_by(now(), c.wait);
-  }
-  next_.changed(c);
-}
-
 void status_board::ended(const again::event_end& how) noexcept {
   using again::journal::event_state;
   unless_out_of_memory([&] {
@@ -220,17 +207,17 @@ status_board::shown_event& status_board::add(std::string key, std::string_view i
   return e;
 }
 
-again::task<> status_board::run(std::function<sink_glance()> look, std::function<bool()> watched,
-                                std::function<void()> publish) {
+again::task<> status_board::run(watched_sink& of, std::function<bool()> watched, std::function<void()> publish) {
   const again::context& here = co_await again::get_context();
+  of.run_on(*here.scheduler);
   co_await recall();
   again::scope commands{here};
   auto next_show = std::chrono::steady_clock::time_point::min();
   for (bool on = true; on;) {
     unless_out_of_memory([&] {
-      start_commands(commands);
+      start_commands(commands, of);
       const auto at = std::chrono::steady_clock::now();
-      const sink_glance g = look();
+      const sink_glance g = of.look();
       sample(g, at);
       if (!watched() && at < next_show) return;
       next_show = at + std::chrono::seconds{1} - every / 2;
@@ -318,9 +305,11 @@ std::string status_board::numbers_text(const sink_glance& g) const {
   all.array("endpoints", std::min(endpoints_.size(), most_endpoints), [&](std::size_t i) {
     const shown_endpoint& e = endpoints_[i];
     json_object one{out};
-    one.text("name", shown(e.name)).text("state", again::name(e.now));
-    time(one, "since_ms", e.since);
-    time(one, "until_ms", e.until);
+    const again::endpoint_status is = i < g.endpoints.size() ? g.endpoints[i] : again::endpoint_status{};
+    one.text("ref", fmt::format("{}-at{}", run_, i + 1)).text("name", shown(e.name));
+    one.text("state", again::name(is.state)).text("reason", again::name(is.reason));
+    one.number_or_null("since_ms", milliseconds(is.since), is.since != again::wall_time{});
+    one.number_or_null("until_ms", milliseconds(is.until), is.until != again::wall_time::max());
     one.number("in_flight", i < g.at_endpoints.size() ? g.at_endpoints[i] : 0);
     const double span = static_cast<double>(std::max<std::size_t>(e.by_second.size(), 2) - 1);
     const std::uint64_t lately = e.by_second.empty() ? 0 : e.by_second.back() - e.by_second.front();
@@ -365,7 +354,7 @@ void status_board::append(std::string& out, const shown_event& e) const {
   one.end();
 }
 
-void status_board::start_commands(again::scope& in) {
+void status_board::start_commands(again::scope& in, watched_sink& of) {
   for (;;) {
     command c{};
     {
@@ -374,7 +363,13 @@ void status_board::start_commands(again::scope& in) {
       c = asked_.front();
       asked_.pop_front();
     }
-    in.spawn(perform(c));
+    const bool of_event = c.what == action::retry || c.what == action::discard;
+    if (of_event) {
+      in.spawn(perform(c));
+    } else {
+      const std::string& name = endpoints_[c.number - 1].name;
+      c.what == action::pause ? of.pause(name) : of.resume(name);
+    }
   }
 }
 
@@ -426,9 +421,14 @@ std::string status_board::json() const {
 status_board::response status_board::ask(action what, std::string_view ref) {
   if (!ref.starts_with(run_) || ref.size() <= run_.size() + 1 || ref[run_.size()] != '-') return response::unknown;
   ref.remove_prefix(run_.size() + 1);
+  const bool of_event = what == action::retry || what == action::discard;
+  if (ref.starts_with("at") == of_event) return response::unknown;
+  if (!of_event) ref.remove_prefix(2);
   std::uint64_t number = 0;
   const auto [end, problem] = std::from_chars(ref.data(), ref.data() + ref.size(), number);
   if (problem != std::errc{} || end != ref.data() + ref.size()) return response::unknown;
+  if (!of_event && (number < 1 || number > endpoints_.size()))
+    return response::unknown;  // there are never more or fewer
   const std::lock_guard lock{mutex_};
   if (asked_.size() >= most_commands) return response::too_many;
   asked_.push_back({what, number});

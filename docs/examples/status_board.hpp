@@ -5,6 +5,7 @@
 #include "journal_watch.hpp"
 
 #include <again/core/clock.hpp>
+#include <again/coro/scheduler.hpp>
 #include <again/coro/scope.hpp>
 #include <again/coro/task.hpp>
 #include <again/journal/durable_observer.hpp>
@@ -26,11 +27,28 @@
 
 namespace programs {
 
-/// What is read of the sink. `at_endpoints`: attempts under way, in the order of the endpoints.
+/// What is read of the sink. Endpoints are in its order.
 struct sink_glance {
   std::uint64_t delivered = 0, failed = 0, attempts = 0;
   std::int64_t in_flight = 0, queued = 0;
-  std::vector<std::int64_t> at_endpoints{};
+  std::vector<std::int64_t> at_endpoints{};  ///< attempts under way
+  std::vector<again::endpoint_status> endpoints{};
+};
+
+/// The sink, on the loop's thread.
+class watched_sink {
+ public:
+  watched_sink() = default;
+  watched_sink(const watched_sink&) = delete;
+  watched_sink& operator=(const watched_sink&) = delete;
+  virtual ~watched_sink() = default;
+
+  /// Before all else: the loop on which it is.
+  virtual void run_on(again::scheduler& loop) = 0;
+  virtual sink_glance look() = 0;
+  /// By hand, as `again::endpoint_control` has it.
+  virtual void pause(std::string_view endpoint) = 0;
+  virtual void resume(std::string_view endpoint) = 0;
 };
 
 /// Who owns what: the loop's thread observes deliveries, and writes all that is shown into two texts, at most four times a second. A
@@ -54,20 +72,25 @@ class status_board final : public again::delivery_observer {
   // ── the loop's thread. None of it throws: without memory, less is shown ──
   void attempted(const again::event& e, std::string_view endpoint, const again::attempt_record& r) override;
   void finished(const again::delivery& d) override;
-  void changed(const again::endpoint_change& c) override;
+  void changed(const again::endpoint_change& c) override { next_.changed(c); }
   /// An event of the journal leaves the run: done, dead, or until later.
   void ended(const again::event_end& how) noexcept;
   /// Shows what is new, and does what was asked for, until it is stopped. `watched`: does anybody look? `publish`: there is something new.
-  again::task<> run(std::function<sink_glance()> look, std::function<bool()> watched, std::function<void()> publish);
+  again::task<> run(watched_sink& of, std::function<bool()> watched, std::function<void()> publish);
 
   // ── any thread ──
   /// Server-sent events for a client that has `seen`; empty: it has all.
   std::string news(std::uint64_t& seen) const;
   /// The same as one JSON object.
   std::string json() const;
-  enum class action : std::uint8_t { retry, discard };
+  enum class action : std::uint8_t {
+    retry,
+    discard,
+    pause,
+    resume
+  };  ///< the first two: an event; the others: an endpoint
   enum class response : std::uint8_t { taken, unknown, too_many };
-  /// `ref`: an event as the page calls it. What comes of it is shown with the event.
+  /// `ref`: an event or an endpoint as the page calls it. What comes of it is shown with it.
   response ask(action what, std::string_view ref);
 
  private:
@@ -97,8 +120,7 @@ class status_board final : public again::delivery_observer {
   };
   struct shown_endpoint {
     std::string name;
-    again::endpoint_state now = again::endpoint_state::available;
-    std::optional<again::wall_time> since{}, until{}, error_at{};
+    std::optional<again::wall_time> error_at{};
     std::string error{};
     std::uint64_t attempts = 0, failed = 0;
     std::deque<std::uint64_t> by_second{};  // attempts, a second apart
@@ -108,7 +130,7 @@ class status_board final : public again::delivery_observer {
   };
   struct command {
     action what;
-    std::uint64_t number;
+    std::uint64_t number;  // of the event; of the endpoint, from 1
   };
 
   static again::wall_time now() noexcept { return again::system_clocks().wall_now(); }
@@ -124,7 +146,7 @@ class status_board final : public again::delivery_observer {
   std::string events_text() const;
   void append(std::string& out, const shown_event& e) const;
   void show(const sink_glance& g);
-  void start_commands(again::scope& in);
+  void start_commands(again::scope& in, watched_sink& of);
   again::task<> perform(command c);
 
   // The loop's.

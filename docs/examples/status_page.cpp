@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
@@ -55,13 +56,13 @@ class served_page final : public status_page {
   }
 
   status_board& board() noexcept override { return board_; }
-  void serve(std::function<sink_glance()> look, message_log& log) override {
-    look_ = std::move(look);
+  void serve(std::unique_ptr<watched_sink> of, message_log& log) override {
+    sink_ = std::move(of);
     const int port = server_.start();
     log.say("deliver: --status is http://{}:{}/", server_.host(), port);
   }
   again::task<> run() override {
-    return board_.run(look_, [this] { return server_.streaming() > 0; }, [this] { server_.wake(); });
+    return board_.run(*sink_, [this] { return server_.streaming() > 0; }, [this] { server_.wake(); });
   }
 
  private:
@@ -85,11 +86,14 @@ class served_page final : public status_page {
       return refused(401, "the token is not the one in the file of --status-admin", {"WWW-Authenticate: Bearer"});
     using action = status_board::action;
     const std::string what = r.parameter("do").value_or(""), ref = r.parameter("ref").value_or("");
-    if (what != "retry" && what != "discard") return refused(400, "do: neither retry nor discard");
-    switch (board_.ask(what == "retry" ? action::retry : action::discard, ref)) {
+    constexpr std::array<std::pair<std::string_view, action>, 4> known{
+        {{"retry", action::retry}, {"discard", action::discard}, {"pause", action::pause}, {"resume", action::resume}}};
+    const auto* const meant = std::find_if(known.begin(), known.end(), [&](const auto& k) { return k.first == what; });
+    if (meant == known.end()) return refused(400, "do: none of retry, discard, pause, resume");
+    switch (board_.ask(meant->second, ref)) {
       case status_board::response::taken: break;
       case status_board::response::unknown:
-        return refused(404, "ref: no event of this run is called that; load the page again");
+        return refused(404, "ref: nothing of this run is called that; load the page again");
       case status_board::response::too_many: return refused(503, "too much is asked for at once", {"Retry-After: 1"});
     }
     return {202, "{}\n", "application/json"};
@@ -97,8 +101,8 @@ class served_page final : public status_page {
 
   const std::optional<admin_token> token_;
   status_board board_;
-  std::function<sink_glance()> look_;
-  status_server server_;  // last: its thread uses the others
+  std::unique_ptr<watched_sink> sink_;  // touched by the loop's thread alone
+  status_server server_;                // last: its thread uses the others
 };
 
 }  // namespace

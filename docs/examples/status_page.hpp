@@ -8,7 +8,6 @@
 #include <again/coro/task.hpp>
 #include <again/sink/delivery_observer.hpp>
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,8 +33,8 @@ class status_page {
   virtual ~status_page() = default;
 
   virtual status_board& board() noexcept = 0;
-  /// Listens, and says where. `look` is called on the loop's thread. Throws usage_error if it cannot listen.
-  virtual void serve(std::function<sink_glance()> look, message_log& log) = 0;
+  /// Listens, and says where. Throws usage_error if it cannot listen.
+  virtual void serve(std::unique_ptr<watched_sink> of, message_log& log) = 0;
   /// Keeps the page up to date until it is stopped. The loop's.
   virtual again::task<> run() = 0;
 };

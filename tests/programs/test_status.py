@@ -188,7 +188,11 @@ class Access(WithFolder):
                     self.assertEqual(self.control(service, "-H", "Authorization: " + wrong)[0], 401, wrong)
                 bearer = ("-H", "Authorization: Bearer " + TOKEN)
                 self.assertEqual(self.control(service, *bearer)[0], 404, "no such event")
-                self.assertEqual(self.control(service, *bearer, do="pause")[0], 400)
+                self.assertEqual(self.control(service, *bearer, do="destroy")[0], 400)
+                at = numbers(service)["endpoints"][0]["ref"]
+                for wrong in (at[:-1] + "0x", at[:-1] + "0", at[:-1] + "2", at[:-1], at.replace("-at", "-"), "", "x"):
+                    self.assertEqual(self.control(service, *bearer, do="pause", ref=wrong)[0], 404, wrong)
+                self.assertEqual(self.control(service, *bearer, do="retry", ref=at)[0], 404, "an endpoint is no event")
                 self.assertEqual(curl(service.ports["status"] + "control?do=retry&ref=x-1", *bearer)[0], 405, "GET changes nothing")
                 self.assertEqual(self.control(service, *bearer, "-H", "Origin: http://evil.example")[0], 403)
                 self.assertEqual(self.control(service, *bearer, "-H", "Sec-Fetch-Site: cross-site")[0], 403)
@@ -215,6 +219,24 @@ class Access(WithFolder):
         self.assertIn("--status: cannot listen on", said("--status", "203.0.113.1:0"))
         self.assertIn("--status: '99999' is not a whole number", said("--status", 99999))
         self.assertIn("--no-wait: the page of --status shows real times", said("--status", 0, "--no-wait"))
+
+
+    def test_an_endpoint_is_paused_and_resumed_by_hand(self):
+        with Server({"*": [OK]}) as server, Service(server.url(), "--status", 0, "--status-admin", self.token()) as service:
+            bearer = ("-H", "Authorization: Bearer " + TOKEN)
+            wait_for(lambda: numbers(service))
+            at = numbers(service)["endpoints"][0]["ref"]
+            self.assertEqual(self.control(service, *bearer, do="pause", ref=at)[0], 202)
+            wait_for(lambda: [(e["state"], e["reason"]) for e in numbers(service)["endpoints"]] == [("paused", "by_hand")])
+            self.assertIsNone(numbers(service)["endpoints"][0]["until_ms"])
+            self.assertIsNotNone(numbers(service)["endpoints"][0]["since_ms"])
+            service.give(event(1))
+            wait_for(lambda: numbers(service)["queued"] == 1)
+            self.assertEqual(server.counts()["requests"], 0)
+            self.assertEqual(self.control(service, *bearer, do="resume", ref=at)[0], 202)
+            wait_for(lambda: len(service.results) == 1)
+            wait_for(lambda: numbers(service)["endpoints"][0]["state"] == "available")
+            self.assertTrue(service.results[0]["ok"])
 
 
 class Streams(WithFolder):

@@ -122,6 +122,20 @@ class Page(unittest.TestCase):
         self.assertEqual(json.loads(Run("deliver", "journal", "show", journal, "e1").out)["state"], "done")
         self.assertIn("there is no event e2", Run("deliver", "journal", "show", journal, "e2").err)
 
+    def test_an_endpoint_is_paused_and_resumed_by_clicks(self):
+        with Server({"*": [OK]}) as server, Service(server.url(), "--status", 0, "--status-admin", self.token) as service:
+            self.open(service)
+            self.browser.click("//td[@class='act']/button[text()='Pause']")
+            self.wait("document.activeElement.id == 'token'")
+            self.browser.type(TOKEN + ENTER)
+            self.wait("document.querySelector('#endpoints .tag').textContent == 'paused by hand'")
+            service.give(event(1))
+            self.wait_tile("queued", "1")
+            self.assertEqual(server.counts()["requests"], 0)
+            self.browser.click("//td[@class='act']/button[text()='Resume']")
+            self.wait_tile("delivered", "1")
+            self.browser.run("sessionStorage.clear()")
+
     def test_without_the_flag_the_page_is_read_only_and_says_so(self):
         with Server({"*": [NO]}) as server, Service("--journal", os.path.join(self.folder, "events.db"), server.url(), "--status", 0) as service:
             self.open(service)
@@ -150,7 +164,7 @@ class Page(unittest.TestCase):
                 for _ in range(4):
                     self.browser.type(TAB)
                     reached.append(self.browser.run("const e = document.activeElement; return [e.getAttribute('aria-label'), getComputedStyle(e).outlineStyle]"))
-                self.assertEqual([words.split(":")[0] for words, _ in reached], ["Send again", "Discard"] * 2)
+                self.assertEqual([words.split(":")[0] for words, _ in reached], ["Pause", "Pause", "Send again", "Discard"])
                 self.assertEqual({outline for _, outline in reached}, {"solid"}, "the focus is seen")
                 self.browser.type(ENTER)
                 self.wait("document.activeElement.textContent == 'Discard for good?'")
