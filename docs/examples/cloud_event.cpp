@@ -167,6 +167,12 @@ bool is_attribute_field(std::string_view name) noexcept {
          again::http::detail::equal_ignoring_case(name.substr(0, field_prefix.size()), field_prefix);
 }
 
+std::string attribute_of(std::string_view field) {
+  std::string name{field.substr(field_prefix.size())};
+  std::transform(name.begin(), name.end(), name.begin(), again::http::detail::lower);
+  return name;
+}
+
 }  // namespace
 
 again::expected<again::event, std::string> in_mode(event&& e, std::optional<ce::content_mode> mode, bool typed) {
@@ -195,13 +201,34 @@ again::expected<again::event, std::string> in_mode(event&& e, std::optional<ce::
   return out;
 }
 
+again::expected<ce::event, std::string> event_of_fields(const again::http::headers& fields, std::string&& body) {
+  using refused = again::unexpected<std::string>;
+  ce::event e{"", "", ""};
+  std::vector<std::string> names;
+  for (const auto& [name, value] : fields) {
+    if (!is_attribute_field(name)) continue;
+    std::string attribute = attribute_of(name);
+    if (std::find(names.begin(), names.end(), attribute) != names.end())
+      return refused{fmt::format("ce-{} is there twice", attribute)};
+    if (attribute == "datacontenttype") return refused{"ce-datacontenttype is the Content-Type in this mode"};
+    e.extension(attribute, percent_decoded(value));
+    names.push_back(std::move(attribute));
+  }
+  const auto type = fields.find("Content-Type");
+  if (!body.empty() && !type) return refused{"data needs a Content-Type"};
+  if (!body.empty())
+    e.data(std::move(body), std::string{*type});
+  else if (type)
+    e.extension("datacontenttype", std::string{*type});
+  if (const auto wrong = validate(e)) return refused{wrong->text()};
+  return e;
+}
+
 event_attributes::event_attributes(const again::event& e) {
   if (e.headers.contains("ce-specversion")) {
     for (const auto& [name, value] : e.headers) {
       if (!is_attribute_field(name)) continue;
-      std::string lower{std::string_view{name}.substr(field_prefix.size())};
-      std::transform(lower.begin(), lower.end(), lower.begin(), again::http::detail::lower);
-      all_.emplace_back(std::move(lower), percent_decoded(value));
+      all_.emplace_back(attribute_of(name), percent_decoded(value));
     }
     if (const auto type = e.headers.find("Content-Type")) all_.emplace_back("datacontenttype", *type);
     return;

@@ -6,6 +6,7 @@
 
 #include <again/cloudevents/http_binding.hpp>
 #include <again/core/expected.hpp>
+#include <again/http/headers.hpp>
 #include <again/sink/event.hpp>
 
 #include <optional>
@@ -20,6 +21,10 @@ namespace programs {
 /// that were read: the whole object, or its `data`. `typed`: the endpoints set the Content-Type. Error: why it has no such mode.
 again::expected<again::event, std::string> in_mode(event&& e, std::optional<again::cloudevents::content_mode> mode,
                                                    bool typed);
+
+/// The CloudEvent of a request in binary mode. Error: half a sentence on why it is none.
+again::expected<again::cloudevents::event, std::string> event_of_fields(const again::http::headers& fields,
+                                                                        std::string&& body);
 
 /// The attributes of an event that is about to be sent, in whatever mode; of other JSON objects the members that are no objects or lists.
 class event_attributes {

@@ -8,6 +8,7 @@
 #include "journal_command.hpp"
 #include "journal_run.hpp"
 #include "line_source.hpp"
+#include "listen_server.hpp"
 #include "message_log.hpp"
 #include "pages.hpp"
 #include "reporter.hpp"
@@ -174,7 +175,8 @@ int program(int argc, char** argv) {
     put_or_throw(explained(s));
     return 0;
   }
-  const input_file input{s.input};
+  const bool listens = s.listen.where.has_value();  // then only a file that is named is read
+  const input_file input{listens && !s.input ? std::optional<std::string>{"/dev/null"} : s.input};
   const std::unique_ptr<again::dead_letter_file> dead = dead_letters(s, input);
 
   const std::unique_ptr<program_loop> loop = program_loop::make(s.how.transport, s.how.no_wait, s.how.seed);
@@ -215,9 +217,10 @@ int program(int argc, char** argv) {
                              results.writer().hurry();
                            }};
   if (journal) {
-    journal_delivery::parts parts{source,       events,  to,           s,
-                                  report,       results, log,          dead.get(),
-                                  stop_reading, nullptr, status.get(), s.metrics || s.status ? &watch : nullptr};
+    const auto listener = listens ? open_listener(s, log) : nullptr;
+    journal_delivery::parts parts{source,       events,         to,           s,
+                                  report,       results,        log,          dead.get(),
+                                  stop_reading, listener.get(), status.get(), s.metrics || s.status ? &watch : nullptr};
     loop->run(run_over(*journal, std::move(parts), closing.get_token(), cancel.get_token()), {});
   } else {
     loop->run(run(source, events, to, s, dead.get(), report, results, status.get(), closing.get_token()),
@@ -229,7 +232,8 @@ int program(int argc, char** argv) {
   if (source.problem() != 0) log.account("deliver: the input cannot be read: {}", std::strerror(source.problem()));
   if (to.dead_letters_lost() > 0) log.account("deliver: {} dead letters LOST", to.dead_letters_lost());
   const bool complete = !journal || journal->complete();
-  return report.all_delivered() && complete && source.problem() == 0 && !source.closed() ? 0 : 1;
+  const bool all_read = listens && !s.input;  // a signal is the end that this was made for
+  return report.all_delivered() && complete && source.problem() == 0 && (all_read || !source.closed()) ? 0 : 1;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "event_filters.hpp"
 #include "journal_delivery.hpp"
+#include "listen_options.hpp"
 #include "retry_options.hpp"
 #include "webhook_options.hpp"
 
@@ -31,6 +32,7 @@ namespace programs {
 struct deliver_settings {
   retry_options how;
   webhook_options webhooks;
+  listen_options listen;
   std::vector<again::endpoint> endpoints;
   event_filters filters;  // of the endpoints
   std::optional<std::string> input, endpoint_file, dead_letters, metrics, exported, journal, status, status_admin;
@@ -59,6 +61,7 @@ struct deliver_settings {
     how.add_to(o);
     add_to(o);
     webhooks.add_to(o);
+    listen.add_to(o);
     urls_ = parsed(o, words);
     parsed(o, own);
     how.finish(webhooks.defaults());
@@ -237,6 +240,7 @@ struct deliver_settings {
     return duration_of(text);
   }
   void check_journal() {
+    listen.check(journal.has_value(), replay);
     webhooks.set_schedule(durable, journal.has_value(), redelivers_);
     if (!journal) {
       if (acknowledge || uses_journal_)

@@ -239,7 +239,7 @@ again::expected<event, std::string> event_parser::parse(std::string&& line, cons
             : e.id.empty() ? key_of({from, "at", at.source, place, object})
                            : key_of({from, e.id, object});
   }
-  if (e.id.empty()) e.id = "line-" + std::to_string(at.number);
+  if (e.id.empty()) e.id = std::string{at.label} + std::to_string(at.number);
   line.resize(object.size());
   e.body = std::move(line);
   return e;

@@ -24,9 +24,10 @@ struct event {
 
 /// Where a line was read. Two lines with equal content are two events: this tells them apart.
 struct line_position {
-  std::string_view source;  ///< a file, or one run of a program that reads a pipe
-  std::uint64_t place = 0;  ///< of the line in it: its offset in a file, its number in a pipe
-  std::size_t number = 0;   ///< of the line, from 1
+  std::string_view source;           ///< a file, or one run of a program that reads a pipe
+  std::uint64_t place = 0;           ///< of the line in it: its offset in a file, its number in a pipe
+  std::size_t number = 0;            ///< of the line, from 1
+  std::string_view label = "line-";  ///< an event without an id is called so, and by the number
 };
 
 /// A key of 128 bits, computed from the parts and their lengths with SHA-256. Equal parts make equal keys in every run.

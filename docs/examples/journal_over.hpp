@@ -86,7 +86,7 @@ template <again::journal::store Store> class journal_over final : public journal
       beside.spawn(journal_watch::keep_up(p.watch));
       if (p.status != nullptr) beside.spawn(p.status->run());
       storing.spawn(reading.run());
-      if (p.batches != nullptr) storing.spawn(take_batches(p, kept, failures, asked));
+      if (p.batches != nullptr) storing.spawn(take_batches(p, kept, failures, told, asked));
       p.source.start();  // last: a start that fails above must not lose lines that were already read
       co_await storing.join();
       co_await finish_what_is_due(kept, asked);
@@ -108,16 +108,17 @@ template <again::journal::store Store> class journal_over final : public journal
   using kept_sink = again::durable_sink<Store, plain_sink>;
 
   /// Lets the other source of events hand in until a signal comes, and waits for what it has handed in.
-  static again::task<> take_batches(const parts& p, kept_sink& kept, failure_teller& failures,
+  static again::task<> take_batches(const parts& p, kept_sink& kept, failure_teller& failures, run_observer& told,
                                     again::inplace_stop_token asked) {
     const again::context& here = co_await again::get_context();
-    const auto append = [&kept, &failures](std::vector<again::journal::new_event> events)
+    const auto append = [&kept, &failures, &told](std::vector<again::journal::new_event> events)
         -> again::task<again::journal::stored_result<again::journal::acknowledged>> {
+      const bool some = !events.empty();  // an empty batch asks whether the journal is there, not whether it has room
       auto got = co_await kept.append(std::move(events));
-      if (got)
+      if (got && some)
         failures.works();
-      else if (got.error().kind != again::journal::error_kind::invalid)
-        failures.failed(got.error());
+      else if (!got && got.error().kind != again::journal::error_kind::invalid)
+        told.store_failed(got.error());
       co_return got;
     };
     batch_queue queue{here, append};

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "status_page.hpp"
 
-#include "admin_token.hpp"
+#include "access_token.hpp"
 #include "json_writer.hpp"
 #include "options.hpp"
-#include "status_page_data.hpp"
+#include "status_page_document.hpp"
 #include "status_server.hpp"
 
 #include <fmt/format.h>
@@ -15,6 +15,7 @@
 #include <utility>
 
 #include <arpa/inet.h>
+#include <sys/stat.h>
 
 namespace programs {
 
@@ -66,11 +67,12 @@ class served_page final : public status_page {
   }
 
  private:
-  static std::optional<admin_token> token_of(const status_settings& s) {
+  static std::optional<access_token> token_of(const status_settings& s) {
     if (!s.admin_file) return std::nullopt;
-    try {
-      return admin_token::from_file(*s.admin_file);
-    } catch (const usage_error& e) { throw usage_error{fmt::format("--status-admin: {}", e.what())}; }
+    struct stat about{};
+    if (::stat(s.admin_file->c_str(), &about) == 0 && (about.st_mode & 077U) != 0)
+      throw usage_error{fmt::format("--status-admin: {}: others may read or change it: chmod 600", *s.admin_file)};
+    return access_token{*s.admin_file, "--status-admin"};
   }
   static page document() {
     return {200,
@@ -82,7 +84,7 @@ class served_page final : public status_page {
   /// POST /control?do=retry&ref=…: what comes of it is told by /events.
   page change(const page_request& r) {
     if (!token_) return refused(403, "read-only: start deliver with --status-admin FILE");
-    if (!token_->is_in(std::string{r.headers.get("Authorization")}))
+    if (!token_->allows(r.headers.get("Authorization")))
       return refused(401, "the token is not the one in the file of --status-admin", {"WWW-Authenticate: Bearer"});
     using action = status_board::action;
     const std::string what = r.parameter("do").value_or(""), ref = r.parameter("ref").value_or("");
@@ -99,7 +101,7 @@ class served_page final : public status_page {
     return {202, "{}\n", "application/json"};
   }
 
-  const std::optional<admin_token> token_;
+  const std::optional<access_token> token_;
   status_board board_;
   std::unique_ptr<watched_sink> sink_;  // touched by the loop's thread alone
   status_server server_;                // last: its thread uses the others

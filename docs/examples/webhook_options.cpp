@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "webhook_options.hpp"
 
-#include "streams.hpp"
+#include "access_token.hpp"
 #include "webhook_id.hpp"
 
 #include <again/webhook/schedule.hpp>
@@ -12,8 +12,6 @@
 
 #include <string_view>
 #include <utility>
-
-#include <sys/stat.h>
 
 namespace programs {
 namespace {
@@ -31,15 +29,8 @@ std::string name_of_secret(std::string_view text) {
   return std::string{text};
 }
 
-void warn_if_public(const std::string& path) {
-  struct stat about{};
-  if (::stat(path.c_str(), &about) != 0 || (about.st_mode & (S_IROTH | S_IWOTH)) == 0) return;
-  complain(fmt::format("deliver: --sign: every user of this machine can {} {}: chmod 600 it",
-                       (about.st_mode & S_IWOTH) != 0 ? "change" : "read", path));
-}
-
 again::http::attempt_hook signer_from(const secret_source& source) {
-  if (!source.environment) warn_if_public(source.name);
+  if (!source.environment) warn_if_public("--sign", source.name);
   auto keys = source.environment ? webhook::signing_keys::from_environment(source.name)
                                  : webhook::signing_keys::from_file(source.name);
   if (!keys)

@@ -138,9 +138,9 @@ class Pipe:
 class Service:
     """A running `deliver` that reads from a pipe; `ports` from what it says on stderr. `through`: a command that becomes the program."""
 
-    def __init__(self, *arguments, stdin=subprocess.PIPE, through=(), pass_fds=()):
+    def __init__(self, *arguments, stdin=subprocess.PIPE, through=(), pass_fds=(), env=None):
         self.child = subprocess.Popen([*through, program("deliver"), *map(str, arguments)], stdin=stdin, stdout=subprocess.PIPE,
-                                      stderr=subprocess.PIPE, pass_fds=pass_fds)
+                                      stderr=subprocess.PIPE, pass_fds=pass_fds, env=env)
         self.ports, self.complaints, self.results = {}, [], []
         self.threads = [threading.Thread(target=self.hear), threading.Thread(target=self.listen)]
         for t in self.threads:
