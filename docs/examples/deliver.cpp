@@ -2,6 +2,7 @@
 // deliver URL...: one JSON event per line in, one JSON result per event out. A front for again::sink.
 #include "deliver_options.hpp"
 #include "descriptor_limit.hpp"
+#include "endpoint_permission.hpp"
 #include "event_reader.hpp"
 #include "input_file.hpp"
 #include "interrupts.hpp"
@@ -183,7 +184,7 @@ int program(int argc, char** argv) {
   again::inplace_stop_source closing, cancel;
   block_interrupts();
   std::unique_ptr<journal_delivery> journal;
-  if (s.journal) journal = journal_delivery::open(*s.journal);
+  if (s.journal) journal = journal_delivery::open(s);
   message_log log;
   const auto shortage = shortage_of_descriptors(s.most_connections(), raise_descriptor_limit());
   if (shortage) log.say("deliver: {}", *shortage);
@@ -200,22 +201,23 @@ int program(int argc, char** argv) {
                           report.output_failed(problem, results.writer());
                           stop_reading();
                         }};
-  again::sink_options bounds = s.sink_options();
-  if (!journal) bounds.dead_letters = dead.get();  // else a letter is for the end of all deliveries of an event
-  journal_watch watch;
-  const std::unique_ptr<status_page> status = status_page_of(s, report, watch);
-  bounds.observer = &report;
-  if (status) bounds.observer = &status->board();
-  const std::unique_ptr<any_transport> transport = loop->transport(s.how.transport_for(s.most_connections()));
-  sink to{*transport, s.endpoints, std::move(bounds)};
-  if (status) serve_status(*status, to, s.endpoints.size(), log);
-  const pages served{s, to, watch, kept, log};
   const interrupts signals{std::chrono::duration_cast<std::chrono::milliseconds>(s.grace), stop_reading,
                            [&source, &cancel, &results] {
                              source.abandon();
                              cancel.request_stop();
                              results.writer().hurry();
                            }};
+  const std::unique_ptr<any_transport> transport = loop->transport(s.how.transport_for(s.most_connections()));
+  loop->run(ask_permissions(*transport, s, log), closing.get_token());
+  again::sink_options bounds = s.sink_options();
+  if (!journal) bounds.dead_letters = dead.get();  // else a letter is for the end of all deliveries of an event
+  journal_watch watch;
+  const std::unique_ptr<status_page> status = status_page_of(s, report, watch);
+  bounds.observer = &report;
+  if (status) bounds.observer = &status->board();
+  sink to{*transport, s.endpoints, std::move(bounds)};
+  if (status) serve_status(*status, to, s.endpoints.size(), log);
+  const pages served{s, to, watch, kept, log};
   if (journal) {
     const auto listener = listens ? open_listener(s, log) : nullptr;
     journal_delivery::parts parts{source,       events,         to,           s,

@@ -5,6 +5,7 @@
 #include "event_filters.hpp"
 #include "journal_delivery.hpp"
 #include "listen_options.hpp"
+#include "nats_access.hpp"
 #include "retry_options.hpp"
 #include "webhook_options.hpp"
 
@@ -34,7 +35,8 @@ struct deliver_settings {
   webhook_options webhooks;
   listen_options listen;
   std::vector<again::endpoint> endpoints;
-  event_filters filters;  // of the endpoints
+  event_filters filters;                                       // of the endpoints
+  std::vector<std::optional<permission_request>> permissions;  // that they are asked for
   std::optional<std::string> input, endpoint_file, dead_letters, metrics, exported, journal, status, status_admin;
   std::optional<again::log_format> log;
   again::log_level log_level = again::log_level::info;
@@ -52,6 +54,7 @@ struct deliver_settings {
   bool no_key = false, explain = false, replay = false, fsync = false, log_keys = false, follow_redirects = false,
        poll_by_get = false, acknowledge = false;
   again::durable_options durable;  // for --journal
+  nats_access nats;
 
   /// `own`: the flags of one endpoint; they override those in `words`.
   explicit deliver_settings(std::vector<std::string> words, std::vector<std::string> own = {}) {
@@ -186,10 +189,22 @@ struct deliver_settings {
            [this](std::string_view v) { endpoint_file = v; });
 
     o.heading("A journal");
-    o.with("--journal", "FILE", "keep events in FILE until they are delivered; a later run goes on (docs/delivery.md)",
+    o.with("--journal", "FILE",
+           "keep events in FILE until they are delivered; a later run goes on (docs/delivery.md); "
+           "nats://HOST,HOST/STREAM: "
+           "on JetStream, for many machines",
            [this](std::string_view v) {
              journal = v;
              require_journal(*journal);
+           });
+    nats.add_to(o);
+    o.with("--replicas", "N", "copies of each stream on JetStream, where it is made (1)",
+           [this](std::string_view v) { nats.replicas = number_in<int>(v, 1, 5); });
+    o.with("--lease", "D",
+           "on JetStream: another worker takes over what this one has, after this time without a sign (30s)",
+           [this](std::string_view v) {
+             durable.lease = duration_of(v);
+             leases_ = true;
            });
     o.on("--acknowledge", "print {\"acknowledged\":N} when all lines up to N are in the journal, or refused",
          acknowledge);
@@ -240,6 +255,8 @@ struct deliver_settings {
     return duration_of(text);
   }
   void check_journal() {
+    if ((nats.given() || leases_) && !(journal && is_nats_place(*journal)))
+      throw usage_error{"--replicas, --lease and --journal-... need --journal nats://HOST,HOST/STREAM"};
     listen.check(journal.has_value(), replay);
     webhooks.set_schedule(durable, journal.has_value(), redelivers_);
     if (!journal) {
@@ -279,6 +296,7 @@ struct deliver_settings {
     by.webhooks.prepare(e, !no_key, signers_);
     endpoints.push_back(std::move(e));
     filters.add(std::move(wants));
+    permissions.push_back(by.webhooks.permission());
   }
 
   // Members other than url and name are flags: {"attempts": 6, "H": ["X: 1", "Y: 2"]} is --attempts 6 -H 'X: 1' -H 'Y: 2'. They
@@ -333,6 +351,8 @@ struct deliver_settings {
                                     "follow-redirects",
                                     "H",
                                     "endpoint-parallel",
+                                    "ce-permission",
+                                    "ce-permission-rate",
                                     "sign",
                                     "sign-env"};
     std::vector<std::string> flags;
@@ -362,7 +382,7 @@ struct deliver_settings {
 
   std::vector<std::string> urls_;
   signers signers_;
-  bool uses_journal_ = false, redelivers_ = false;
+  bool leases_ = false, uses_journal_ = false, redelivers_ = false;
 };
 
 }  // namespace programs

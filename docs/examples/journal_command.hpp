@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// `deliver journal list|show|retry|discard|stats|export`: looks into a journal, and changes it by hand. What needs SQLite is compiled in
-// journal_command.cpp alone.
+// `deliver journal list|show|retry|discard|stats|export`: looks into a journal, and changes it by hand.
 #pragma once
 
 #include <string>

@@ -24,8 +24,8 @@ void require_journal(const std::string& place);
 /// A journal that this process has, and how `deliver` runs over it.
 class journal_delivery {
  public:
-  /// Opens the journal at that place, or makes it. Throws usage_error with a sentence.
-  static std::unique_ptr<journal_delivery> open(const std::string& place);
+  /// Opens the journal that the settings name, or makes it. Throws usage_error with a sentence.
+  static std::unique_ptr<journal_delivery> open(const deliver_settings& s);
   journal_delivery() = default;
   journal_delivery(const journal_delivery&) = delete;
   journal_delivery& operator=(const journal_delivery&) = delete;

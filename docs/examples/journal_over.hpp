@@ -152,13 +152,14 @@ template <again::journal::store Store> class journal_over final : public journal
   }
   again::task<> tell_what_stays(const parts& p) {
     const again::context& here = co_await again::get_context();
-    const std::uint64_t left = store_.unfinished();
-    if (left == 0) co_return;
     std::optional<again::journal::error> problem;
     const auto next = co_await next_due(problem);
+    const std::uint64_t left = store_.unfinished();
+    if (left == 0) co_return;
     const again::duration in = next ? *next - here.scheduler->wall_now() : again::duration::zero();
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(std::max(in, again::duration::zero())).count();
     const std::string when = problem        ? std::string{"they cannot be read"}
+                             : !next        ? "other programs have them, or their time is kept by the servers"
                              : seconds == 0 ? "the next one is due now"
                                             : fmt::format("the next one is due in {} s", seconds);
     p.log.account("deliver: {} {} in the journal: {}", left, left == 1 ? "event stays" : "events stay", when);

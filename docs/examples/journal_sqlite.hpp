@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// A journal in a file. What needs SQLite is compiled in journal_sqlite.cpp and journal_command.cpp alone.
+// A journal in a file. What needs SQLite is compiled in journal_sqlite.cpp alone.
 #pragma once
 
 #include "journal_delivery.hpp"
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace programs {
 
@@ -13,5 +14,7 @@ namespace programs {
 void require_sqlite();
 /// Opens FILE, or makes it. Throws usage_error with a sentence.
 std::unique_ptr<journal_delivery> open_sqlite_journal(const std::string& path);
+/// `deliver journal COMMAND FILE [ID...]`. Gives the exit code. Throws usage_error.
+int sqlite_journal_command(const std::string& command, const std::string& path, const std::vector<std::string>& names);
 
 }  // namespace programs

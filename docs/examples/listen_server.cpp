@@ -122,6 +122,7 @@ class listener final : public batch_source {
     if (s.listen.token_file) token_.emplace(*s.listen.token_file, "--listen-token-file");
     if (s.listen.certificate) tls_ = server_tls(*s.listen.certificate, *s.listen.key);
     listen(*s.listen.where);
+    serving_ = std::thread{[this] { serve_all(); }};  // last: without a destructor nobody would join it
   }
   ~listener() override {
     stop_taking();
@@ -139,9 +140,7 @@ class listener final : public batch_source {
       intake_ = &to;
     }
     asio::co_spawn(io_, accept(), asio::detached);
-    serving_ = std::thread{[this] { serve_all(); }};
-    log_.say("deliver: --listen is {}://{}:{}/events", tls_ ? "https" : "http", host(),
-             acceptor_.local_endpoint().port());
+    log_.say("deliver: --listen is {}://{}:{}/events", tls_ ? "https" : "http", host(), port_);
   }
   void stop() override { stop_taking(); }
 
@@ -172,6 +171,7 @@ class listener final : public batch_source {
       acceptor_.set_option(tcp::acceptor::reuse_address{true});
       acceptor_.bind(at);
       acceptor_.listen();
+      port_ = acceptor_.local_endpoint().port();
     } catch (const boost::system::system_error& problem) {
       throw usage_error{fmt::format("--listen: cannot listen on {}:{}: {}", host(), port, problem.code().message())};
     }
@@ -319,14 +319,15 @@ class listener final : public batch_source {
     while (!done()) {
       beast::error_code problem;
       if (c.unread.size() > 0) {
-        c.unread.consume(parser.put(c.unread.data(), problem));
+        const std::size_t taken = parser.put(c.unread.data(), problem);
+        c.unread.consume(taken);
         if (problem && problem != beast::http::error::need_more) {
           co_return problem == beast::http::error::body_limit ? 413
           : problem == beast::http::error::header_limit       ? 431
                                                               : 400;
         }
         if (done()) co_return 0;
-        if (!problem && c.unread.size() > 0) continue;
+        if (!problem && taken > 0 && c.unread.size() > 0) continue;
       }
       const bool filled = co_await c.fill();
       if (filled) continue;
@@ -503,6 +504,7 @@ class listener final : public batch_source {
   std::optional<access_token> token_;
   std::optional<asio::ssl::context> tls_;
   std::string host_ = "127.0.0.1";
+  std::uint16_t port_ = 0;
 
   std::mutex mutex_;
   batch_intake* intake_ = nullptr;  // under the mutex; null: nothing is taken

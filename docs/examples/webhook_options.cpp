@@ -4,6 +4,7 @@
 #include "access_token.hpp"
 #include "webhook_id.hpp"
 
+#include <again/cloudevents/permission.hpp>
 #include <again/webhook/schedule.hpp>
 #include <again/webhook/sign.hpp>
 #include <again/webhook/signing_keys.hpp>
@@ -57,6 +58,20 @@ void webhook_options::add_to(options& o) {
          });
   o.with("--ce-mode", "MODE", "send CloudEvents structured, binary or batched (one in each batch)",
          [this](std::string_view v) { ce_mode = taken(again::cloudevents::parse_content_mode(v)); });
+  o.with("--ce-permission", "ORIGIN", "first ask each endpoint for its permission, as events.example.com",
+         [this](std::string_view v) { permission_origin = v; });
+  o.with("--ce-permission-rate", "N", "ask for N events a minute; the rate that is allowed is obeyed",
+         [this](std::string_view v) { permission_rate = number_in<std::int64_t>(v, 1, 1'000'000'000); });
+}
+
+std::optional<permission_request> webhook_options::permission() const {
+  if (!permission_origin) {
+    if (permission_rate) throw usage_error{"--ce-permission-rate: needs --ce-permission ORIGIN"};
+    return std::nullopt;
+  }
+  if (const auto wrong = validate(again::cloudevents::permission_question{*permission_origin, permission_rate}))
+    throw usage_error{fmt::format("--ce-permission: {}", wrong->text())};
+  return permission_request{*permission_origin, permission_rate};
 }
 
 retry_defaults webhook_options::defaults() const {

@@ -144,6 +144,19 @@ TEST_CASE("replicas that one server cannot have, or that the stream has not, are
   CHECK(f.refusal().text.find("has 1 replicas and not 3") != std::string::npos);
 }
 
+TEST_CASE("a worker that wants longer leases than the stream has is refused: it would extend them too late") {
+  store_on_server f;
+  f.settings.lease = 2s;
+  f.open();
+  f.close();
+  f.settings.lease = 1s;
+  f.open();
+  f.close();
+  f.settings.lease = 3s;
+  CHECK(f.refusal().kind == error_kind::invalid);
+  CHECK(f.refusal().text.find("has leases of 2000 ms, less than the 3000 ms that were asked for") != std::string::npos);
+}
+
 TEST_CASE("a server without JetStream is told so") {
   need_nats_server();
   nats_server server{"jetstream: false"};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// Durable sinks over JetStream: several workers of one stream.
+/// Durable sinks over JetStream: several workers share one stream, and each event has one end.
 #include <again/journal/durable_sink.hpp>
 
 #include "nats/store_on_server.hpp"
@@ -12,10 +12,75 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <map>
 #include <string>
+#include <vector>
 
 using namespace again;
 using namespace again_test;
 
-TEST_CASE("placeholder") { CHECK(true); }
+namespace {
+
+endpoint patient(std::string host) {
+  endpoint e = at(std::move(host));
+  e.policy = {.attempts = 1, .backoff = constant(1ms), .jitter = jitter::none, .attempt_timeout = 1s, .deadline = 20s};
+  e.breaker.reset();
+  return e;
+}
+durable_options quick() {
+  durable_options o;
+  o.schedule = {
+      .attempts = 40, .backoff = constant(5ms), .jitter = jitter::none, .attempt_timeout = forever, .deadline = 24h};
+  o.short_wait = 1ms;  // every wait goes through the servers
+  o.poll = 5ms;
+  o.held = 30;
+  return o;
+}
+
+}  // namespace
+
+TEST_CASE("two workers deliver the events of one stream: one end each, in the order of their keys, retries wherever "
+          "they fall") {
+  constexpr int events_in_all = 150;
+  store_on_server first, second;
+  second.settings = first.settings;
+  run_loop loop;
+  std::map<std::string, int> sends;
+  std::map<std::string, std::vector<int>> delivered;  // by order key
+  const auto respond = [&](const pretend_transport::request& r) {
+    const int id = std::stoi(r.body.substr(5));
+    const int n = ++sends[r.body];
+    if (id % 10 == 3 && n < 3) return response(503, 1ms);
+    if (id % 10 != 7) delivered["k" + std::to_string(id % 5)].push_back(id);
+    return response(id % 10 == 7 ? 422 : 200, 1ms);
+  };
+  pretend_transport to_a{respond}, to_b{respond};
+  sink_over<pretend_transport> a{to_a, {patient("a")}}, b{to_b, {patient("a")}};
+  durable_sink worker_a{first.store(), a, quick()}, worker_b{second.store(), b, quick()};
+  const auto all = [&]() -> task<> {
+    const context& here = co_await get_context();
+    scope s{here};
+    s.spawn(worker_a.run());
+    s.spawn(worker_b.run());
+    std::vector<journal::new_event> events = numbered(0, events_in_all - 1);
+    for (std::size_t i = 0; i < events.size(); ++i) events[i].event.order_key = "k" + std::to_string(i % 5);
+    const auto stored = co_await worker_a.append(std::move(events));
+    CHECK(stored);
+    do {
+      const auto looked = co_await first.store().take(0, journal::worker_lease{"", 1s});
+      CHECK(looked);
+    } while (first.store().unfinished() > 0);
+    co_await worker_a.close(1s);
+    co_await worker_b.close(1s);
+    co_await s.join();
+    co_await a.close(0s);
+    co_await b.close(0s);
+  };
+  sync_wait(loop, all());
+  CHECK(worker_a.done() + worker_b.done() == events_in_all * 9 / 10);
+  CHECK(worker_a.dead() + worker_b.dead() == events_in_all / 10);
+  for (const auto& [key, ids] : delivered) CHECK(std::is_sorted(ids.begin(), ids.end()));
+  for (const auto& [body, n] : sends) CHECK(n == (std::stoi(body.substr(5)) % 10 == 3 ? 3 : 1));
+}

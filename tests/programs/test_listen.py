@@ -211,6 +211,24 @@ class Bounds(InFolder):
             self.assertEqual(service.post("{}\n" * 10001, "application/x-ndjson"), (413, {"error": "more than 10000 events"}))
             self.assertEqual(service.post("[" + "1," * 10000 + "1]", "application/cloudevents-batch+json"), (413, {"error": "more than 10000 events"}))
 
+    def test_what_is_being_read_is_bounded_in_all(self):
+        with Listening(self.journal, "--listen-max", "260MiB", "--grace", 0, "http://127.0.0.1:9/") as service, contextlib.ExitStack() as held:
+            head = b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % (260 << 20)
+            for _ in range(2):
+                s = held.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=20))
+                s.sendall(head)
+                self.assertEqual(s.recv(100), b"HTTP/1.1 100 Continue\r\n\r\n")
+            answer = service.raw(head)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 503 ") and b"\r\nRetry-After: 5\r\n" in answer, answer)
+            self.assertEqual(service.ask("GET", "/healthz")[0], 200)
+            held.close()
+            wait_for(lambda: service.post('{"id":"a"}')[0] == 202)
+
+    def test_a_host_of_ours_may_be_named(self):
+        with Listening(self.journal, "--allow-host", "Events.example.com", "--grace", 0, "http://127.0.0.1:9/") as service:
+            for host, status in (("events.example.com:80", 202), ("localhost", 202), ("[::1]:8090", 202), ("10.0.0.1", 202), ("other.example.com", 421)):
+                self.assertEqual(service.post('{"id":"a"}', Host=host)[0], status, host)
+
     def test_a_client_that_drips_is_told_so_and_holds_up_nobody(self):
         with Recorder() as receiver, Listening(self.journal, "--listen-timeout", "300ms", receiver.url) as service:
             head = b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"

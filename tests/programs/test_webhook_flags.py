@@ -12,10 +12,11 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Run, Service, curl, event, lines, main, program, wait_for  # noqa: E402
+from harness import Pipe, Run, Service, curl, event, lines, main, program, wait_for  # noqa: E402
 from recorder import Recorder  # noqa: E402
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -175,8 +176,8 @@ class Schedule(InFolder):
             again = Run("deliver", "--journal", journal, "--schedule", "standard-webhooks", receiver.url)
             self.assertIn(int(again.err.rsplit(" ", 2)[1]), range(4 * 60 + 29, 5 * 60 + 31))
 
-    def test_gone_and_an_unknown_format_are_the_end_and_a_redirect_is_not(self):
-        for status, ended in ((410, True), (415, True), (301, False), (404, False)):
+    def test_gone_disables_the_endpoint_an_unknown_format_is_the_end_and_a_redirect_is_not(self):
+        for status, ended in ((410, False), (415, True), (301, False), (404, False)):
             with Recorder(lambda request, n, status=status: status) as receiver:
                 run = Run("deliver", "--journal", self.path(f"{status}.db"), "--schedule", "standard-webhooks", "--short-wait", 0, receiver.url,
                           stdin=lines(event(1)))
@@ -184,10 +185,10 @@ class Schedule(InFolder):
             self.assertEqual(len(receiver.requests), 1)
 
     def test_gone_and_an_unknown_format_are_not_sent_again_without_the_schedule(self):
-        for status in (410, 415):
+        for status, reason in ((410, "endpoint_disabled"), (415, "permanent")):
             with Recorder(lambda request, n, status=status: status) as receiver:
                 run = Run("deliver", *FAST, receiver.url, stdin=lines(event(1)))
-            self.assertEqual((run.json["reason"], len(receiver.requests)), ("permanent", 1))
+            self.assertEqual((run.json["reason"], len(receiver.requests)), (reason, 1))
 
     def test_attempts_and_rules_that_are_given_outrank_the_schedule(self):
         with Recorder(lambda request, n: 404) as receiver:
@@ -327,6 +328,77 @@ class Filters(InFolder):
             self.assertIn(sentence, run.err)
         run = Run("deliver", *self.endpoints({"url": "http://127.0.0.1:9/", "filter": {"type": "x"}}))
         self.assertEqual((run.code, run.err), (2, "deliver: --endpoints: a filter needs --to all: an event goes to each endpoint whose filter takes it\n"))
+
+
+class Permission(InFolder):
+    @staticmethod
+    def consenting(rate=None, origin="events.example.com"):
+        fields = {"WebHook-Allowed-Origin": origin, **({"WebHook-Allowed-Rate": rate} if rate else {})}
+        return Recorder(lambda request, n: (200, fields) if request.method == "OPTIONS" else 200)
+
+    ASK = ("--ce-permission", "events.example.com")
+
+    def test_an_endpoint_is_asked_before_its_first_event_and_each_event_names_the_sender(self):
+        with self.consenting() as receiver:
+            run = Run("deliver", *self.ASK, "--ce-permission-rate", 6000, "-H", "X-Ours: 1", receiver.base + "/hook?a=b", stdin=lines(event(1), event(2)))
+            self.assertEqual((run.code, run.err), (0, ""))
+        question, *events = receiver.requests
+        self.assertEqual([(r.method, r.target) for r in receiver.requests], [("OPTIONS", "/hook?a=b")] + [("POST", "/hook?a=b")] * 2)
+        self.assertEqual([question.headers[f] for f in ("WebHook-Request-Origin", "WebHook-Request-Rate", "X-Ours")], ["events.example.com", "6000", "1"])
+        self.assertEqual([e.headers["WebHook-Request-Origin"] for e in events], ["events.example.com"] * 2)
+
+    def test_the_rate_that_is_allowed_is_obeyed(self):
+        with self.consenting(rate="1200") as receiver:
+            began = time.monotonic()
+            run = Run("deliver", *self.ASK, receiver.url, stdin=lines(*(event(i) for i in range(6))))
+            self.assertEqual((run.code, len(receiver.requests)), (0, 7))
+            self.assertGreaterEqual(time.monotonic() - began, 5 * 60 / 1200)  # a lower bound alone: the first goes at once
+
+    def test_without_consent_nothing_is_sent_and_nothing_is_read(self):
+        for respond, why in ((lambda request, n: 200, "does not consent to events from events.example.com: its response has no WebHook-Allowed-Origin for it"),
+                             (lambda request, n: (200, {"WebHook-Allowed-Origin": "other.example.com"}), "does not consent"),
+                             (lambda request, n: 405, "cannot be asked: 405 Method Not Allowed")):
+            with Recorder(respond) as receiver, Pipe() as pipe:
+                pipe.write(lines(event(1)))
+                done = subprocess.run([program("deliver"), *FAST, *self.ASK, receiver.url], stdin=pipe.reader, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+                self.assertEqual((done.returncode, done.stdout), (1, b""))
+                self.assertIn(f"deliver: --ce-permission: {receiver.url} {why}", done.stderr.decode())
+                self.assertEqual(pipe.rest(), lines(event(1)))
+                self.assertEqual({r.method for r in receiver.requests}, {"OPTIONS"})
+
+    def test_an_endpoint_that_is_busy_is_asked_again(self):
+        allowed = {"WebHook-Allowed-Origin": "*"}
+        with Recorder(lambda request, n: 503 if n < 3 else (200, allowed)) as receiver:
+            run = Run("deliver", *FAST, *self.ASK, receiver.url, stdin=lines(event(1)))
+            self.assertEqual((run.code, [r.method for r in receiver.requests]), (0, ["OPTIONS"] * 3 + ["POST"]))
+
+    def test_the_others_go_on_without_an_endpoint_that_does_not_consent_unless_each_event_goes_to_all(self):
+        with self.consenting() as one, Recorder() as other:
+            for to, code in (("any", 0), ("all", 1)):
+                run = Run("deliver", "--to", to, *self.ASK, one.url, other.url, stdin=lines(event(1), event(2)))
+                self.assertEqual(run.code, code, run.err)
+                self.assertIn(f"deliver: --ce-permission: {other.url} does not consent", run.err)
+                self.assertEqual("it gets no events" in run.err, code == 0)
+            self.assertEqual({r.method for r in other.requests}, {"OPTIONS"})
+            self.assertEqual(len([r for r in one.requests if r.method == "POST"]), 2)
+
+    def test_it_may_be_one_endpoints_own(self):
+        with self.consenting() as asked, Recorder() as other:
+            run = Run("deliver", "--to", "all", *self.endpoints({"url": asked.url, "ce-permission": "events.example.com"}, {"url": other.url}), stdin=lines(event(1)))
+            self.assertEqual((run.code, [r.method for r in asked.requests], [r.method for r in other.requests]), (0, ["OPTIONS", "POST"], ["POST"]))
+
+    def test_what_cannot_be_asked_is_one_sentence(self):
+        for words, sentence in ((("--ce-permission", ""), "--ce-permission: "), (("--ce-permission-rate", "5"), "--ce-permission-rate: needs --ce-permission ORIGIN"),
+                                ((*self.ASK, "--ce-permission-rate", "0"), "is not a whole number from 1")):
+            run = Run("deliver", *words, "http://127.0.0.1:9/")
+            self.assertEqual((run.code, run.out, run.err.count("\n")), (2, "", 1), run.err)
+            self.assertIn(sentence, run.err)
+
+    def test_an_address_that_may_not_be_sent_to_is_not_asked_either(self):
+        with self.consenting() as receiver:
+            run = Run("deliver", "--deny-private", *self.ASK, receiver.url, stdin=lines(event(1)))
+            self.assertEqual((run.code, receiver.requests), (1, []))
+            self.assertIn("cannot be asked: denied", run.err)
 
 
 if __name__ == "__main__":

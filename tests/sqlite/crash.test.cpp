@@ -232,7 +232,13 @@ TEST_CASE("a place where no journal can be is refused by a sentence that says wh
     CHECK(refusal(folder.path).text == folder.path + ": is a folder; name a file in it");
     CHECK(!std::filesystem::exists(folder.path + ".lock"));
   }
-  SUBCASE("no name") { CHECK(refusal("").kind == error_kind::unreachable); }
+  SUBCASE("no name") {
+    const bool before = std::filesystem::exists(".lock");
+    CHECK(refusal("").text == "'' names no file; name one");
+    CHECK(std::filesystem::exists(".lock") == before);
+    CHECK(refusal(folder.path + "/none/").text == "'" + folder.path + "/none/' names no file; name one");
+    CHECK(refusal(folder.path + "/none/").kind == error_kind::unreachable);
+  }
   const std::string path = folder.path + "/events.db";
   SUBCASE("not a database") {
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT, 0600);

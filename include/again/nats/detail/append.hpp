@@ -24,10 +24,9 @@ inline void append_all(connection& over, const layout& names, const std::vector<
   std::vector<request> all;
   for (append_call* c : calls) {
     for (const journal::new_event& e : c->events) {
-      constexpr std::size_t longest = 2048;  // a subject with it has to fit into a line of the protocol
       if (e.event.id.empty()) {
         c->fail(journal::missing_id());
-      } else if (e.event.id.size() + e.event.order_key.size() > longest) {
+      } else if (e.event.id.size() + e.event.order_key.size() > longest_id) {
         c->fail(journal::error{journal::error_kind::invalid,
                                "the id and the order key of an event have more than 2048 bytes; use shorter ones"});
       }

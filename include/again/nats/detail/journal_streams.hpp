@@ -10,6 +10,8 @@
 
 #include <again/nats/detail/append.hpp>
 #include <again/nats/detail/connection.hpp>
+#include <again/nats/detail/ended_event.hpp>
+#include <again/nats/detail/find_event.hpp>
 #include <again/nats/detail/held_back.hpp>
 #include <again/nats/detail/layout.hpp>
 #include <again/nats/detail/lease_book.hpp>
@@ -116,7 +118,7 @@ inline void journal_streams::end(const std::vector<end_call*>& calls) {
     ending e{c, book_.find(c->claim)};
     if (e.event != nullptr) {
       e.event->record.result = c->how;
-      e.state = e.event->state(c->as, c->due);
+      e.state = e.event->state(c->as, c->as == event_state::waiting ? c->due : e.event->record.due);
       if (c->as != event_state::waiting) e.state.finished_at = c->now;
       writes.push_back(write(names_, e.state, e.event->state_at));
     }
@@ -169,7 +171,7 @@ inline void journal_streams::end(const std::vector<end_call*>& calls) {
 /// Of what was delivered, the events that are due, with what is known of them.
 inline std::vector<delivered_event> journal_streams::due_ones(std::vector<message> delivered, wall_time now) {
   std::vector<delivered_event> all, due;
-  std::vector<request> reads, letters;
+  std::vector<request> reads;
   const time_point until = clock::now() + ack_wait_;
   for (message& m : delivered) {
     delivered_event e{.from = std::move(m), .numbers = {}, .record = {}, .until = until};
@@ -191,17 +193,15 @@ inline std::vector<delivered_event> journal_streams::due_ones(std::vector<messag
     all.push_back(std::move(e));
   }
   const std::vector<message> states = connection_.exchange(reads);
-  std::vector<delivered_event*> over;
+  std::vector<ended_event> over;
   for (std::size_t i = 0; i < all.size(); ++i) {
     delivered_event& e = all[i];
     const known_state known = state_in(names_, states[i]);
     e.state_at = known.at;
     if (known.state) {
       apply(*known.state, e.record);
-      if (finished(known.state->state)) {  // its end was recorded, and the acknowledgement was lost
-        if (known.state->state == journal::event_state::dead)
-          letters.push_back({names_.letter(e.record.event.id), letter_of(text_of(e.from), bytes_of(*known.state))});
-        over.push_back(&e);
+      if (finished(known.state->state)) {
+        over.push_back({&e, known});
         continue;
       }
     }
@@ -212,8 +212,13 @@ inline std::vector<delivered_event> journal_streams::due_ones(std::vector<messag
     }
     due.push_back(std::move(e));
   }
-  for (const message& m : connection_.exchange(letters)) static_cast<void>(written(m, names_.dead()));
-  for (delivered_event* e : over) acknowledge(*e);
+  make_sure(connection_, names_, over);
+  for (ended_event& e : over) {
+    if (e.sure)
+      acknowledge(*e.event);
+    else
+      send_back(*e.event, std::chrono::milliseconds{100});
+  }
   return due;
 }
 
@@ -352,27 +357,12 @@ inline void journal_streams::extend(extend_call& call) {
 }
 
 inline void journal_streams::find(find_call& call) {
-  std::optional<journal::event_record> found;
-  if (!call.id.empty() && call.id.size() <= 2048) {
-    const std::vector<message> got = connection_.exchange({names_.last_of(names_.events(), names_.event_by_id(call.id)),
-                                                           names_.last_of(names_.results(), names_.result(call.id)),
-                                                           names_.last_of(names_.dead(), names_.letter(call.id))});
-    const known_state known = state_in(names_, got[1]);
-    if (status_of(got[0]) != 404) {
-      found = event_from(text_of(got[0]));
-    } else if (status_of(got[2]) != 404 && known.state && known.state->state == journal::event_state::dead) {
-      if (const auto l = letter_from(text_of(got[2]))) found = event_from(l->event);
-    }
-    if (found && known.state)
-      apply(*known.state, *found);
-    else if (known.state)
-      found = record_of(*known.state);
-    if (const delivered_event* const mine = book_.find(std::string_view{call.id});
-        mine != nullptr && found && !finished(found->state)) {
-      found->state = journal::event_state::leased;
-      found->lease = mine->record.lease;
-      found->leased_until = mine->record.leased_until;
-    }
+  auto found = find_event(connection_, names_, call.id);
+  const delivered_event* const mine = book_.find(std::string_view{call.id});
+  if (mine != nullptr && found && !finished(found->state)) {
+    found->state = journal::event_state::leased;
+    found->lease = mine->record.lease;
+    found->leased_until = mine->record.leased_until;
   }
   call.result.emplace(std::move(found));
 }

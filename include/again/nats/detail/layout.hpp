@@ -30,6 +30,9 @@ namespace detail {
 inline constexpr int format_version = 1;
 inline constexpr std::string_view format_name = "again journal, format ";
 
+/// Bytes of an id and its order key together: a subject with them has to fit into a line of the protocol.
+inline constexpr std::size_t longest_id = 2048;
+
 /// As one word of a subject.
 inline std::string word_of(std::string_view bytes) {
   constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -68,9 +71,24 @@ class layout {
     return {"$JS.API.DIRECT.GET." + stream,
             R"({"seq":)" + std::to_string(from) + R"(,"next_by_subj":")" + subject + "\"}"};
   }
+  /// The reply is JSON with the number of the message as "seq".
+  request last_at_leader(const std::string& stream, const std::string& subject) const {
+    return {"$JS.API.STREAM.MSG.GET." + stream, R"({"last_by_subj":")" + subject + "\"}"};
+  }
   request next_events() const { return {"$JS.API.CONSUMER.MSG.NEXT." + name_ + "." + consumer}; }
   request consumer_info() const { return {"$JS.API.CONSUMER.INFO." + name_ + "." + consumer}; }
+  request purge(const std::string& stream, const std::string& subject) const {
+    return {"$JS.API.STREAM.PURGE." + stream, R"({"filter":")" + subject + "\"}"};
+  }
+  request remove(const std::string& stream, std::uint64_t place) const {
+    return {"$JS.API.STREAM.MSG.DELETE." + stream, R"({"seq":)" + std::to_string(place) + "}"};
+  }
   request stream_info(const std::string& stream) const { return {"$JS.API.STREAM.INFO." + stream}; }
+
+  // All of them.
+  std::string all_events() const { return name_ + ".event.>"; }
+  std::string all_results() const { return name_ + ".result.>"; }
+  std::string all_letters() const { return name_ + ".dead.>"; }
 
   /// Looks at the streams and the consumer, and makes those that are missing where `create`. Gives the ack wait. Throws nats_failure.
   duration prepare(connection& c, const options& o, bool create) const {
@@ -90,7 +108,17 @@ class layout {
                nanoseconds(o.lease) + "}}"}));
     }
     if (const api_error e = error_in(found); e.code != 0) refuse(name_, e);
-    return std::chrono::nanoseconds{number(found, "ack_wait").value_or(30'000'000'000)};
+    const duration ack_wait = std::chrono::nanoseconds{number(found, "ack_wait").value_or(30'000'000'000)};
+    if (ack_wait < o.lease) {
+      const auto milliseconds = [](duration d) {
+        return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(d).count()) + " ms";
+      };
+      fail(journal::error_kind::invalid, "stream " + name_ + " has leases of " + milliseconds(ack_wait) +
+                                             ", less than the " + milliseconds(o.lease) +
+                                             " that were asked for; ask for as much, or change the "
+                                             "ack wait of its consumer (nats consumer edit)");
+    }
+    return ack_wait;
   }
 
  private:

@@ -41,6 +41,8 @@ inline std::string folder_of(const std::string& path) {
 
 /// The path without links, so that all names of a file have one lock. Throws sql_failure.
 inline std::string resolved(const std::string& path) {
+  if (path.empty() || path.back() == '/')
+    throw sql_failure{journal::error{journal::error_kind::unreachable, "'" + path + "' names no file; name one"}};
   std::array<char, PATH_MAX> whole{};
   if (::realpath(path.c_str(), whole.data()) != nullptr) {
     struct stat about{};
