@@ -108,12 +108,13 @@ again::task<> close_when_asked(sink& to, again::inplace_stop_token asked) {
 }
 
 again::task<> run(line_source& source, event_reader& events, sink& to, const deliver_settings& s,
-                  again::dead_letter_file* letters, reporter& report, result_output& results,
+                  again::dead_letter_file* letters, reporter& report, result_output& results, status_page* status,
                   again::inplace_stop_token asked) {
   const again::context& here = co_await again::get_context();
   again::scope workers{here}, beside{here};
   if (report.on_terminal() && !s.how.no_wait) beside.spawn(redraw(report));
   beside.spawn(close_when_asked(to, asked));
+  if (status != nullptr) beside.spawn(status->run());
   for (int i = 0; i < s.parallel + s.queue; ++i) {
     std::string text;
     text.reserve(output_writer::reserved);
@@ -218,16 +219,22 @@ int program(int argc, char** argv) {
   loop->run(ask_permissions(*transport, s, log), closing.get_token());
   again::sink_options bounds = s.sink_options();
   if (!journal) bounds.dead_letters = dead.get();  // else a letter is for the end of all deliveries of an event
+  journal_watch watch;
+  const std::unique_ptr<status_page> status = status_page_of(s, report, watch);
   bounds.observer = &report;
+  if (status) bounds.observer = &status->board();
   sink to{*transport, s.endpoints, std::move(bounds)};
-  const pages served{s, to, kept, log};
+  if (status) serve_status(*status, to, s.endpoints.size(), log);
+  const pages served{s, to, watch, kept, log};
   if (journal) {
     const auto listener = listens ? open_listener(s, log) : nullptr;
-    journal_delivery::parts parts{source,       events,        to, s, report, results, log, dead.get(),
-                                  stop_reading, listener.get()};
+    journal_delivery::parts parts{source,       events,         to,           s,
+                                  report,       results,        log,          dead.get(),
+                                  stop_reading, listener.get(), status.get(), s.metrics || s.status ? &watch : nullptr};
     loop->run(run_over(*journal, std::move(parts), closing.get_token(), cancel.get_token()), {});
   } else {
-    loop->run(run(source, events, to, s, dead.get(), report, results, closing.get_token()), cancel.get_token());
+    loop->run(run(source, events, to, s, dead.get(), report, results, status.get(), closing.get_token()),
+              cancel.get_token());
   }
 
   results.writer().drain();

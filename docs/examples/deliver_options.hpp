@@ -39,7 +39,7 @@ struct deliver_settings {
   std::vector<again::endpoint> endpoints;
   event_filters filters;                                       // of the endpoints
   std::vector<std::optional<permission_request>> permissions;  // that they are asked for
-  std::optional<std::string> input, endpoint_file, dead_letters, metrics, exported, journal;
+  std::optional<std::string> input, endpoint_file, dead_letters, metrics, exported, journal, status, status_admin;
   std::optional<again::log_format> log;
   again::log_level log_level = again::log_level::info;
   again::routing routing = again::routing::round_robin;
@@ -71,6 +71,9 @@ struct deliver_settings {
     parsed(o, own);
     how.finish(webhooks.defaults());
     check_journal();
+    if (status_admin && !status) throw usage_error{"--status-admin needs --status PORT"};
+    if (status && how.no_wait)
+      throw usage_error{"--no-wait: the page of --status shows real times; leave one of the two out"};
     if (how.transport == transport_kind::httplib && std::max(parallel, endpoint_parallel) > most_threads) {
       throw usage_error{fmt::format("--parallel: more than {} events in flight would take as many threads: use "
                                     "--transport beast",
@@ -233,6 +236,10 @@ struct deliver_settings {
     o.with("--export-keep", "N", "how many responses are kept (1000)",
            [this](std::string_view v) { kept_responses = number_in<std::size_t>(v, 1, 100'000); });
     o.on("--export-poll-by-get", "GET /export?type=poll takes them too", poll_by_get);
+    o.with("--status", "[ADDRESS:]PORT", "serve a page for a browser: rates, endpoints, the latest failures",
+           [this](std::string_view v) { status = v; });
+    o.with("--status-admin", "FILE", "the page may send events again and discard them, with the token in FILE",
+           [this](std::string_view v) { status_admin = v; });
     o.with("--allow-host", "NAME",
            "serve requests for that host; addresses, localhost and the machine's name are allowed",
            [this](std::string_view v) { allowed_hosts.emplace_back(v); });

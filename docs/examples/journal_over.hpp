@@ -75,6 +75,8 @@ template <again::journal::store Store> class journal_over final : public journal
     again::durable_options o = p.settings.durable;
     o.observer = &told;
     kept_sink kept{store_, to, o};
+    watched_store<Store, kept_sink> watched{store_, kept};
+    const journal_watch::mark shown{p.watch, watched};
     line_intake<kept_sink> reading{p, kept, lines, failures, told, cancel};
     {
       again::inplace_stop_source end;
@@ -82,6 +84,8 @@ template <again::journal::store Store> class journal_over final : public journal
       delivering.spawn(kept.run());
       delivering.spawn(close_at(kept, end.get_token()));
       beside.spawn(forward(asked, end));
+      beside.spawn(journal_watch::keep_up(p.watch));
+      if (p.status != nullptr) beside.spawn(p.status->run());
       storing.spawn(reading.run());
       if (p.batches != nullptr) storing.spawn(take_batches(p, kept, failures, told, asked));
       p.source.start();  // last: a start that fails above must not lose lines that were already read

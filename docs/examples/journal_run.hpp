@@ -31,6 +31,8 @@ struct journal_delivery::parts {
   again::dead_letter_file* dead;       ///< null: none
   std::function<void()> stop_reading;  ///< for a journal that fails for good
   batch_source* batches = nullptr;     ///< another source of events; then the run goes on until it is asked to end
+  status_page* status = nullptr;       ///< null: none
+  journal_watch* watch = nullptr;      ///< null: nobody looks
 };
 
 }  // namespace programs

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The pages that `deliver` serves: /metrics and /export.
+// The pages that `deliver` serves: /metrics and /export; what it takes to serve the one of --status.
 #pragma once
 
 #include "deliver_options.hpp"
+#include "journal_watch.hpp"
 #include "message_log.hpp"
 #include "responses.hpp"
+#include "status_page.hpp"
 #include "status_server.hpp"
 
 #include <again/metrics.hpp>
@@ -21,14 +23,52 @@ namespace programs {
 
 using sink = again::sink_over<any_transport>;
 
+/// Null without --status.
+inline std::unique_ptr<status_page> status_page_of(const deliver_settings& s, again::delivery_observer& next,
+                                                   journal_watch& journal) {
+  if (!s.status) return nullptr;
+  status_settings settings{*s.status, s.status_admin, s.allowed_hosts, {}};
+  for (const again::endpoint& e : s.endpoints) settings.endpoints.push_back(shown_name(e));
+  try {
+    return status_page::make(std::move(settings), next, s.journal ? &journal : nullptr);
+  } catch (const usage_error& e) {
+    const std::string why = e.what();
+    throw usage_error{why.starts_with("--") ? why : "--status: " + why};
+  }
+}
+class page_sink final : public watched_sink {
+ public:
+  page_sink(sink& to, std::size_t endpoints) : to_{to}, endpoints_{endpoints} {}
+  void run_on(again::scheduler& loop) override { to_.endpoints().run_on(loop); }
+  sink_glance look() override {
+    sink_glance g{to_.delivered(), to_.failed(), to_.attempts(),       to_.in_flight(),
+                  to_.queued(),    {},           to_.endpoints().all()};
+    for (std::size_t i = 0; i < endpoints_; ++i) g.at_endpoints.push_back(to_.in_flight_at(i));
+    return g;
+  }
+  void pause(std::string_view endpoint) override { to_.endpoints().pause(endpoint); }
+  void resume(std::string_view endpoint) override { to_.endpoints().resume(endpoint); }
+
+ private:
+  sink& to_;
+  std::size_t endpoints_;
+};
+inline void serve_status(status_page& page, sink& to, std::size_t endpoints, message_log& log) {
+  try {
+    page.serve(std::make_unique<page_sink>(to, endpoints), log);
+  } catch (const usage_error& e) { throw usage_error{fmt::format("--status: {}", e.what())}; }
+}
+
 /// Serves the pages named on the command line for as long as it lives.
 class pages {
  public:
-  pages(const deliver_settings& s, const sink& to, responses& kept, message_log& log) : log_{log} {
+  pages(const deliver_settings& s, const sink& to, const journal_watch& journal, responses& kept, message_log& log)
+      : log_{log} {
     using page = status_server::page;
     if (s.metrics) {
-      open("--metrics", *s.metrics, s, "/metrics", {}, [&to](const page_request&) {
-        return page{200, again::metrics_page{}.add(to).text(), std::string{again::metrics_page::content_type}};
+      open("--metrics", *s.metrics, s, "/metrics", {}, [&to, &journal](const page_request&) {
+        return page{200, again::metrics_page{}.add(to).add(journal).text(),
+                    std::string{again::metrics_page::content_type}};
       });
     }
     if (s.exported) {

@@ -72,6 +72,7 @@ class run_observer final : public again::durable_observer {
       : p_{p}, lines_{lines}, failures_{failures} {}
 
   again::task<> ended(again::event_end how) override {
+    if (p_.status != nullptr) p_.status->board().ended(how);
     if (how.state == again::journal::event_state::waiting) co_return;
     const line_record from = lines_.take(how.record.event.id);
     auto letter = again::dead_letter::none;

@@ -145,13 +145,13 @@ class Service:
         self.threads = [threading.Thread(target=self.hear), threading.Thread(target=self.listen)]
         for t in self.threads:
             t.start()
-        wanted = sum(a in ("--metrics", "--export") for a in arguments)
+        wanted = sum(a in ("--metrics", "--export", "--status") for a in arguments)
         wait_for(lambda: len(self.ports) == wanted or self.child.poll() is not None)
 
     def hear(self):
         for line in self.child.stderr:
             text = line.decode().rstrip("\n")
-            found = re.fullmatch(r"deliver: --(metrics|export) is (http://\S+)", text)
+            found = re.fullmatch(r"deliver: --(metrics|export|status) is (http://\S+)", text)
             if found:
                 self.ports[found[1]] = found[2]
             else:

@@ -13,7 +13,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Server, Service, curl, event, main, wait_for  # noqa: E402
+from harness import Run, Server, Service, curl, event, main, wait_for  # noqa: E402
 
 PAGE = sys.argv.pop(1)
 OK = {"do": "respond", "status": 202}
@@ -52,6 +52,20 @@ class Promtool(unittest.TestCase):
             wait_for(lambda: len(service.results) == 10)
             page = curl(service.ports["metrics"])[2]
             service.end()
+        self.assertEqual(promtool("check", "metrics", input=page.encode()), (0, ""))
+
+    def test_the_page_of_a_journal_is_accepted(self):
+        with tempfile.TemporaryDirectory() as folder:
+            journal = ("--journal", os.path.join(folder, "events.db"))
+            if "without SQLite" in Run("deliver", *journal, "http://127.0.0.1:9/", "--short-wait", "no").err:
+                self.skipTest("deliver was built without SQLite")
+            with Server({'"/test#e2"': [{"do": "respond", "status": 422}], "*": [OK]}, "--key", "Idempotency-Key") as server, \
+                    Service(*journal, server.url(), "--metrics", 0) as service:
+                service.give(*map(event, range(10)))
+                wait_for(lambda: len(service.results) == 10)
+                page = curl(service.ports["metrics"])[2]
+                service.end()
+        self.assertIn("again_journal_oldest_due_age_seconds 0\n", page)
         self.assertEqual(promtool("check", "metrics", input=page.encode()), (0, ""))
 
     def test_the_alerts_of_the_manual_are_raised_when_they_should_be_and_only_then(self):

@@ -259,6 +259,7 @@ TEST_CASE("in a full sink deliver waits, and try_deliver gives overloaded and th
     CHECK(b.to.accepted() == 3);
     CHECK(b.to.queued() == 2);
     CHECK(b.to.in_flight() == 1);
+    CHECK(b.to.in_flight_at(0) == 1);
     refused = co_await b.to.try_deliver(event{"late", "body"});
     co_await s.join();
     delivery later = co_await b.to.try_deliver(std::move(refused->event));

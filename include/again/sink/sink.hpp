@@ -77,6 +77,8 @@ template <http::transport T> class sink_over {
   std::uint64_t dead_letters_lost() const noexcept { return numbers().lost.value(); }
   std::int64_t in_flight() const noexcept { return numbers().in_flight.value(); }
   std::int64_t queued() const noexcept { return numbers().queued.value(); }
+  /// Attempts under way at one endpoint; `at`: its place in what the constructor was given.
+  std::int64_t in_flight_at(std::size_t at) const noexcept { return numbers().endpoints[at].in_flight.value(); }
   /// For `metrics_page::add`.
   void write_to(metrics_page& page) const { numbers().write_to(page); }
 

@@ -75,6 +75,8 @@ class store {
   /// As a `journal::endpoint_store`. Another process may change the records meanwhile (`endpoint_editor`).
   call<std::vector<journal::endpoint_record>> endpoints();
   call<std::uint64_t> put(journal::endpoint_record r);
+  /// The events that died last, the latest first; without header fields and body.
+  call<std::vector<journal::event_record>> latest_dead(std::size_t most);
   /// Discards now what may be discarded, and gives all unused room of the file back. Gives how many events were discarded.
   call<std::uint64_t> tidy();
 
@@ -152,6 +154,11 @@ inline store::call<void> store::discard(std::string id) {
   return {writer_, [id = std::move(id)](detail::event_table& table, wall_time) {
             table.discard(id);
             return journal::stored_result<void>{};
+          }};
+}
+inline store::call<std::vector<journal::event_record>> store::latest_dead(std::size_t most) {
+  return {writer_, [most](detail::event_table& table, wall_time) {
+            return journal::stored_result<std::vector<journal::event_record>>{table.latest_dead(most)};
           }};
 }
 inline store::call<void> store::done(journal::claim c, journal::result how) {

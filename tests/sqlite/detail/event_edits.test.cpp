@@ -59,6 +59,28 @@ TEST_CASE("a store that is open forgets a dead or a waiting event") {
   CHECK(t.take(5) == ids{"3"});  // it was behind the one that is gone
 }
 
+TEST_CASE("the events that died last are found, the latest first, as many as are wanted") {
+  store_file f;
+  auto t = f.test();
+  t.append(numbered(1, 5));
+  CHECK(t.take(5).size() == 5);
+  for (const std::size_t i : {3U, 0U, 4U}) {
+    t.time.advance(1s);
+    CHECK(t.dead(t.claims[i]));
+  }
+  CHECK(t.done(t.claims[1]));
+  const auto found = [&](std::size_t most) {
+    ids out;
+    const auto got = sync_wait(f.loop, f.store->latest_dead(most));
+    REQUIRE(got);
+    for (const journal::event_record& r : *got) out.push_back(r.event.id);
+    return out;
+  };
+  CHECK(found(10) == ids{"5", "1", "4"});
+  CHECK(found(2) == ids{"5", "1"});
+  CHECK(found(0).empty());
+}
+
 TEST_CASE("an event that is being delivered, done or unknown is not edited, and nothing changes") {
   store_file f;
   auto t = f.test();

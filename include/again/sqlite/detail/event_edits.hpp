@@ -9,11 +9,15 @@
 #include <again/journal/error.hpp>
 #include <again/journal/event_record.hpp>
 #include <again/sqlite/detail/database.hpp>
+#include <again/sqlite/detail/event_row.hpp>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace again {
 inline namespace AGAIN_ABI {
@@ -37,6 +41,15 @@ inline edited_event find_for_edit(database& db, std::string_view id) {
   if (e.state == journal::event_state::leased)
     throw refused_edit("event " + std::string{id} + " is being delivered; wait for the end of this delivery");
   return e;
+}
+
+/// The events that died last, at most `most`, the latest first; without header fields and body.
+inline std::vector<journal::event_record> latest_dead(database& db, std::size_t most) {
+  statement s{db, std::string{events_alone} + " WHERE state = 3 ORDER BY finished DESC LIMIT ?1"};
+  s.bind(1, static_cast<std::int64_t>(std::min<std::size_t>(most, 1U << 20U)));
+  std::vector<journal::event_record> out;
+  while (s.step()) out.push_back(event_of(s, db.path()));
+  return out;
 }
 
 /// Makes the event due at `now`. A dead one waits again, at the endpoints that have not taken it, with its attempts kept; a deadline that

@@ -58,6 +58,7 @@ class event_table {
   void discard(std::string_view id) {
     discard_event(db_, id, [this](event_state s, std::int64_t n, std::int64_t bytes) { add(s, n, bytes); });
   }
+  std::vector<journal::event_record> latest_dead(std::size_t most) { return detail::latest_dead(db_, most); }
   /// Events that were taken and reached nobody are as before.
   void give_back(const std::vector<journal::event_record>& events);
   /// Deletes at most `most` finished events that are too old, or beyond the bytes that may be kept. Gives how many.
