@@ -130,17 +130,17 @@ class connection : public std::enable_shared_from_this<connection> {
   /// Ends what waits.
   void cancel() noexcept {
     boost::system::error_code ignored;
-    wire_->socket().cancel(ignored);
+    static_cast<void>(wire_->socket().cancel(ignored));
   }
   /// No more is written.
   void finish() noexcept {
     boost::system::error_code ignored;
-    wire_->socket().shutdown(wire::socket_type::shutdown_send, ignored);
+    static_cast<void>(wire_->socket().shutdown(wire::socket_type::shutdown_send, ignored));
   }
   void close() noexcept {
     timer_.cancel();
     boost::system::error_code ignored;
-    wire_->socket().close(ignored);
+    static_cast<void>(wire_->socket().close(ignored));
   }
 
   boost::beast::flat_buffer unread;
@@ -180,9 +180,9 @@ inline boost::asio::ssl::context server_tls(const std::string& certificate, cons
   boost::system::error_code problem;
   tls.set_options(ssl::context::default_workarounds | ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1 |
                   ssl::context::no_compression);
-  tls.use_certificate_chain_file(certificate, problem);
+  static_cast<void>(tls.use_certificate_chain_file(certificate, problem));
   if (problem) throw usage_error{fmt::format("--listen-cert: {}: {}", certificate, problem.message())};
-  tls.use_private_key_file(key, ssl::context::pem, problem);
+  static_cast<void>(tls.use_private_key_file(key, ssl::context::pem, problem));
   if (problem) throw usage_error{fmt::format("--listen-key: {}: {}", key, problem.message())};
   return tls;
 }

@@ -183,7 +183,7 @@ class listener final : public batch_source {
     }
     asio::post(io_, [this] {
       boost::system::error_code ignored;
-      acceptor_.close(ignored);
+      static_cast<void>(acceptor_.close(ignored));
       for (connection* const c : open_)
         if (!c->busy) c->cancel();
     });
@@ -214,7 +214,7 @@ class listener final : public batch_source {
         continue;
       }
       boost::system::error_code ignored;
-      socket.set_option(tcp::no_delay{true}, ignored);
+      static_cast<void>(socket.set_option(tcp::no_delay{true}, ignored));
       try {
         const bool room = served_ < settings_.listen.connections;
         if (!room && (tls_ || turned_away_ == most_turned_away)) continue;

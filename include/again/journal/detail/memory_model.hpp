@@ -130,6 +130,7 @@ class memory_model {
 
   std::vector<endpoint_record> endpoints() const {
     std::vector<endpoint_record> all;
+    all.reserve(endpoints_.size());
     for (const auto& [name, r] : endpoints_) all.push_back(r);
     return all;
   }
