@@ -140,7 +140,7 @@ std::vector<std::string> stored_under(const Reader& from, const std::vector<std:
   std::vector<std::string> all;
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (found[i].empty())
-      throw usage_error{fmt::format("journal: there is no event {}; deliver journal list shows them", names[i])};
+      throw usage_error{fmt::format("journal: there is no event {}; deliver journal list FILE shows them", names[i])};
     if (found[i].size() > 1 && !several) {
       throw usage_error{fmt::format("journal: {} events are called {}: name one of {}", found[i].size(), names[i],
                                     fmt::join(found[i], ", "))};
