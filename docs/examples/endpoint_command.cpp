@@ -93,6 +93,7 @@ std::string known_as(const std::vector<endpoint_record>& all, const std::string&
 int change(endpoint_editor& editor, const std::vector<std::string>& said, endpoint_state to) {
   const std::vector<endpoint_record> all = taken_from(editor.endpoints());
   std::vector<std::string> names;
+  names.reserve(said.size());
   for (const std::string& one : said) names.push_back(known_as(all, one));
   const again::wall_time now = again::system_clocks().wall_now();
   for (const std::string& name : names) {

@@ -78,7 +78,7 @@ class journal_watch {
     const std::optional<journal_numbers> n = read();
     if (!n) return;
     const auto show = [&page](std::string_view name, std::string_view help, std::uint64_t value,
-                              std::string labels = {}) {
+                              const std::string& labels = {}) {
       again::gauge g;
       g.add(static_cast<std::int64_t>(value));
       page.add(name, help, g, labels);
