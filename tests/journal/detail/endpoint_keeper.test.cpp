@@ -268,18 +268,20 @@ TEST_CASE("of two processes over one store neither ends what an endpoint has ask
   machine m;
   process first = m.start([](const request&) { return response(200); });
   process second = m.start([](const request&) { return response(200); });
-  const auto of_second = [&] { return second.to.endpoints().find("a")->state; };
+  const auto both_are = [&](endpoint_state s) {
+    return first.to.endpoints().find("a")->state == s && second.to.endpoints().find("a")->state == s;
+  };
   first.beside(second, [&]() -> task<> {
     co_await rest(1ms);
     endpoint_status asked{"a", endpoint_state::paused, endpoint_reason::retry_after};
     asked.until = m.loop.wall_now() + 30s;
     first.to.endpoints().restore(asked);
     co_await rest(2s);
-    CHECK(of_second() == endpoint_state::paused);
+    CHECK(both_are(endpoint_state::paused));
     co_await rest(27s);
-    CHECK(of_second() == endpoint_state::paused);
+    CHECK(both_are(endpoint_state::paused));
     co_await rest(3s);
-    CHECK(of_second() == endpoint_state::available);
+    CHECK(both_are(endpoint_state::available));
   });
   CHECK(first.stored("a").status.state == endpoint_state::available);
 }
