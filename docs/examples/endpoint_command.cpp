@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "endpoint_command.hpp"
 
+#include "endpoint_editing.hpp"
+#include "journal_nats.hpp"
 #include "journal_sqlite.hpp"
+#include "nats_access.hpp"
 #include "options.hpp"
-#if defined(PROGRAMS_HAVE_SQLITE)
 #include "printable.hpp"
 #include "streams.hpp"
 
 #include <again/http/url.hpp>
 #include <again/sink/options.hpp>
-#include <again/sqlite/endpoint_editor.hpp>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -19,28 +20,19 @@
 #include <chrono>
 #include <ctime>
 #include <string_view>
+#include <type_traits>
 #include <utility>
-#endif
 
 namespace programs {
-
-#if !defined(PROGRAMS_HAVE_SQLITE)
-
-int endpoint_command(std::vector<std::string>) {
-  require_sqlite();
-  return 2;
-}
-
-#else
 
 namespace {
 
 using again::endpoint_state;
 using again::journal::endpoint_record;
-using again::sqlite::endpoint_editor;
 
 constexpr std::string_view usage =
     "usage: deliver endpoint COMMAND FILE [URL-OR-NAME...]\n"
+    "       deliver endpoint [OPTIONS] COMMAND nats://HOST,HOST/STREAM [URL-OR-NAME...]\n"
     "\n"
     "  list FILE                    a line for each endpoint: state, since when, until when, name, why\n"
     "  pause FILE URL-OR-NAME...    nothing is sent there; its events wait in the journal\n"
@@ -49,7 +41,11 @@ constexpr std::string_view usage =
     "\n"
     "FILE: a journal, at rest or while deliver has it open, which sees a change within a second. It knows the\n"
     "endpoints that deliver has run with. A Retry-After of less than ten seconds and an open circuit breaker are\n"
-    "in /metrics and in the log, not here.\n";
+    "in /metrics and in the log, not here.\n"
+    "\n"
+    "In a journal on NATS a change is for all workers, and the events that wait come within an hour after resume.\n"
+    "OPTIONS: --journal-credentials, --journal-token-file, --journal-ca, --journal-cert and --journal-key, as of "
+    "deliver.\n";
 
 template <class T> T taken_from(again::expected<T, again::journal::error> result) {
   if (!result) throw usage_error{"endpoint: " + result.error().text};
@@ -90,7 +86,7 @@ std::string known_as(const std::vector<endpoint_record>& all, const std::string&
                                 printable(shown_url(said)))};
 }
 
-int change(endpoint_editor& editor, const std::vector<std::string>& said, endpoint_state to) {
+int change(endpoint_editing& editor, const std::vector<std::string>& said, endpoint_state to) {
   const std::vector<endpoint_record> all = taken_from(editor.endpoints());
   std::vector<std::string> names;
   names.reserve(said.size());
@@ -117,6 +113,8 @@ int endpoint_command(std::vector<std::string> words) {
   const auto wrong = [](std::string_view what) {
     return usage_error{fmt::format("endpoint: {}; deliver endpoint --help lists the commands", what)};
   };
+  nats_access access;
+  words = access.taken_from("deliver endpoint", std::move(words));
   if (words.empty()) throw wrong("needs a command");
   const std::string command = words.front();
   constexpr std::array<std::pair<std::string_view, endpoint_state>, 3> changes{{{"pause", endpoint_state::paused},
@@ -126,16 +124,15 @@ int endpoint_command(std::vector<std::string> words) {
       std::find_if(changes.begin(), changes.end(), [&](const auto& c) { return c.first == command; });
   if (to == changes.end() && command != "list") throw wrong(fmt::format("no command is called '{}'", command));
   if (words.size() < 2) throw wrong(command + " needs the FILE of a journal");
-  if (words[1].starts_with("nats://")) throw wrong("the states of endpoints are kept in a file alone");
   if (to != changes.end() && words.size() < 3) throw wrong(command + " needs a URL or a name after the FILE");
   if (to == changes.end() && words.size() > 2) throw wrong("list takes a FILE and nothing else");
-  endpoint_editor editor = taken_from(endpoint_editor::open(words[1]));
-  if (to != changes.end()) return change(editor, {words.begin() + 2, words.end()}, to->second);
+  const bool on_nats = is_nats_place(words[1]);
+  if (!on_nats && access.given()) throw wrong("--journal-... are for a journal on NATS: nats://HOST,HOST/STREAM");
+  const auto editor = taken_from(on_nats ? open_nats_endpoints(words[1], access) : open_sqlite_endpoints(words[1]));
+  if (to != changes.end()) return change(*editor, {words.begin() + 2, words.end()}, to->second);
   const again::wall_time now = again::system_clocks().wall_now();
-  for (const endpoint_record& r : taken_from(editor.endpoints())) put_or_throw(line_of(r.status, now));
+  for (const endpoint_record& r : taken_from(editor->endpoints())) put_or_throw(line_of(r.status, now));
   return 0;
 }
-
-#endif
 
 }  // namespace programs

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// `deliver endpoint list|pause|resume|disable`: the endpoints of a journal, by hand. What needs SQLite is compiled in endpoint_command.cpp
-// alone.
+// `deliver endpoint list|pause|resume|disable`: the endpoints of a journal, by hand.
 #pragma once
 
 #include <string>

@@ -38,17 +38,6 @@ constexpr std::string_view usage =
     "OPTIONS: --journal-credentials, --journal-token-file, --journal-ca, --journal-cert and --journal-key, as of "
     "deliver.\n";
 
-/// Takes the flags for a journal on NATS out.
-std::vector<std::string> without_flags(std::vector<std::string> words, nats_access& access) {
-  options o{"deliver journal", "[options] COMMAND FILE [ID...]"};
-  access.add_to(o);
-  std::vector<char*> argv;
-  std::string program = "deliver journal";
-  argv.push_back(program.data());
-  for (std::string& word : words) argv.push_back(word.data());
-  return o.parse(static_cast<int>(argv.size()), argv.data());
-}
-
 }  // namespace
 
 int journal_command(std::vector<std::string> words) {
@@ -61,7 +50,7 @@ int journal_command(std::vector<std::string> words) {
     return usage_error{fmt::format("journal: {}; deliver journal --help lists the commands", what)};
   };
   nats_access access;
-  words = without_flags(std::move(words), access);
+  words = access.taken_from("deliver journal", std::move(words));
   if (words.empty()) throw wrong("needs a command");
   const std::string command = words.front();
   constexpr std::array<std::string_view, 3> of_file{"list", "stats", "export"}, of_events{"show", "retry", "discard"};

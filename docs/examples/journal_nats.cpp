@@ -88,6 +88,9 @@ std::unique_ptr<journal_delivery> open_nats_journal(const std::string& place, co
   if (!opened) throw usage_error{"--journal: " + opened.error().text};
   return std::make_unique<journal_over<again::nats::store>>(*std::move(opened));
 }
+opened_endpoints open_nats_endpoints(const std::string& place, const nats_access& access) {
+  return editing_over<again::nats::endpoint_editor>::of(again::nats::endpoint_editor::open(options_of(place, access)));
+}
 int nats_journal_command(const std::string& command, const std::string& place, const nats_access& access,
                          const std::vector<std::string>& names) {
   const again::nats::options o = options_of(place, access);
@@ -107,6 +110,10 @@ void require_nats() {
   throw usage_error{"this program was built without NATS: install its library (Debian: libnats-dev), and build anew"};
 }
 std::unique_ptr<journal_delivery> open_nats_journal(const std::string&, const nats_access&, again::duration) {
+  require_nats();
+  return nullptr;
+}
+opened_endpoints open_nats_endpoints(const std::string&, const nats_access&) {
   require_nats();
   return nullptr;
 }

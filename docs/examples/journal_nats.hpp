@@ -2,6 +2,7 @@
 // A journal on NATS JetStream. What needs libnats is compiled in journal_nats.cpp alone.
 #pragma once
 
+#include "endpoint_editing.hpp"
 #include "journal_delivery.hpp"
 #include "nats_access.hpp"
 
@@ -19,6 +20,8 @@ void require_nats();
 /// sentence.
 std::unique_ptr<journal_delivery> open_nats_journal(const std::string& place, const nats_access& access,
                                                     again::duration lease);
+/// The endpoints of a journal that exists. Throws usage_error.
+opened_endpoints open_nats_endpoints(const std::string& place, const nats_access& access);
 /// `deliver journal COMMAND nats://… [ID...]`. Gives the exit code. Throws usage_error.
 int nats_journal_command(const std::string& command, const std::string& place, const nats_access& access,
                          const std::vector<std::string>& names);

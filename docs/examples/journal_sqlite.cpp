@@ -80,6 +80,9 @@ std::unique_ptr<journal_delivery> open_sqlite_journal(const std::string& path) {
   return std::make_unique<journal_over<again::sqlite::store>>(*std::move(opened));
 }
 
+opened_endpoints open_sqlite_endpoints(const std::string& path) {
+  return editing_over<again::sqlite::endpoint_editor>::of(again::sqlite::endpoint_editor::open(path));
+}
 int sqlite_journal_command(const std::string& command, const std::string& path, const std::vector<std::string>& names) {
   if (command == "retry" || command == "discard") return change(path, names, command == "retry");
   const auto from = taken_from(again::sqlite::reader::open(path));
@@ -97,6 +100,10 @@ void require_sqlite() {
   throw usage_error{"this program was built without SQLite: install it (Debian: libsqlite3-dev), and build anew"};
 }
 std::unique_ptr<journal_delivery> open_sqlite_journal(const std::string&) {
+  require_sqlite();
+  return nullptr;
+}
+opened_endpoints open_sqlite_endpoints(const std::string&) {
   require_sqlite();
   return nullptr;
 }

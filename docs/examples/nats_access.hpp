@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace programs {
 
@@ -27,6 +28,14 @@ struct nats_access {
          ca);
     file("--journal-cert", "the certificate of this client, for NATS servers that want one", certificate);
     file("--journal-key", "its private key", key);
+  }
+  /// Takes its flags out of the words of a command, and gives the others. Throws usage_error.
+  std::vector<std::string> taken_from(std::string command, std::vector<std::string> words) {
+    options o{command, "[options] COMMAND FILE [...]"};
+    add_to(o);
+    std::vector<char*> argv{command.data()};
+    for (std::string& word : words) argv.push_back(word.data());
+    return o.parse(static_cast<int>(argv.size()), argv.data());
   }
 };
 

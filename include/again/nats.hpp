@@ -4,6 +4,7 @@
 #pragma once
 
 #include <again/nats/editor.hpp>
+#include <again/nats/endpoint_editor.hpp>
 #include <again/nats/options.hpp>
 #include <again/nats/reader.hpp>
 #include <again/nats/store.hpp>

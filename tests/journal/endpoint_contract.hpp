@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// What `journal::endpoint_store` promises, as a test that runs over any store that lets go the events that wait.
+/// What `journal::endpoint_store` promises, as tests that run over any store. `keeps_endpoints` is for those that let go the events that wait.
 #pragma once
 
 #include <again/journal/endpoint_store.hpp>
@@ -19,8 +19,8 @@ template <class S> std::uint64_t put(store_under_test<S>& t, endpoint_status s, 
   return *got;
 }
 
-/// Over an empty store.
-template <class S> void keeps_endpoints(store_under_test<S>& t) {
+/// Over an empty store. Gives the endpoint "a", which is disabled, and its revision.
+template <class S> journal::endpoint_record keeps_endpoint_records(store_under_test<S>& t) {
   const auto all = [&] {
     auto got = sync_wait(t.loop, t.store.endpoints());
     REQUIRE(got);
@@ -40,6 +40,18 @@ template <class S> void keeps_endpoints(store_under_test<S>& t) {
   REQUIRE(all().size() == 2);
   CHECK(all()[0] == journal::endpoint_record{a, first});
   CHECK(all()[1].status.until == wall_time::max());
+  const std::uint64_t second = put(t, a, first);
+  CHECK(second > first);
+  CHECK(put(t, endpoint_status{"a"}, first) == 0);  // another one was first
+  CHECK(all()[0] == journal::endpoint_record{a, second});
+  return all()[0];
+}
+
+/// Over an empty store.
+template <class S> void keeps_endpoints(store_under_test<S>& t) {
+  const journal::endpoint_record disabled = keeps_endpoint_records(t);
+  const endpoint_status& a = disabled.status;
+  const std::uint64_t first = disabled.revision;
 
   // Those that wait for it are due when it is open again: not the new ones, nor those that are for others.
   REQUIRE(t.append(numbered(1, 4)));

@@ -2,6 +2,7 @@
 /// \file
 /// Durable sinks over JetStream: several workers share one stream, and each event has one end.
 #include <again/journal/durable_sink.hpp>
+#include <again/nats/endpoint_editor.hpp>
 
 #include "nats/store_on_server.hpp"
 #include "sink/pretend_sink.hpp"
@@ -83,4 +84,54 @@ TEST_CASE("two workers deliver the events of one stream: one end each, in the or
   CHECK(worker_a.dead() + worker_b.dead() == events_in_all / 10);
   for (const auto& [key, ids] : delivered) CHECK(std::is_sorted(ids.begin(), ids.end()));
   for (const auto& [body, n] : sends) CHECK(n == (std::stoi(body.substr(5)) % 10 == 3 ? 3 : 1));
+}
+
+TEST_CASE("an endpoint that is paused by hand is paused for the next worker, until it is resumed for all") {
+  store_on_server first, second;
+  second.settings = first.settings;
+  auto by_hand = nats::endpoint_editor::open((static_cast<void>(first.store()), first.settings));
+  REQUIRE(by_hand);
+  run_loop loop;
+  pretend_transport through{[](const pretend_transport::request&) { return response(200, 1ms); }};
+  const auto state_is = [](sink_over<pretend_transport>& s, endpoint_state wanted) -> task<> {
+    while (s.endpoints().find("a")->state != wanted) co_await sleep_for(5ms);
+  };
+  const auto one_worker = [&](store_on_server& f, auto body) {
+    sink_over<pretend_transport> to{through, {patient("a")}};
+    durable_sink kept{f.store(), to, quick()};
+    const auto all = [&]() -> task<> {
+      const context& here = co_await get_context();
+      scope s{here};
+      s.spawn(kept.run());
+      co_await body(to, kept);
+      co_await kept.close(1s);
+      co_await s.join();
+      co_await to.close(0s);
+    };
+    sync_wait(loop, all());
+  };
+  one_worker(first, [&](auto& to, auto& kept) -> task<> {
+    const auto stored = co_await kept.append(numbered(1, 1));
+    CHECK(stored);
+    while (kept.done() < 1) co_await sleep_for(5ms);
+    CHECK(by_hand->set("a", endpoint_state::paused, wall_time{}));
+    co_await state_is(to, endpoint_state::paused);
+  });
+  one_worker(second, [&](auto& to, auto& kept) -> task<> {
+    co_await state_is(to, endpoint_state::paused);
+    const auto early = co_await kept.append(numbered(2, 2));
+    CHECK(early);
+    to.endpoints().resume("a");
+    while (by_hand->endpoints()->at(0).status.state != endpoint_state::available) co_await sleep_for(5ms);
+    const auto stored = co_await kept.append(numbered(3, 3));
+    CHECK(stored);
+    while (kept.done() < 1) co_await sleep_for(5ms);
+    // Somebody removes all states: they are written anew.
+    const nats::detail::layout names{second.settings};
+    nats::detail::connection c{second.settings};
+    c.connect();
+    static_cast<void>(c.exchange(names.purge(names.endpoints(), names.endpoint("a"))));
+    while (by_hand->endpoints()->empty()) co_await sleep_for(5ms);
+  });
+  CHECK(through.seen.size() >= 2);
 }

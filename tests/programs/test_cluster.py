@@ -20,8 +20,9 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Run, event, lines, main, program, wait_for  # noqa: E402
+from harness import Run, Service, event, lines, main, program, wait_for  # noqa: E402
 from nats_cluster import Cluster, free_ports, server_program  # noqa: E402
+from recorder import Recorder  # noqa: E402
 
 EVENTS = int(os.environ.get("AGAIN_CLUSTER_EVENTS", "400"))
 LEASE = 5 if EVENTS > 1000 else 2  # seconds
@@ -218,7 +219,7 @@ class Clusters(unittest.TestCase):
                 over.wait(1)
                 n.start()
                 other = cluster.nodes[(node + 1) % 3]
-                wait_for(lambda: over.is_set() or all(other.current("CLUSTER" + part) for part in ("", "_results", "_dead")), 60)
+                wait_for(lambda: over.is_set() or all(other.current("CLUSTER" + part) for part in ("", "_results", "_dead", "_endpoints")), 60)
 
         with Cluster() as cluster:
             self.deliver_all(cluster, lambda *_: None, "QUIET", 100)  # nothing disturbs: the counts are equal
@@ -241,28 +242,61 @@ class Refusals(unittest.TestCase):
         self.refused("/nonexistent cannot be read", "--journal", "nats://127.0.0.1:1/ORDERS", "--journal-credentials", "/nonexistent")
         self.refused("/nonexistent has no line to read", "--journal", "nats://127.0.0.1:1/ORDERS", "--journal-token-file", "/nonexistent")
 
+
+class OneServer(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        (port,) = free_ports(1)
+        conf, self.token, self.wrong = (os.path.join(folder.name, name) for name in ("conf", "token", "wrong"))
+        for path, text in ((self.token, "geheim7\n"), (self.wrong, "falsch7\n"), (conf, json.dumps(
+                {"listen": f"127.0.0.1:{port}", "jetstream": {"store_dir": folder.name}, "authorization": {"token": "geheim7"}}))):
+            with open(path, "w") as file:
+                file.write(text)
+        server = subprocess.Popen([server_program(), "-c", conf], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+        self.place = f"nats://127.0.0.1:{port}/ORDERS"
+        self.journal = ("--journal", self.place, "--journal-token-file", self.token)
+        wait_for(lambda: Run("deliver", *self.journal, "http://127.0.0.1:9/").code == 0)
+
+    def endpoint(self, *words):
+        return Run("deliver", "endpoint", "--journal-token-file", self.token, *words)
+
     def test_a_token_is_read_from_its_file_and_shown_nowhere(self):
-        with tempfile.TemporaryDirectory() as folder:
-            (port,) = free_ports(1)
-            conf, token, wrong = (os.path.join(folder, name) for name in ("conf", "token", "wrong"))
-            for path, text in ((token, "geheim7\n"), (wrong, "falsch7\n"), (conf, json.dumps(
-                    {"listen": f"127.0.0.1:{port}", "jetstream": {"store_dir": folder}, "authorization": {"token": "geheim7"}}))):
-                with open(path, "w") as file:
-                    file.write(text)
-            server = subprocess.Popen([server_program(), "-c", conf], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            try:
-                journal = ("--journal", f"nats://127.0.0.1:{port}/ORDERS")
-                wait_for(lambda: Run("deliver", *journal, "--journal-token-file", token, "http://127.0.0.1:9/").code == 0)
-                run = self.refused("the server refuses this user", *journal, "--journal-token-file", wrong)
-                self.assertNotIn("falsch7", run.err)
-                for words in (("stats",), ("export",), ("list",)):
-                    run = Run("deliver", "journal", *words, "--journal-token-file", token, journal[1])
-                    self.assertEqual(run.code, 0, run.err)
-                    self.assertNotIn("geheim7", run.out + run.err)
-                self.assertIn("there is no event 7", Run("deliver", "journal", "--journal-token-file", token, "retry", journal[1], "7").err)
-            finally:
-                server.kill()
-                server.wait()
+        run = Run("deliver", "--journal", self.place, "--journal-token-file", self.wrong, "http://127.0.0.1:9/")
+        self.assertEqual((run.code, run.out), (2, ""), run.err)
+        self.assertIn("the server refuses this user", run.err)
+        self.assertNotIn("falsch7", run.err)
+        for words in (("stats",), ("export",), ("list",)):
+            run = Run("deliver", "journal", *words, "--journal-token-file", self.token, self.place)
+            self.assertEqual(run.code, 0, run.err)
+            self.assertNotIn("geheim7", run.out + run.err)
+        self.assertIn("there is no event 7", Run("deliver", "journal", "--journal-token-file", self.token, "retry", self.place, "7").err)
+
+    def test_an_endpoint_is_paused_and_resumed_for_every_worker(self):
+        with Recorder() as receiver:
+            def states():
+                listed = self.endpoint("list", self.place)
+                self.assertEqual(listed.code, 0, listed.err)
+                return [line.split()[0] for line in listed.out.splitlines() if receiver.url in line]
+
+            self.assertEqual(Run("deliver", *self.journal, receiver.url).code, 0)
+            self.assertEqual(states(), ["available"])
+            with Service(*self.journal, "--log", "logfmt", receiver.url) as running:
+                said = self.endpoint("pause", self.place, receiver.url)
+                self.assertEqual((said.code, said.out), (0, f"{receiver.url}: is paused\n"), said.err)
+                wait_for(lambda: any("state=paused was=available by=by_hand" in line for line in running.complaints))
+                self.assertEqual(running.end(), 0)
+            later = Run("deliver", *self.journal, receiver.url, stdin=lines(event(1)))
+            self.assertEqual((later.code, later.out, len(receiver.requests)), (0, "", 0), later.err)
+            self.assertEqual(states(), ["paused"])
+            self.assertEqual(self.endpoint("resume", self.place, receiver.url).code, 0)
+            last = Run("deliver", *self.journal, receiver.url, stdin=lines(event(2)))
+            self.assertEqual(([r["id"] for r in last.lines], states()), (["e2"], ["available"]), last.err)
+        unknown = self.endpoint("disable", self.place, "http://h/?secret=1")
+        self.assertEqual((unknown.code, unknown.out), (2, ""))
+        self.assertIn("knows no endpoint http://h/; deliver endpoint list FILE shows them", unknown.err)
 
 
 @unittest.skipUnless(os.geteuid() == 0 and shutil.which("ip"), "a network namespace needs root and ip (Debian: iproute2)")

@@ -113,6 +113,7 @@ class Usage(InFolder):
         self.assertIn("there is no journal", said("list", self.journal))
         self.assertIn("list takes a FILE and nothing else", said("list", self.journal, "x"))
         self.assertIn("pause needs a URL or a name after the FILE", said("pause", self.journal))
+        self.assertIn("--journal-... are for a journal on NATS", said("--journal-ca", "x", "list", self.journal))
         with open(self.journal, "w", encoding="utf-8") as file:
             file.write("no journal" * 1000)
         self.assertIn("events.db", said("list", self.journal))

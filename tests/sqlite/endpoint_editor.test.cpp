@@ -26,7 +26,7 @@ TEST_CASE("the store in a file keeps the states of endpoints, also after it was 
   REQUIRE(all);
   REQUIRE(all->size() == 2);
   CHECK(all->at(0).status.name == "a");
-  CHECK(all->at(0).revision == 7);
+  CHECK(all->at(0).revision == 8);
   CHECK(all->at(1).status.name == "b");
 }
 

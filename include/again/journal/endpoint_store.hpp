@@ -19,6 +19,7 @@
 /// - Times, cancellation, lifetime, threads and errors: those of `journal::store`.
 #pragma once
 
+#include <again/core/clock.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/journal/store.hpp>
 #include <again/sink/endpoint_state.hpp>
@@ -48,6 +49,14 @@ class endpoint_record {
 /// Whether attempts may be sent to it.
 constexpr bool is_open(const endpoint_status& s) noexcept {
   return s.state != endpoint_state::paused && s.state != endpoint_state::disabled;
+}
+
+/// The record that takes the place of `r` when somebody pauses, disables or resumes its endpoint. Why it is closed is kept until it is open.
+inline endpoint_record by_hand(endpoint_record r, endpoint_state to, wall_time now) {
+  endpoint_status is{std::move(r.status.name), to, endpoint_reason::by_hand};
+  is.since = now;
+  if (!is_open(is)) is.last_error = std::move(r.status.last_error);
+  return endpoint_record{std::move(is), r.revision};
 }
 
 /// For stores: does a record that takes the place of another let go the events that wait for its endpoint? The end of a Retry-After does

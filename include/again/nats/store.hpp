@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `nats::store`: events in streams of NATS JetStream, for any number of processes on any number of machines. It is a `journal::store`.
+/// `nats::store`: events in streams of NATS JetStream, for any number of processes on any number of machines. It is a `journal::store`
+/// and a `journal::endpoint_store`.
 ///
 /// ```cpp
 /// auto place = again::nats::parse_place("nats://n1:4222,n2:4222,n3:4222/ORDERS");
@@ -22,6 +23,8 @@
 ///   the ack wait of the consumer, whatever `take` asks for, by the clocks of the servers. Events that are due come roughly in the order of
 ///   arrival. `taken::next` knows what this process has given back. `find` shows an event that another worker has for the first time as
 ///   waiting, and one that is done without its headers and body.
+/// - States of endpoints are kept for all processes, until somebody removes them. A record that opens its endpoint lets nothing go: JetStream
+///   keeps the time of an event that waits, and lets nobody change it.
 /// - Cancellation, lifetime of calls, errors: those of `journal::store`. `unreachable`: the servers, most of them, or the stream are not
 ///   there; what was on its way may have been done. The next call connects anew, to another server, at the earliest after a wait of 50 ms to 5 s.
 /// - Threads: the store has one thread, which alone uses the connection; the library reads the socket on another. `open` and the destructor
@@ -32,6 +35,7 @@
 
 #include <again/core/clock.hpp>
 #include <again/core/expected.hpp>
+#include <again/journal/endpoint_store.hpp>
 #include <again/journal/store.hpp>
 #include <again/nats/detail/pending_call.hpp>
 #include <again/nats/detail/store_call.hpp>
@@ -66,6 +70,8 @@ class store {
   using extend_result = detail::pending_call<detail::extend_call>;
   using end_result = detail::pending_call<detail::end_call>;
   using find_result = detail::pending_call<detail::find_call>;
+  using endpoints_result = detail::pending_call<detail::endpoints_call>;
+  using put_result = detail::pending_call<detail::put_call>;
 
   append_result append(std::vector<journal::new_event> events) { return append_result{worker_, std::move(events)}; }
   take_result take(std::size_t n, journal::worker_lease lease) { return take_result{worker_, n, std::move(lease)}; }
@@ -83,6 +89,9 @@ class store {
     return end_result{worker_, std::move(c), journal::event_state::dead, wall_time{}, std::move(how)};
   }
   find_result find(std::string id) { return find_result{worker_, std::move(id)}; }
+  /// As a `journal::endpoint_store`. Other processes may change the records meanwhile (`endpoint_editor`).
+  endpoints_result endpoints() { return endpoints_result{worker_}; }
+  put_result put(journal::endpoint_record r) { return put_result{worker_, std::move(r)}; }
 
   // Numbers. Any thread.
   /// Of all workers, as the last `take` of none has found it.
@@ -111,7 +120,7 @@ inline expected<store, journal::error> store::open(const options& o) {
     return unexpected<journal::error>{journal::error{error_kind::shortage, "out of memory; give this process more"}};
   }
 }
-static_assert(journal::store<store>);
+static_assert(journal::store<store> && journal::endpoint_store<store>);
 
 }  // namespace nats
 }  // namespace AGAIN_ABI

@@ -67,10 +67,7 @@ class endpoint_editor {
       db_->run("BEGIN IMMEDIATE");
       for (journal::endpoint_record& r : detail::read_endpoints(*db_)) {
         if (r.status.name != name) continue;
-        endpoint_status is{std::string{name}, to, endpoint_reason::by_hand};
-        is.since = now;
-        if (!journal::is_open(is)) is.last_error = std::move(r.status.last_error);
-        detail::put_endpoint(*db_, journal::endpoint_record{std::move(is), r.revision}, now);
+        detail::put_endpoint(*db_, journal::by_hand(std::move(r), to, now), now);
         db_->run("COMMIT");
         return {};
       }

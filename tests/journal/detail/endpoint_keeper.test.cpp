@@ -48,6 +48,22 @@ struct process {
     };
     sync_wait(loop, all());
   }
+  /// Both run.
+  template <class Body> void beside(process& other, Body body) {
+    const auto all = [&]() -> task<> {
+      const context& here = co_await get_context();
+      scope s{here};
+      s.spawn(kept.run());
+      s.spawn(other.kept.run());
+      co_await body();
+      co_await kept.close(0s);
+      co_await other.kept.close(0s);
+      co_await s.join();
+      co_await to.close(0s);
+      co_await other.to.close(0s);
+    };
+    sync_wait(loop, all());
+  }
   journal::endpoint_record stored(std::string_view name) {
     const auto all = sync_wait(loop, store.endpoints());
     for (const journal::endpoint_record& r : *all)
@@ -246,6 +262,50 @@ TEST_CASE("a change that another process makes at the same moment is not overwri
   });
   CHECK(p.stored("a").status.state == endpoint_state::disabled);
   CHECK(p.to.endpoints().find("a")->state == endpoint_state::disabled);
+}
+
+TEST_CASE("of two processes over one store neither ends what an endpoint has asked the other one for") {
+  machine m;
+  process first = m.start([](const request&) { return response(200); });
+  process second = m.start([](const request&) { return response(200); });
+  const auto both_are = [&](endpoint_state s) {
+    return first.to.endpoints().find("a")->state == s && second.to.endpoints().find("a")->state == s;
+  };
+  first.beside(second, [&]() -> task<> {
+    co_await rest(1ms);
+    endpoint_status asked{"a", endpoint_state::paused, endpoint_reason::retry_after};
+    asked.until = m.loop.wall_now() + 30s;
+    first.to.endpoints().restore(asked);
+    co_await rest(2s);
+    CHECK(both_are(endpoint_state::paused));
+    co_await rest(27s);
+    CHECK(both_are(endpoint_state::paused));
+    co_await rest(3s);
+    CHECK(both_are(endpoint_state::available));
+  });
+  CHECK(first.stored("a").status.state == endpoint_state::available);
+}
+
+TEST_CASE("since when an endpoint fails is written by the process that has seen it, and kept by the others") {
+  machine m;
+  process first = m.start([](const request&) { return response(200); });
+  process second = m.start([](const request&) { return response(200); });
+  first.beside(second, [&]() -> task<> {
+    co_await rest(1ms);
+    endpoint_status failing{"a"};
+    failing.failing_since = m.loop.wall_now() - 5min;
+    first.to.endpoints().restore(failing);
+    co_await rest(2s);
+    const auto then = co_await m.store.endpoints();
+    CHECK(then->at(0).status.failing_since == failing.failing_since);
+    co_await rest(1min);
+    const auto later = co_await m.store.endpoints();
+    CHECK(*later == *then);
+    first.to.endpoints().restore(endpoint_status{"a"});  // a success
+    co_await rest(2s);
+    const auto last = co_await m.store.endpoints();
+    CHECK(last->at(0).status.failing_since == wall_time::max());
+  });
 }
 
 TEST_CASE("nothing is sent as long as the states cannot be read; then all is as it was") {

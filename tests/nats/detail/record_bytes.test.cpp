@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <again/nats/detail/record_bytes.hpp>
 
+#include <again/nats/detail/endpoint_messages.hpp>
 #include <again/nats/detail/layout.hpp>
 #include <again/nats/detail/lease_book.hpp>
 
@@ -9,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <string>
+#include <vector>
 
 using namespace again;
 using namespace std::chrono_literals;
@@ -22,6 +24,14 @@ journal::event_record some_event() {
   e.key = "key";
   e.only = {"here", ""};
   return journal::event_record{journal::new_event{e, wall_time{2h}}, wall_time{1h}};
+}
+endpoint_status some_endpoint() {
+  endpoint_status s{"http://h/ \xff", endpoint_state::disabled, endpoint_reason::failing};
+  s.last_error = std::string{"a\0b", 3};
+  s.since = wall_time{1h};
+  s.until = wall_time{2h};
+  s.failing_since = wall_time{-3h};
+  return s;
 }
 stored_state some_state() {
   stored_state s;
@@ -77,12 +87,22 @@ TEST_CASE("a state and a dead letter are read as they were written") {
   CHECK(l->state == "state");
 }
 
+TEST_CASE("a state of an endpoint is read as it was written, and one that nobody knows is refused") {
+  CHECK(endpoint_from(bytes_of(some_endpoint())) == some_endpoint());
+  CHECK(endpoint_from(bytes_of(endpoint_status{""})) == endpoint_status{""});
+  for (const endpoint_status& bad : {endpoint_status{"", static_cast<endpoint_state>(5)},
+                                     endpoint_status{"", endpoint_state::paused, static_cast<endpoint_reason>(6)}})
+    CHECK(!endpoint_from(bytes_of(bad)));
+}
+
 TEST_CASE("bytes that are cut off, changed in their lengths, or of something else are refused") {
   const std::string event = bytes_of(some_event()), state = bytes_of(some_state()),
                     letter = letter_of("event", "state");
   for (std::size_t n = 0; n < event.size(); ++n) CHECK(!event_from(event.substr(0, n)));
   for (std::size_t n = 0; n < state.size(); ++n) CHECK(!state_from(state.substr(0, n)));
   for (std::size_t n = 0; n < letter.size(); ++n) CHECK(!letter_from(letter.substr(0, n)));
+  const std::string end = bytes_of(some_endpoint());
+  for (std::size_t n = 0; n < end.size(); ++n) CHECK(!endpoint_from(end.substr(0, n)));
   for (std::size_t n = 0; n < event.size();
        ++n) {  // whatever is read of it: nothing beyond its end, and in finite time
     std::string bad = event;
@@ -125,4 +145,20 @@ TEST_CASE("members of a reply are read by their names") {
   CHECK(number(reply, "seq") == 17);
   CHECK(!number(reply, "sequence"));
   CHECK(error_in(R"({"stream":"E", "seq":1})").code == 0);
+}
+
+TEST_CASE("a message inside of JSON is read from its base64") {
+  CHECK(bytes_in_base64("").empty());
+  CHECK(bytes_in_base64("YQ==") == "a");
+  CHECK(bytes_in_base64("YWI=") == "ab");
+  CHECK(bytes_in_base64("YWJj") == "abc");
+  CHECK(bytes_in_base64("AP/+") == std::string{"\0\xff\xfe", 3});
+}
+
+TEST_CASE("the subjects of a stream are those of its messages, not those of its configuration") {
+  CHECK(subjects_in(R"({"config":{"subjects":["A.endpoint.*"]},"state":{"messages":2,"num_subjects":2,)"
+                    R"("subjects":{"A.endpoint.YQ":1,"A.endpoint.Yg":1},"consumer_count":0}})") ==
+        std::vector<std::string>{"A.endpoint.YQ", "A.endpoint.Yg"});
+  CHECK(subjects_in(R"({"config":{"subjects":["A.endpoint.*"]},"state":{"messages":0}})").empty());
+  CHECK(subjects_in(R"({"state":{"subjects":{"A)").size() == 1);  // whatever is read of it: in finite time
 }

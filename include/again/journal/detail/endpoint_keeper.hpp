@@ -6,6 +6,7 @@
 /// Written: paused by hand or for a time of ten seconds or more, disabled, available again, and since when an endpoint fails, after a minute.
 /// Not written: what a circuit breaker finds out, which is found out anew within seconds, and shorter pauses, which end before a restart.
 ///
+/// Several processes may keep the states of the same endpoints: each writes what it has found out, and takes over what others have written.
 /// Owned by the durable sink. One loop, one thread.
 #pragma once
 
@@ -40,9 +41,15 @@ concept has_endpoints = requires(Sink& s) {
   { s.endpoints() } -> std::same_as<endpoint_control&>;
 };
 
-/// What is worth keeping of a state.
-inline endpoint_status worth_keeping(endpoint_status s, wall_time now) {
-  const bool short_pause = s.until != wall_time::max() && s.until - now < std::chrono::seconds{10};
+/// Times on the steady clock are not exact on the wall.
+inline bool near(wall_time x, wall_time y) noexcept {
+  return x == y ||
+         (x != wall_time::max() && y != wall_time::max() && std::max(x, y) - std::min(x, y) < std::chrono::seconds{2});
+}
+/// What is worth keeping of a state. A pause that is `stored` stays until it is over: a process that reads "available" ends its own.
+inline endpoint_status worth_keeping(endpoint_status s, wall_time now, const endpoint_status& stored) {
+  const bool kept = stored.state == s.state && near(stored.until, s.until);
+  const bool short_pause = !kept && s.until != wall_time::max() && s.until - now < std::chrono::seconds{10};
   if (is_open(s) || short_pause) {
     s.state = endpoint_state::available;
     s.reason = endpoint_reason::none;
@@ -53,12 +60,8 @@ inline endpoint_status worth_keeping(endpoint_status s, wall_time now) {
   if (is_open(s) && s.failing_since == wall_time::max()) s.last_error.clear();
   return s;
 }
-/// Whether two records say the same of it. Times on the steady clock are not exact on the wall.
+/// Whether two records say the same of it.
 inline bool same_state(const endpoint_status& a, const endpoint_status& b) noexcept {
-  const auto near = [](wall_time x, wall_time y) {
-    return x == y || (x != wall_time::max() && y != wall_time::max() &&
-                      std::max(x, y) - std::min(x, y) < std::chrono::seconds{2});
-  };
   return a.state == b.state && a.reason == b.reason && near(a.until, b.until) && near(a.failing_since, b.failing_since);
 }
 
@@ -132,6 +135,11 @@ template <class Store, class Sink> class endpoint_keeper {
       fine = false;
       co_return;
     }
+    for (auto& [name, known] : known_) {  // a record that somebody has removed is written anew
+      const bool there =
+          std::any_of(stored->begin(), stored->end(), [&](const auto& r) { return r.status.name == name; });
+      if (!there) known.revision = 0;
+    }
     for (endpoint_record& r : *stored) {
       endpoint_record& known = known_[r.status.name];
       if (known.revision == r.revision) continue;
@@ -140,8 +148,15 @@ template <class Store, class Sink> class endpoint_keeper {
     }
     for (const endpoint_status& s : sink_.endpoints().all()) {
       endpoint_record& known = known_[s.name];
-      endpoint_status now_is = worth_keeping(s, here.scheduler->wall_now());
-      if (known.revision != 0 && same_state(now_is, known.status)) continue;
+      endpoint_status now_is = worth_keeping(s, here.scheduler->wall_now(), known.status);
+      // Several processes send there, and not all of them fail: what has not changed here overwrites nobody's.
+      wall_time& fails_since = fails_since_.try_emplace(s.name, wall_time::max()).first->second;
+      const wall_time seen_here = now_is.failing_since;
+      if (known.revision != 0 && near(seen_here, fails_since)) now_is.failing_since = known.status.failing_since;
+      if (known.revision != 0 && same_state(now_is, known.status)) {
+        fails_since = seen_here;
+        continue;
+      }
       auto put = co_await store_.put(endpoint_record{now_is, known.revision});
       if (!put) {
         failed(put.error());
@@ -153,6 +168,7 @@ template <class Store, class Sink> class endpoint_keeper {
       if (opens(known.status, now_is)) let_go_.wake();
       known.status = std::move(now_is);
       known.revision = *put;
+      fails_since = seen_here;
     }
   }
   // A change that another process has made. One that resumes by hand is confirmed by the record that follows (`opens`).
@@ -174,6 +190,7 @@ template <class Store, class Sink> class endpoint_keeper {
   const durable_options& options_;
   wakeup changed_;
   std::map<std::string, endpoint_record> known_;  // as they are in the store
+  std::map<std::string, wall_time> fails_since_;  // as this process has seen it when it last looked
 };
 
 }  // namespace detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `find_event`: an event by its id, put together from the three streams.
+/// `find_event`: an event by its id, put together from the streams of a journal.
 #pragma once
 
 #include <again/journal/event_record.hpp>

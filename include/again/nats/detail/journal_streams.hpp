@@ -11,6 +11,7 @@
 #include <again/nats/detail/append.hpp>
 #include <again/nats/detail/connection.hpp>
 #include <again/nats/detail/ended_event.hpp>
+#include <again/nats/detail/endpoint_messages.hpp>
 #include <again/nats/detail/find_event.hpp>
 #include <again/nats/detail/held_back.hpp>
 #include <again/nats/detail/layout.hpp>
@@ -65,11 +66,11 @@ class journal_streams {
   void take(take_call& call);
   void extend(extend_call& call);
   void find(find_call& call);
+  void endpoints(endpoints_call& call) { call.result.emplace(read_endpoints(connection_, names_)); }
+  void put(put_call& call) { call.result.emplace(put_endpoint(connection_, names_, call.record)); }
   void give_back(const std::vector<journal::event_record>& events);
 
  private:
-  using clock = std::chrono::steady_clock;
-
   // True.
   bool send_back(delivered_event& e, duration wait) {
     const auto delay = std::chrono::nanoseconds{std::max(wait, duration::zero())}.count();
@@ -172,7 +173,7 @@ inline void journal_streams::end(const std::vector<end_call*>& calls) {
 inline std::vector<delivered_event> journal_streams::due_ones(std::vector<message> delivered, wall_time now) {
   std::vector<delivered_event> all, due;
   std::vector<request> reads;
-  const time_point until = clock::now() + ack_wait_;
+  const time_point until = std::chrono::steady_clock::now() + ack_wait_;
   for (message& m : delivered) {
     delivered_event e{.from = std::move(m), .numbers = {}, .record = {}, .until = until};
     e.numbers = numbers_in(reply_of(e.from));
@@ -254,7 +255,7 @@ inline void journal_streams::give_fronts(std::size_t most, std::vector<delivered
 }
 
 inline void journal_streams::take(take_call& call) {
-  const time_point began = clock::now();
+  const time_point began = std::chrono::steady_clock::now();
   journal::taken out;
   dues_.erase(dues_.begin(), dues_.upper_bound(call.now));
   const auto next_at = [&out](wall_time at) { out.next = std::min(out.next.value_or(at), at); };
@@ -335,7 +336,7 @@ inline void journal_streams::extend(extend_call& call) {
   std::vector<delivered_event*> mine;
   std::vector<const journal::extension*> asked;
   std::vector<request> reads;
-  const time_point until = clock::now() + ack_wait_;
+  const time_point until = std::chrono::steady_clock::now() + ack_wait_;
   for (const journal::extension& x : call.extensions) {
     delivered_event* const e = book_.find(x.claim);
     if (e == nullptr) {

@@ -7,8 +7,10 @@
 /// | NAME | NAME.event.KEY.ID | unfinished events; an acknowledged one leaves it (work queue). Full: refuses (discard new) |
 /// | NAME_results | NAME.result.ID | the last state of each event: progress, a repeated lease, or its one end |
 /// | NAME_dead | NAME.dead.ID | dead events, whole |
+/// | NAME_endpoints | NAME.endpoint.ENDPOINT | the last state of each endpoint, for ever |
 ///
-/// KEY and ID are the order key ("~": none) and the id, in the alphabet of base64url.
+/// KEY, ID and ENDPOINT are the order key ("~": none), the id and the name, in the alphabet of base64url. A journal of an older program has
+/// no NAME_endpoints. It has the same format nevertheless: the others do not change, and the older program does not look for it.
 #pragma once
 
 #include <again/nats/detail/connection.hpp>
@@ -55,6 +57,7 @@ class layout {
   const std::string& events() const noexcept { return name_; }
   std::string results() const { return name_ + "_results"; }
   std::string dead() const { return name_ + "_dead"; }
+  std::string endpoints() const { return name_ + "_endpoints"; }
 
   std::string event(std::string_view key, std::string_view id) const {
     return name_ + ".event." + word_of(key) + "." + word_of(id);
@@ -63,6 +66,7 @@ class layout {
   std::string event_by_id(std::string_view id) const { return name_ + ".event.*." + word_of(id); }
   std::string result(std::string_view id) const { return name_ + ".result." + word_of(id); }
   std::string letter(std::string_view id) const { return name_ + ".dead." + word_of(id); }
+  std::string endpoint(std::string_view name) const { return name_ + ".endpoint." + word_of(name); }
 
   request last_of(const std::string& stream, const std::string& subject) const {
     return {"$JS.API.DIRECT.GET." + stream, R"({"last_by_subj":")" + subject + "\"}"};
@@ -85,6 +89,11 @@ class layout {
   }
   request stream_info(const std::string& stream) const { return {"$JS.API.STREAM.INFO." + stream}; }
 
+  /// The reply, the leader's, has the subjects of its messages.
+  request subjects_of(const std::string& stream) const {
+    return {"$JS.API.STREAM.INFO." + stream, R"({"subjects_filter":">"})"};
+  }
+
   // All of them.
   std::string all_events() const { return name_ + ".event.>"; }
   std::string all_results() const { return name_ + ".result.>"; }
@@ -93,11 +102,13 @@ class layout {
   /// Looks at the streams and the consumer, and makes those that are missing where `create`. Gives the ack wait. Throws nats_failure.
   duration prepare(connection& c, const options& o, bool create) const {
     constexpr auto limits = R"(,"retention":"limits","discard":"old","max_msgs_per_subject":1,"max_age":)";
-    stream(c, o, create, events(), "event.*.*",
-           R"(,"retention":"workqueue","discard":"new","max_msgs":)" + std::to_string(o.max_events) +
-               R"(,"duplicate_window":)" + nanoseconds(o.known));
-    stream(c, o, create, results(), "result.*", limits + nanoseconds(o.results));
-    stream(c, o, create, dead(), "dead.*", limits + nanoseconds(o.dead));
+    const std::uint64_t replicas =
+        stream(c, o, create, events(), "event.*.*",
+               R"(,"retention":"workqueue","discard":"new","max_msgs":)" + std::to_string(o.max_events) +
+                   R"(,"duplicate_window":)" + nanoseconds(o.known));
+    stream(c, o, create, results(), "result.*", limits + nanoseconds(o.results), replicas);
+    stream(c, o, create, dead(), "dead.*", limits + nanoseconds(o.dead), replicas);
+    stream(c, o, create, endpoints(), "endpoint.*", limits + nanoseconds(duration::zero()), replicas);
     std::string found{text_of(c.exchange(consumer_info()))};
     if (error_in(found).code == no_such_consumer && create) {
       found = text_of(c.exchange(
@@ -125,23 +136,26 @@ class layout {
   static constexpr const char* consumer = "workers";
   static std::string nanoseconds(duration d) { return std::to_string(std::chrono::nanoseconds{d}.count()); }
 
-  void stream(connection& c, const options& o, bool create, const std::string& stream, std::string_view subjects,
-              const std::string& config) const {
+  /// Gives the replicas that it has. `replicas`: where it is made and no number is asked for.
+  std::uint64_t stream(connection& c, const options& o, bool create, const std::string& stream,
+                       std::string_view subjects, const std::string& config, std::uint64_t replicas = 1) const {
     std::string found{text_of(c.exchange(stream_info(stream)))};
     if (error_in(found).code == no_such_stream && create) {
       std::string wanted = R"({"name":")" + stream + R"(","description":")";
       wanted.append(format_name).append(std::to_string(format_version)).append(R"(","subjects":[")");
       wanted.append(name_).append(".").append(subjects).append(
           R"("],"storage":"file","allow_direct":true,"num_replicas":)");
-      wanted.append(std::to_string(o.replicas > 0 ? o.replicas : 1)).append(config).append("}");
+      wanted.append(o.replicas > 0 ? std::to_string(o.replicas) : std::to_string(replicas)).append(config).append("}");
       found = text_of(c.exchange({"$JS.API.STREAM.CREATE." + stream, wanted}));
       if (error_in(found).code == stream_exists)  // another program was faster
         found = text_of(c.exchange(stream_info(stream)));
     }
-    if (const api_error e = error_in(found); e.code != 0) refuse(stream, e);
-    check(stream, found, o);
+    const api_error e = error_in(found);
+    if (e.code == no_such_stream && stream == endpoints()) return 0;  // an older program has made the others
+    if (e.code != 0) refuse(stream, e);
+    return checked(stream, found, o);
   }
-  static void check(const std::string& stream, std::string_view found, const options& o) {
+  static std::uint64_t checked(const std::string& stream, std::string_view found, const options& o) {
     using journal::error_kind;
     const std::string form = text(found, "description");
     if (!form.starts_with(format_name))
@@ -156,6 +170,7 @@ class layout {
       fail(error_kind::invalid, "stream " + stream + " has " + std::to_string(replicas) + " replicas and not " +
                                     std::to_string(o.replicas) +
                                     "; change it (nats stream edit), or do not ask for a number");
+    return replicas;
   }
   [[noreturn]] static void refuse(const std::string& stream, const api_error& e) {
     using journal::error_kind;

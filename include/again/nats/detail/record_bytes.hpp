@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// How an event, its state and a dead letter are written as the bytes of a message. Each begins with a letter and the number of its form.
+/// How an event, its state, a dead letter and the state of an endpoint are written as the bytes of a message. Each begins with a letter and the number of its form.
 #pragma once
 
 #include <again/core/clock.hpp>
+#include <again/core/detail/enumerators.hpp>
 #include <again/http/headers.hpp>
 #include <again/journal/event_record.hpp>
+#include <again/sink/endpoint_state.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -22,7 +24,7 @@ inline namespace AGAIN_ABI {
 namespace nats {
 namespace detail {
 
-inline constexpr std::string_view event_mark = "E1", state_mark = "S1", letter_mark = "D1";
+inline constexpr std::string_view event_mark = "E1", state_mark = "S1", letter_mark = "D1", endpoint_mark = "P1";
 
 class byte_writer {
  public:
@@ -179,6 +181,28 @@ inline std::optional<letter> letter_from(std::string_view bytes) {
   l.state = in.text();
   if (!in.good()) return std::nullopt;
   return l;
+}
+
+inline std::string bytes_of(const endpoint_status& s) {
+  byte_writer out{endpoint_mark};
+  out.text(s.name).number(static_cast<int>(s.state)).number(static_cast<int>(s.reason)).text(s.last_error);
+  return out.time(s.since).time(s.until).time(s.failing_since).take();
+}
+inline std::optional<endpoint_status> endpoint_from(std::string_view bytes) {
+  byte_reader in{bytes, endpoint_mark};
+  endpoint_status s;
+  s.name = in.text();
+  const std::uint64_t state = in.number(), reason = in.number();
+  s.last_error = in.text();
+  s.since = in.time();
+  s.until = in.time();
+  s.failing_since = in.time();
+  if (!in.good() || state >= again::detail::enumerators<endpoint_state>.size() ||
+      reason >= again::detail::enumerators<endpoint_reason>.size())
+    return std::nullopt;
+  s.state = static_cast<endpoint_state>(state);
+  s.reason = static_cast<endpoint_reason>(reason);
+  return s;
 }
 
 /// Adds what is known of it to an event.

@@ -77,6 +77,26 @@ inline std::string text(std::string_view json, std::string_view name) {
   return std::string{value->substr(1, value->find('"', 1) - 1)};
 }
 
+/// What a text in base64 stands for: messages inside of JSON are written in it.
+inline std::string bytes_in_base64(std::string_view text) {
+  const auto digit = [](char c) {
+    if (c >= 'A' && c <= 'Z') return c - 'A';
+    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+    if (c >= '0' && c <= '9') return c - '0' + 52;
+    return c == '+' ? 62 : 63;
+  };
+  std::string out;
+  unsigned held = 0, bits = 0;
+  for (const char c : text.substr(0, text.find('='))) {
+    held = (held << 6U | static_cast<unsigned>(digit(c))) & 0xffffU;
+    bits += 6;
+    if (bits < 8) continue;
+    bits -= 8;
+    out += static_cast<char>(held >> bits & 0xffU);
+  }
+  return out;
+}
+
 /// An error of the API by its number; 0: none.
 struct api_error {
   std::uint64_t code = 0;
@@ -87,10 +107,10 @@ inline api_error error_in(std::string_view json) {
   if (!inside) return {};
   return {number(*inside, "err_code").value_or(1), text(*inside, "description")};
 }
-inline constexpr std::uint64_t no_such_stream = 10059, no_such_consumer = 10014, stream_exists = 10058,
-                               wrong_last_sequence = 10071, too_many_messages = 10077, no_space = 10047,
-                               no_resources = 10023, message_too_large = 10054, needs_cluster = 10074, no_peers = 10005,
-                               not_enabled = 10076, not_enabled_here = 10039;
+inline constexpr std::uint64_t no_such_stream = 10059, no_such_message = 10037, no_such_consumer = 10014,
+                               stream_exists = 10058, wrong_last_sequence = 10071, too_many_messages = 10077,
+                               no_space = 10047, no_resources = 10023, message_too_large = 10054, needs_cluster = 10074,
+                               no_peers = 10005, not_enabled = 10076, not_enabled_here = 10039;
 
 /// For the errors that any call may get.
 [[noreturn]] inline void fail(const std::string& stream, const api_error& e) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <again/coro/scheduler.hpp>
+#include <again/journal/endpoint_store.hpp>
 #include <again/journal/store.hpp>
 
 #include <atomic>
@@ -24,7 +25,7 @@ inline namespace AGAIN_ABI {
 namespace nats {
 namespace detail {
 
-enum class call_kind : std::uint8_t { append, end, extend, take, find };
+enum class call_kind : std::uint8_t { append, end, extend, take, find, endpoints, put };
 
 class store_call {
  public:
@@ -128,6 +129,13 @@ struct end_call final : typed_call<void> {
 struct find_call final : typed_call<std::optional<journal::event_record>> {
   explicit find_call(std::string what) : typed_call{call_kind::find}, id{std::move(what)} {}
   std::string id;
+};
+struct endpoints_call final : typed_call<std::vector<journal::endpoint_record>> {
+  endpoints_call() : typed_call{call_kind::endpoints} {}
+};
+struct put_call final : typed_call<std::uint64_t> {
+  explicit put_call(journal::endpoint_record r) : typed_call{call_kind::put}, record{std::move(r)} {}
+  journal::endpoint_record record;
 };
 
 }  // namespace detail

@@ -136,6 +136,8 @@ class worker {
           case call_kind::extend: return streams_.extend(static_cast<extend_call&>(*c));
           case call_kind::take: return streams_.take(static_cast<take_call&>(*c));
           case call_kind::find: return streams_.find(static_cast<find_call&>(*c));
+          case call_kind::endpoints: return streams_.endpoints(static_cast<endpoints_call&>(*c));
+          case call_kind::put: return streams_.put(static_cast<put_call&>(*c));
           case call_kind::append:
           case call_kind::end: return;
         }
