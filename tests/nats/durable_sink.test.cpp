@@ -94,7 +94,7 @@ TEST_CASE("an endpoint that is paused by hand is paused for the next worker, unt
   run_loop loop;
   pretend_transport through{[](const pretend_transport::request&) { return response(200, 1ms); }};
   const auto state_is = [](sink_over<pretend_transport>& s, endpoint_state wanted) -> task<> {
-    while (s.endpoints().find("a")->state != wanted) co_await sleep_for(5ms);
+    while (s.endpoints().find("a")->state != wanted) static_cast<void>(co_await sleep_for(5ms));
   };
   const auto one_worker = [&](store_on_server& f, auto body) {
     sink_over<pretend_transport> to{through, {patient("a")}};
@@ -113,7 +113,7 @@ TEST_CASE("an endpoint that is paused by hand is paused for the next worker, unt
   one_worker(first, [&](auto& to, auto& kept) -> task<> {
     const auto stored = co_await kept.append(numbered(1, 1));
     CHECK(stored);
-    while (kept.done() < 1) co_await sleep_for(5ms);
+    while (kept.done() < 1) static_cast<void>(co_await sleep_for(5ms));
     CHECK(by_hand->set("a", endpoint_state::paused, wall_time{}));
     co_await state_is(to, endpoint_state::paused);
   });
@@ -122,16 +122,17 @@ TEST_CASE("an endpoint that is paused by hand is paused for the next worker, unt
     const auto early = co_await kept.append(numbered(2, 2));
     CHECK(early);
     to.endpoints().resume("a");
-    while (by_hand->endpoints()->at(0).status.state != endpoint_state::available) co_await sleep_for(5ms);
+    while (by_hand->endpoints()->at(0).status.state != endpoint_state::available)
+      static_cast<void>(co_await sleep_for(5ms));
     const auto stored = co_await kept.append(numbered(3, 3));
     CHECK(stored);
-    while (kept.done() < 1) co_await sleep_for(5ms);
+    while (kept.done() < 1) static_cast<void>(co_await sleep_for(5ms));
     // Somebody removes all states: they are written anew.
     const nats::detail::layout names{second.settings};
     nats::detail::connection c{second.settings};
     c.connect();
     static_cast<void>(c.exchange(names.purge(names.endpoints(), names.endpoint("a"))));
-    while (by_hand->endpoints()->empty()) co_await sleep_for(5ms);
+    while (by_hand->endpoints()->empty()) static_cast<void>(co_await sleep_for(5ms));
   });
   CHECK(through.seen.size() >= 2);
 }
