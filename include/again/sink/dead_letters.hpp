@@ -138,9 +138,13 @@ inline dead_letter_file::dead_letter_file(std::string path, durability sync)
 }
 
 inline bool dead_letter_file::write(const delivery& d, wall_time at) {
-  if (follow() && append((ends_inside_a_line() ? "\n" : "") + dead_letter_line(d, at) + '\n')) {
-    written_.fetch_add(1, std::memory_order_relaxed);
-    return true;
+  if (follow()) {
+    std::string line{ends_inside_a_line() ? "\n" : ""};
+    line.append(dead_letter_line(d, at)).append("\n");
+    if (append(line)) {
+      written_.fetch_add(1, std::memory_order_relaxed);
+      return true;
+    }
   }
   lost_.fetch_add(1, std::memory_order_relaxed);
   return false;
