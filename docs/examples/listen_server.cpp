@@ -426,8 +426,10 @@ class listener final : public batch_source {
       const auto batch = co_await store(std::move(posted->events));
       if (batch == nullptr) co_return refusal(503, "it is ending: post to the next one");
       if (batch->how != batch_end::stored) {
-        healthy_ = false;
-        failed_at_ = std::chrono::steady_clock::now();
+        if (batch->how == batch_end::failed) {  // the journal; what was refused says nothing of the next events
+          healthy_ = false;
+          failed_at_ = std::chrono::steady_clock::now();
+        }
         co_return refusal(batch->how == batch_end::refused ? 400 : 503,
                           fmt::format("the journal does not take these events: {}", name(batch->why)));
       }
