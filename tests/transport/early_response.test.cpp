@@ -157,6 +157,7 @@ TEST_CASE("a 413 while the body is written is a final response to a retry, which
 
 TEST_CASE("a response cut short while the body is written is truncated, and reached the server") {
   for (const bool tls : {false, true}) {
+    if (tls && !tls_reads_while_it_writes) continue;
     CAPTURE(tls);
     misbehaving_server server{{unread("HTTP/1.1 413 Too Large\r\nContent-Length: 30\r\n\r\nhalf")},
                               tls ? with_tls() : server_options{}};
