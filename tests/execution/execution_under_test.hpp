@@ -20,7 +20,8 @@ namespace exec_parts = exec;
 
 namespace again_test {
 
-/// A receiver that keeps what it is completed with, for tests that own the operation state. Its stop token is the given one.
+/// A receiver that keeps what it is completed with, for tests that own the operation state. Its stop token is the given
+/// one.
 struct kept_end {
   int values = 0;
   int errors = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// A small look-alike of stdexec (P2300), for the tests of the edge to senders: same names, same rules. Here the algorithms. `tests/execution`
-/// runs with the real one by `-Dstdexec=PATH`.
+/// A small look-alike of stdexec (P2300), for the tests of the edge to senders: same names, same rules. Here the
+/// algorithms. `tests/execution` runs with the real one by `-Dstdexec=PATH`.
 #pragma once
 
 #include "stdexec_lookalike_concepts.hpp"

@@ -10,23 +10,25 @@
 /// }
 /// ```
 ///
-/// - Result: that of the one value completion: `void`, `T`, or a `std::tuple` of several values. A sender that can complete with
-///   different values is one compile error: make one of them with `into_variant`.
-/// - Errors: `set_error(std::exception_ptr)` is rethrown by the `co_await`, an `error_code` is thrown as `std::system_error`,
-///   any other error as it is.
-/// - Stopped: `set_stopped()` is thrown as `sender_stopped`, because a task has no way to be stopped but by a result. To have it
-///   as a value, write `ex::stopped_as_optional` around the sender.
-/// - Cancellation: a stop request of the awaiting context reaches the sender by the stop token of its environment. Its scheduler is the
-///   task's loop, as a `loop_scheduler`. An operation of ours inside (`as_sender`) has the deadline of the task, too.
+/// - Result: that of the one value completion: `void`, `T`, or a `std::tuple` of several values. A sender that can
+///   complete with different values is one compile error: make one of them with `into_variant`.
+/// - Errors: `set_error(std::exception_ptr)` is rethrown by the `co_await`, an `error_code` is thrown as
+///   `std::system_error`, any other error as it is.
+/// - Stopped: `set_stopped()` is thrown as `sender_stopped`, because a task has no way to be stopped but by a result.
+///   To have it as a value, write `ex::stopped_as_optional` around the sender.
+/// - Cancellation: a stop request of the awaiting context reaches the sender by the stop token of its environment. Its
+///   scheduler is the task's loop, as a `loop_scheduler`. An operation of ours inside (`as_sender`) has the deadline of
+///   the task, too.
 /// - Where it goes on: on the task's loop, whichever thread the sender completes on.
-/// - Lifetime: the awaiting coroutine may be destroyed at any time: the sender is then asked to stop, and nothing waits for
-///   it. What the sender refers to has to live until it has completed, as everywhere in P2300. The loop, too, if the
-///   sender uses its scheduler.
-/// - Pretend time: a sender that does not say that it completes on the task's loop counts as work outside of the loop: the
-///   clock does not jump while it runs.
+/// - Lifetime: the awaiting coroutine may be destroyed at any time: the sender is then asked to stop, and nothing waits
+///   for it. What the sender refers to has to live until it has completed, as everywhere in P2300. The loop, too, if
+///   the sender uses its scheduler.
+/// - Pretend time: a sender that does not say that it completes on the task's loop counts as work outside of the loop:
+///   the clock does not jump while it runs.
 /// - Cost: one recycled block, and a post.
 ///
-/// A bare `co_await sender` does not compile in a task, and says so: the errors of a sender become exceptions, which should be seen.
+/// A bare `co_await sender` does not compile in a task, and says so: the errors of a sender become exceptions, which
+/// should be seen.
 #pragma once
 
 #include <again/core/detail/manual_optional.hpp>

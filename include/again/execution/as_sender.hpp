@@ -11,17 +11,18 @@
 ///
 /// - Completes with `set_value(R)`, where `R` is the result of awaiting it (`set_value()` if that is void). A failure
 ///   travels there, in the `expected`, so that no algorithm takes it for an exception.
-/// - `set_stopped()` if the result is an `expected` without a value and stop was requested: for a `failure`, if its reason
-///   is a cancellation; for another error, always. `set_error(std::exception_ptr)` if it threw.
-/// - Stop: a request of the token in the receiver's environment, whatever its type, reaches the operation. It ends soon.
-/// - Deadline: P2300 has none; say `.within(5s)` to the operation. Awaited by `as_awaitable` in a task, the operation has
-///   that task's deadline, and its attempts add up with those of a retry around it.
-/// - Where: it runs, and completes, on the loop given, which the sender then advertises as its completion scheduler. Without
-///   one: on the loop of the environment's scheduler if that is a `loop_scheduler` (`starts_on`), else of the awaiting
-///   task, else on the loop that the starting thread is running, else on the default loop of the process.
-///   If that is the starting thread's loop, it begins inside `start`, and may complete there; else it is posted.
-/// - Lifetime: the sender owns what it is given as an rvalue, and a copy of an lvalue. An operation that can be copied can be
-///   connected as often as you like (`const&`), a task once (`&&`). The loop outlives the operation state.
+/// - `set_stopped()` if the result is an `expected` without a value and stop was requested: for a `failure`, if its
+///   reason is a cancellation; for another error, always. `set_error(std::exception_ptr)` if it threw.
+/// - Stop: a request of the token in the receiver's environment, whatever its type, reaches the operation. It ends
+///   soon.
+/// - Deadline: P2300 has none; say `.within(5s)` to the operation. Awaited by `as_awaitable` in a task, the operation
+///   has that task's deadline, and its attempts add up with those of a retry around it.
+/// - Where: it runs, and completes, on the loop given, which the sender then advertises as its completion scheduler.
+///   Without one: on the loop of the environment's scheduler if that is a `loop_scheduler` (`starts_on`), else of the
+///   awaiting task, else on the loop that the starting thread is running, else on the default loop of the process. If
+///   that is the starting thread's loop, it begins inside `start`, and may complete there; else it is posted.
+/// - Lifetime: the sender owns what it is given as an rvalue, and a copy of an lvalue. An operation that can be copied
+///   can be connected as often as you like (`const&`), a task once (`&&`). The loop outlives the operation state.
 /// - Thread: `start` on any.
 /// - Cost: no allocation, apart from those of the operation itself.
 #pragma once

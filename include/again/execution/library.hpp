@@ -3,15 +3,15 @@
 /// Which library of senders and receivers (P2300) the edge is built on: `std::execution` where the standard library has
 /// it (`__cpp_lib_senders`), else stdexec if `<stdexec/execution.hpp>` is on the include path.
 ///
-/// Any other library that has the names of P2300 in one namespace is the third choice: define, for the whole program, on
-/// the command line,
+/// Any other library that has the names of P2300 in one namespace is the third choice: define, for the whole program,
+/// on the command line,
 ///
 /// ```sh
 /// -DAGAIN_EXECUTION_HEADER='<beman/execution/execution.hpp>' -DAGAIN_EXECUTION_NAMESPACE=beman::execution
 /// ```
 ///
-/// Units that disagree do not link: what the edge defines stands in a namespace of that library. All names of the library
-/// that the edge uses are in `again::execution::lib`, below.
+/// Units that disagree do not link: what the edge defines stands in a namespace of that library. All names of the
+/// library that the edge uses are in `again::execution::lib`, below.
 #pragma once
 
 #include <again/core/expected.hpp>

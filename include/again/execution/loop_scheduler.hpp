@@ -8,8 +8,8 @@
 /// exec::schedule_after(on_loop, 10ms);                      // timed, as <exec/timed_scheduler.hpp> wants it
 /// ```
 ///
-/// - `schedule()` completes on the loop's thread, by a post: never inside `start`. It completes with `set_stopped` if stop was
-///   requested when its turn has come.
+/// - `schedule()` completes on the loop's thread, by a post: never inside `start`. It completes with `set_stopped` if
+///   stop was requested when its turn has come.
 /// - `schedule_after(d)`, `schedule_at(t)`: when the time has come, on the loop's clock, so that pretend time counts. A
 ///   stop request wakes it at once. A time that has passed completes at once, inside `start` if that runs on the loop's
 ///   thread.

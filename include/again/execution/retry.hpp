@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `retry` of senders: `retry(policy, f)` where `f` returns a sender of P2300, and `sender | retry(policy)`. Both give a
-/// sender.
+/// `retry` of senders: `retry(policy, f)` where `f` returns a sender of P2300, and `sender | retry(policy)`. Both give
+/// a sender.
 ///
 /// ```cpp
 /// auto quote = again::retry(polite, [&] { return read_quote(pool); });          // f is called for each attempt
@@ -20,13 +20,15 @@
 /// | `set_error(std::exception_ptr)` | fails if nothing else can; else ends the retry | `set_error(failure<std::exception_ptr>)`; else the exception |
 /// | `set_stopped()` | was stopped: our timeout (`attempt_timeout`) may lead to another one, anything else ends the retry | `set_stopped()` |
 ///
-/// - Errors: a sender with several error types, or several value completions, is one compile error that says what to write. An
-///   exception of `f`, of `connect`, a predicate or an observer ends the retry with `set_error(std::exception_ptr)`.
-///   A failure whose attempts were all stopped by their timeouts has no error: its `error()` is null.
-/// - Where: timers and waits are on the loop that `as_sender` names without a loop. An attempt's environment has that loop
-///   as its scheduler, and the stop token of the attempt. The sender runs where it says.
+/// - Errors: a sender with several error types, or several value completions, is one compile error that says what to
+///   write. An exception of `f`, of `connect`, a predicate or an observer ends the retry with
+///   `set_error(std::exception_ptr)`. A failure whose attempts were all stopped by their timeouts has no error: its
+///   `error()` is null.
+/// - Where: timers and waits are on the loop that `as_sender` names without a loop. An attempt's environment has that
+///   loop as its scheduler, and the stop token of the attempt. The sender runs where it says.
 /// - Cancellation: as in `as_sender`; `set_stopped` after it.
-/// - Nesting: senders pass on the context of a task that awaits them. So attempts add up with those of a retry around them.
+/// - Nesting: senders pass on the context of a task that awaits them. So attempts add up with those of a retry around
+///   them.
 /// - In a task: `co_await as_awaitable(retry(policy, f))` gives an `expected` with a `failure`, of either channel.
 /// - Cost: each attempt takes one recycled block and a post; two allocations for the final failure.
 #pragma once

@@ -18,7 +18,8 @@ namespace execution {
 inline namespace AGAIN_EXECUTION_FLAVOUR {
 namespace detail {
 
-/// A stopped attempt is `aborted`: our own timeout has ended it, and it may be repeated, or a stop request, and the retry ends.
+/// A stopped attempt is `aborted`: our own timeout has ended it, and it may be repeated, or a stop request, and the
+/// retry ends.
 inline constexpr verdict stopped_verdict{.kind = disposition::aborted};
 
 template <class E> struct attempt_error {

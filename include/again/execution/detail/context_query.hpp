@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `get_context`: a query of P2300's kind for the `context` of what awaits a sender in one of our tasks. The adaptors of
-/// the library pass it on, because it is a forwarding query. So deadline and "is a repeated attempt" reach an operation
-/// of ours through senders.
+/// `get_context`: a query of P2300's kind for the `context` of what awaits a sender in one of our tasks. The adaptors
+/// of the library pass it on, because it is a forwarding query. So deadline and "is a repeated attempt" reach an
+/// operation of ours through senders.
 #pragma once
 
 #include <again/coro/context.hpp>

@@ -5,8 +5,8 @@
 /// It is an operation state of P2300, so its owner keeps it where it is from `start` until it has completed, and may
 /// destroy it inside the completion. It allocates nothing.
 ///
-/// Threads: `start` runs on any thread. All else is the loop's, except the receiver's stop callback, which only passes the
-/// request on to `source_`.
+/// Threads: `start` runs on any thread. All else is the loop's, except the receiver's stop callback, which only passes
+/// the request on to `source_`.
 #pragma once
 
 #include <again/core/detail/manual_optional.hpp>
@@ -60,8 +60,8 @@ template <operation A> class operation_body<A> {
   again::detail::attempt_slot<A> slot_;
 };
 
-/// The loop on which what is started with `env` runs, if the sender names none: the loop of the environment's scheduler,
-/// else of the awaiting task, else the one that this thread is running, else the default loop.
+/// The loop on which what is started with `env` runs, if the sender names none: the loop of the environment's
+/// scheduler, else of the awaiting task, else the one that this thread is running, else the default loop.
 template <class Env> again::scheduler& loop_for(const Env& env) {
   if constexpr (requires {
                   { lib::get_scheduler(env).loop() } -> std::same_as<again::scheduler&>;

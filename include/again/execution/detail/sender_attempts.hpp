@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// `sender_attempts`: a function that makes senders, or a sender that can be connected again and again, as an operation that
-/// a retry takes. What failed in a channel is an error of that attempt.
+/// `sender_attempts`: a function that makes senders, or a sender that can be connected again and again, as an operation
+/// that a retry takes. What failed in a channel is an error of that attempt.
 #pragma once
 
 #include <again/core/detail/manual_optional.hpp>

@@ -3,9 +3,9 @@
 /// `sender_await`: a startable that awaits a sender of P2300. `End` says what becomes of its completion.
 ///
 /// The sender's operation state lives in a block of its own, because a coroutine of ours may be destroyed at any
-/// suspension, and an operation state may not be while it runs. Two sides own the block: the awaiting side, on the loop's
-/// thread, and the sender until it has completed, on any thread. `state_` decides which of them came second. Stop source and context are in the block, so that a
-/// sender that outlives the awaiting coroutine still has them.
+/// suspension, and an operation state may not be while it runs. Two sides own the block: the awaiting side, on the
+/// loop's thread, and the sender until it has completed, on any thread. `state_` decides which of them came second.
+/// Stop source and context are in the block, so that a sender that outlives the awaiting coroutine still has them.
 #pragma once
 
 #include <again/core/detail/linked_stop_source.hpp>
@@ -55,8 +55,8 @@ template <class Sender> bool completes_on(const Sender& sender, const again::sch
   }
 }
 
-/// `End` keeps what the sender completes with: `put_value(...)`, `put_error(e)` and `put_stopped()` may throw, `thrown()`
-/// gives an exception, and `take()` the result.
+/// `End` keeps what the sender completes with: `put_value(...)`, `put_error(e)` and `put_stopped()` may throw,
+/// `thrown()` gives an exception, and `take()` the result.
 template <class Sender, class End> class sender_block : public again::detail::promise_allocation, work {
  public:
   struct receiver {
