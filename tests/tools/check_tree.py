@@ -31,6 +31,7 @@ SEES["sqlite"] = SEES["journal"] | {"journal"}
 SEES["nats"] = SEES["journal"] | {"journal"}
 SEES["format"] = set(LINE) | {"http"}
 SEES["asio"] = set(LINE)
+SEES["execution"] = set(LINE)
 LIGHT = set(LINE) | {"testing", "metrics"}  # what again.hpp brings is kept light for everyone
 
 # X/detail/ is used by X alone. The exceptions, each with its reason:
@@ -64,6 +65,8 @@ EDGE_INCLUDES = {
     "boost/asio/": {"asio", "beast"},
     "boost/system/": {"asio", "beast"},
     "boost/beast/": {"beast"},
+    "stdexec/": {"execution"},
+    "exec/": {"execution"},
 }
 HEAVY = {"random", "iostream", "regex", "iomanip", "sstream", "fstream", "filesystem", "future"}
 MAX_LINES = 400

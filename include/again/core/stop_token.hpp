@@ -32,6 +32,7 @@ inline namespace AGAIN_ABI {
 
 class inplace_stop_source;
 class inplace_stop_token;
+template <class Callback> class inplace_stop_callback;
 
 namespace detail {
 
@@ -56,6 +57,9 @@ struct stop_node : work {
 /// Says whether stop was requested of its source. A token without a source never stops.
 class inplace_stop_token {
  public:
+  /// For the concept `stoppable_token` of P2300.
+  template <class F> using callback_type = inplace_stop_callback<F>;
+
   constexpr inplace_stop_token() noexcept = default;
   [[nodiscard]] bool stop_requested() const noexcept;
   [[nodiscard]] constexpr bool stop_possible() const noexcept { return source_ != nullptr; }
@@ -191,7 +195,7 @@ template <class Callback> class [[nodiscard]] inplace_stop_callback : detail::st
  public:
   template <class F>
     requires std::is_constructible_v<Callback, F>
-  inplace_stop_callback(inplace_stop_token token, F&& callback)
+  inplace_stop_callback(inplace_stop_token token, F&& callback) noexcept(std::is_nothrow_constructible_v<Callback, F>)
       : callback_(std::forward<F>(callback)), source_{token.source_} {
     this->run = [](work& self) noexcept { static_cast<inplace_stop_callback&>(self).callback_(); };
     if (source_ != nullptr && !detail::stop_list::add(token, *this)) {

@@ -70,6 +70,12 @@ template <class F> class stage {
 };
 
 namespace detail {
+/// For an edge: specialize it for what is no operation and can begin a pipe all the same, with a static member
+/// `enter(from, stage)` that gives what the pipe gives.
+template <class From> struct stage_entry {};
+template <class From>
+concept has_stage_entry = requires { typename stage_entry<From>::for_stages; };
+
 template <class T> inline constexpr bool is_stage = false;
 template <class F> inline constexpr bool is_stage<stage<F>> = true;
 }  // namespace detail
@@ -80,6 +86,8 @@ template <class Op, class F>
 auto operator|(Op&& op, const stage<F>& next) {
   if constexpr (fallible_operation<std::decay_t<Op>>) {
     return next(std::forward<Op>(op));
+  } else if constexpr (detail::has_stage_entry<std::decay_t<Op>>) {
+    return detail::stage_entry<std::decay_t<Op>>::enter(std::forward<Op>(op), next);
   } else {
     detail::explain_misuse<std::decay_t<Op>>();
     return detail::misused{};
