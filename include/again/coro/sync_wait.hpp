@@ -34,12 +34,16 @@ inline namespace AGAIN_ABI {
 
 namespace detail {
 
-/// A reference to `awaitable` if it is a startable, else a startable that awaits it.
-template <class A> decltype(auto) as_startable(A& awaitable) noexcept {
-  if constexpr (startable<std::remove_cv_t<A>>) {
+/// What `sync_wait` returns: of a temporary, no reference into it.
+template <class A> using waited_result_t =
+    std::conditional_t<std::is_lvalue_reference_v<A>, await_result_t<A>, owned_result_t<await_result_t<A>>>;
+
+/// A reference to `awaitable` if it is a startable, else a startable that awaits it as the `A` that it was given as.
+template <class A> decltype(auto) as_startable(std::remove_reference_t<A>& awaitable) noexcept {
+  if constexpr (startable<std::remove_cvref_t<A>>) {
     return (awaitable);
   } else {
-    return foreign_awaitable<A&&>{static_cast<A&&>(awaitable)};
+    return foreign_awaitable<A&&, waited_result_t<A>>{static_cast<A&&>(awaitable)};
   }
 }
 
@@ -55,13 +59,13 @@ struct completion {
 
 }  // namespace detail
 
-template <awaitable A> [[nodiscard]] await_result_t<A> sync_wait(run_loop& loop, A&& awaited,
-                                                                 inplace_stop_token stop = {}) {
+template <awaitable A> [[nodiscard]] detail::waited_result_t<A> sync_wait(run_loop& loop, A&& awaited,
+                                                                          inplace_stop_token stop = {}) {
   context with_stop = loop.root();  // outlives what is started with it
   with_stop.stop = stop;
   const context& ctx = stop.stop_possible() ? with_stop : loop.root();
   detail::stored_argument<A> operand = static_cast<A&&>(awaited);  // destroyed before its context
-  auto&& run = detail::as_startable(operand);
+  auto&& run = detail::as_startable<A>(operand);
   detail::completion state;
   bool started = false;
   const bool finished = loop.run_until([&] {
@@ -75,7 +79,7 @@ template <awaitable A> [[nodiscard]] await_result_t<A> sync_wait(run_loop& loop,
   return run.take();
 }
 
-template <awaitable A> [[nodiscard]] await_result_t<A> sync_wait(A&& awaited, inplace_stop_token stop = {}) {
+template <awaitable A> [[nodiscard]] detail::waited_result_t<A> sync_wait(A&& awaited, inplace_stop_token stop = {}) {
   run_loop loop;
   return sync_wait(loop, std::forward<A>(awaited), stop);
 }

@@ -84,10 +84,12 @@ template <class R, class A> foreign_frame<R> adapt(std::remove_reference_t<A>& a
 }
 
 /// A startable that awaits a foreign awaitable. `A` is an object type if it holds the awaitable, a reference if the
-/// awaitable is stored elsewhere.
-template <class A> class foreign_awaitable {
+/// awaitable is stored elsewhere. `Result` is what it gives: where it holds the awaitable, no reference into that.
+template <class A, class Result =
+                       std::conditional_t<std::is_reference_v<A>, await_result_t<A>, owned_result_t<await_result_t<A>>>>
+class foreign_awaitable {
  public:
-  using result_type = await_result_t<A>;
+  using result_type = Result;
   static constexpr bool may_be_ignored = true;  // whether its result may be discarded is for its author to say
 
   template <class From>
