@@ -43,6 +43,8 @@ SHARED_DETAIL = {
     "coro/detail/misused": "every function that tells a misuse in one sentence returns it",
     "coro/detail/not_awaited": "every operation tells a forgotten co_await by it",
     "coro/detail/run_on": "what `.on(scheduler)` of a combinator returns",
+    "coro/detail/bounded_operation": "`.stop(token)` and `.within(duration)` of every combinator and send",
+    "coro/detail/await_bounds": "the same of what cannot be moved: a delivery that was handed in",
     "coro/detail/placing": "how a combinator is started that was given a scheduler or a stop token",
     "coro/detail/foreign_awaitable": "an edge starts whatever a coroutine can await",
     "coro/detail/promise_allocation": "a block that is made for each await comes from the recycled frames",
