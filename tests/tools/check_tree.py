@@ -45,6 +45,7 @@ SHARED_DETAIL = {
     "coro/detail/run_on": "what `.on(scheduler)` of a combinator returns",
     "coro/detail/bounded_operation": "`.stop(token)` and `.within(duration)` of every combinator and send",
     "coro/detail/await_bounds": "the same of what cannot be moved: a delivery that was handed in",
+    "coro/detail/blocking_wait": "every blocking wait refuses to stop the default loop",
     "coro/detail/placing": "how a combinator is started that was given a scheduler or a stop token",
     "coro/detail/foreign_awaitable": "an edge starts whatever a coroutine can await",
     "coro/detail/promise_allocation": "a block that is made for each await comes from the recycled frames",

@@ -12,7 +12,8 @@
 /// - Takes: any awaitable.
 /// - Result: that of the awaited thing.
 /// - Errors: rethrows the exception of the awaited thing. Throws `std::logic_error` if nothing is left to run that
-///   could finish it; that is known only under pretend time.
+///   could finish it; that is known only under pretend time. Throws `std::logic_error` on the thread of the default loop,
+///   which would hang: there a coroutine goes on that has no loop of its own and has awaited something of this library.
 /// - Cancellation: by the token.
 /// - Thread: blocks the calling thread, and runs everything on it. Calls may be nested; but a coroutine that blocks its
 ///   loop's thread stops all other coroutines of that loop.
@@ -22,6 +23,7 @@
 #include <again/core/stop_token.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/coro/default_loop.hpp>
+#include <again/coro/detail/blocking_wait.hpp>
 #include <again/coro/detail/foreign_awaitable.hpp>
 #include <again/coro/run_loop.hpp>
 
@@ -61,6 +63,7 @@ struct completion {
 
 template <awaitable A> [[nodiscard]] detail::waited_result_t<A> sync_wait(run_loop& loop, A&& awaited,
                                                                           inplace_stop_token stop = {}) {
+  detail::refuse_on_default_loop();
   context with_stop = loop.root();  // outlives what is started with it
   with_stop.stop = stop;
   const context& ctx = stop.stop_possible() ? with_stop : loop.root();
