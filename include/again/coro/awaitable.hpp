@@ -45,6 +45,7 @@
 /// ```
 #pragma once
 
+#include <again/core/expected.hpp>
 #include <again/coro/context.hpp>
 #include <again/coro/scheduler.hpp>
 
@@ -70,7 +71,8 @@ struct continuation {
 ///
 /// - `start(k, ctx)`: begins. Called at most once. Returns true if it has finished already: then `k` is never called.
 ///   Returns false if it finishes later: then `k` is called exactly once, and not from inside `start`. `ctx` must
-///   outlive the startable. It must not throw: an error is kept for `take`.
+///   outlive the startable, or what it does: one that has finished does not use `ctx` any more. It must not throw: an
+///   error is kept for `take`.
 /// - `k()` is the last thing that the startable does: its owner may destroy it there.
 /// - `take()`: after it has finished. Returns the result, or rethrows the exception that ended it. Called at most once.
 /// - `exception()`: after it has finished, before `take`. Returns the exception that `take` would rethrow, else null.
@@ -136,6 +138,17 @@ struct await_result<T> {
   using type = typename std::remove_cvref_t<T>::result_type;
 };
 template <awaitable T> using await_result_t = typename await_result<T>::type;
+
+namespace detail {
+
+/// A result that outlives what was awaited: a task of another library often gives a reference to a result that it owns. An
+/// rvalue becomes a value, and so does a reference to an `expected`. Any other lvalue reference refers to what its author
+/// meant, and is kept.
+template <class R>
+using owned_result_t = std::conditional_t<std::is_rvalue_reference_v<R> || expected_result<std::remove_cvref_t<R>>,
+                                          std::remove_cvref_t<R>, R>;
+
+}  // namespace detail
 
 }  // namespace AGAIN_ABI
 }  // namespace again

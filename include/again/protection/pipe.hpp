@@ -58,6 +58,12 @@ template <class F> class stage {
   auto on(scheduler& where) && {
     return then([&where](auto op) { return std::move(op).on(where); });
   }
+  auto stop(inplace_stop_token token) && {
+    return then([token](auto op) { return std::move(op).stop(token); });
+  }
+  auto within(duration_with_unit d) && {
+    return then([d](auto op) { return std::move(op).within(d); });
+  }
 
  private:
   template <class Next> auto then(Next next) {
