@@ -31,6 +31,7 @@ SEES["sqlite"] = SEES["journal"] | {"journal"}
 SEES["nats"] = SEES["journal"] | {"journal"}
 SEES["format"] = set(LINE) | {"http"}
 SEES["asio"] = set(LINE)
+SEES["folly"] = set(LINE)
 LIGHT = set(LINE) | {"testing", "metrics"}  # what again.hpp brings is kept light for everyone
 
 # X/detail/ is used by X alone. The exceptions, each with its reason:
@@ -44,6 +45,8 @@ SHARED_DETAIL = {
     "coro/detail/not_awaited": "every operation tells a forgotten co_await by it",
     "coro/detail/run_on": "what `.on(scheduler)` of a combinator returns",
     "coro/detail/placing": "how a combinator is started that was given a scheduler or a stop token",
+    "coro/detail/call_body": "an edge runs an operation or an awaitable once",
+    "coro/detail/run_followed": "an edge stops what it runs by its library's token",
     "coro/detail/foreign_awaitable": "an edge starts whatever a coroutine can await",
     "coro/detail/promise_allocation": "a block that is made for each await comes from the recycled frames",
     "coro/detail/frame_cache": "the same for an allocator",
@@ -64,6 +67,7 @@ EDGE_INCLUDES = {
     "boost/asio/": {"asio", "beast"},
     "boost/system/": {"asio", "beast"},
     "boost/beast/": {"beast"},
+    "folly/": {"folly"},
 }
 HEAVY = {"random", "iostream", "regex", "iomanip", "sstream", "fstream", "filesystem", "future"}
 MAX_LINES = 400
