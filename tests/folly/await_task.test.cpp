@@ -25,8 +25,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using retried = again::expected<int, again::failure<trouble>>;
-
 // Waits until its Task is cancelled, as operations of folly do that support it.
 folly::coro::Task<outcome> until_cancelled() {
   const folly::CancellationToken token = co_await folly::coro::co_current_cancellation_token;

@@ -27,8 +27,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using retried = again::expected<int, again::failure<trouble>>;
-
 // A pool of one thread, whose id the tests compare.
 struct pool {
   folly::CPUThreadPoolExecutor executor{1};

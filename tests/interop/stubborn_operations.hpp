@@ -7,6 +7,7 @@
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
+#include <again/policy/failure.hpp>
 #include <again/policy/policy.hpp>
 
 #include "support/trouble.hpp"
@@ -16,6 +17,8 @@
 #include <thread>
 
 namespace again_test {
+
+using retried = again::expected<int, again::failure<trouble>>;
 
 /// Fails at once, and counts.
 struct failing {

@@ -160,11 +160,9 @@ class CPUThreadPoolExecutor : public Executor {
 class ManualExecutor : public Executor {
  public:
   void add(std::function<void()> f) override {
-    {
-      const std::lock_guard lock{mutex_};
-      queue_.push_back(std::move(f));
-    }
-    changed_.notify_all();
+    const std::lock_guard lock{mutex_};
+    queue_.push_back(std::move(f));
+    changed_.notify_all();  // under the lock: what was added may end this
   }
   /// Waits until there is something to run, and runs it.
   void makeProgress() {

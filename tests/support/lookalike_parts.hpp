@@ -29,11 +29,9 @@ class worker_threads {
   ~worker_threads() { join(); }
 
   void add(std::function<void()> f) {
-    {
-      const std::lock_guard lock{mutex_};
-      queue_.push_back(std::move(f));
-    }
-    changed_.notify_one();
+    const std::lock_guard lock{mutex_};
+    queue_.push_back(std::move(f));
+    changed_.notify_one();  // under the lock: what was added may end this
   }
   void join() {
     {

@@ -32,6 +32,7 @@ SEES["nats"] = SEES["journal"] | {"journal"}
 SEES["format"] = set(LINE) | {"http"}
 SEES["asio"] = set(LINE)
 SEES["folly"] = set(LINE)
+SEES["io_awaitable"] = set(LINE)
 LIGHT = set(LINE) | {"testing", "metrics"}  # what again.hpp brings is kept light for everyone
 
 # X/detail/ is used by X alone. The exceptions, each with its reason:

@@ -70,7 +70,10 @@ template <class T> class folly_task_awaiter {
  private:
   struct request {
     ::folly::CancellationSource* source;
-    void operator()() const noexcept { source->requestCancellation(); }
+    void operator()() const noexcept {
+      const ::folly::CancellationSource kept = *source;  // what it calls may end the await
+      kept.requestCancellation();
+    }
   };
   struct start {
     ::folly::coro::TaskWithExecutor<T>* task;
