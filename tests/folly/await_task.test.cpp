@@ -109,3 +109,18 @@ TEST_CASE("again, folly, again: stop reaches the retry inside, through folly's c
   CHECK(r.error().reason() == again::stop_reason::deadline_reached);
   CHECK(begun);
 }
+
+TEST_CASE("again, folly, again: the attempt number does not travel, because the Task runs elsewhere") {
+  folly::CPUThreadPoolExecutor executor{1};
+  const folly::Executor::KeepAlive<> ex{&executor};
+  std::atomic<int> sends{0};
+  auto theirs = [&]() -> folly::coro::Task<outcome> {
+    const retried r = co_await again::retry(four_at_once, failing{&sends});
+    co_return r.has_value() ? outcome{*r} : fail(1);
+  };
+  auto op = [&] { return folly::coro::co_withExecutor(ex, theirs()); };
+  auto program = [&]() -> again::task<retried> { co_return co_await again::retry(four_at_once, op); };
+  const retried r = again::sync_wait(program());
+  CHECK_FALSE(r.has_value());
+  CHECK(sends == 16);
+}

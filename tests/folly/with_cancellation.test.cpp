@@ -39,6 +39,16 @@ struct pool {
   }
 };
 
+// folly's own function for all awaitables is not taken for ours: that would lose the token and say nothing.
+template <class A>
+using under_a_token = decltype(folly::coro::co_withCancellation(folly::CancellationToken{}, std::declval<A>()));
+using a_retry = decltype(again::retry(patient, failing{}));
+static_assert(std::is_same_v<under_a_token<a_retry>, again::detail::folly_cancellable<a_retry>>);
+static_assert(std::is_same_v<under_a_token<a_retry&>, again::detail::folly_cancellable<a_retry&>>);
+static_assert(std::is_same_v<under_a_token<again::task<int>>, again::detail::folly_cancellable<again::task<int>>>);
+static_assert(std::is_same_v<under_a_token<again::sleep>, again::detail::folly_cancellable<again::sleep>>);
+static_assert(std::is_same_v<under_a_token<folly::coro::Baton&>, folly::coro::Baton&>);
+
 }  // namespace
 
 TEST_CASE("a Task awaits a retry directly and goes on on its executor") {

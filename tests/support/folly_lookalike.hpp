@@ -410,7 +410,8 @@ template <class T> class [[nodiscard]] TaskWithExecutor {
    public:
     explicit Awaiter(detail::owned_frame<T> frame) noexcept : frame_{std::move(frame)} {}
     static bool await_ready() noexcept { return false; }
-    void await_suspend(std::coroutine_handle<> h) noexcept {
+    template <class Promise> void await_suspend(std::coroutine_handle<Promise> h) noexcept {
+      static_assert(!std::is_void_v<Promise>, "folly asks the promise whether it is one of its own");
       frame_.promise().continuation = h;
       frame_.promise().executor->add([frame = frame_.get()] { frame.resume(); });
     }

@@ -60,7 +60,7 @@ template <class T> class folly_task_awaiter {
       task_ = co_withCancellation(cancel_->getToken(), std::move(task_));
       on_stop_.emplace(stop, request{&*cancel_});
     }
-    awaiter_.emplace(start{&task_}).a.await_suspend(std::coroutine_handle<>{awaiting});  // may be resumed from here on
+    awaiter_.emplace(start{&task_}).a.await_suspend(awaiting);  // may be resumed from here on
   }
   T await_resume() {
     on_stop_.reset();
