@@ -94,15 +94,27 @@ concept member_co_await = requires(T&& t) { static_cast<T&&>(t).operator co_awai
 template <class T>
 concept free_co_await = requires(T&& t) { operator co_await(static_cast<T&&>(t)); };
 
-template <class T> decltype(auto) get_awaiter(T&& t) {
-  if constexpr (member_co_await<T>) {
-    return static_cast<T&&>(t).operator co_await();
-  } else if constexpr (free_co_await<T>) {
-    return operator co_await(static_cast<T&&>(t));
-  } else {
-    return static_cast<T&&>(t);
+/// For an edge: specialize it for a type of the foreign library that a task can await by another awaiter than its own,
+/// with a static member `awaiter`, which takes the type as `co_await` gets it.
+template <class T> struct adopted_awaitable {};
+template <class T>
+concept adopted = requires(T&& t) { adopted_awaitable<std::remove_cvref_t<T>>::awaiter(static_cast<T&&>(t)); };
+
+/// An object and not a function: other libraries have functions of that name, which they call without their namespace.
+struct get_awaiter_function {
+  template <class T> decltype(auto) operator()(T&& t) const {
+    if constexpr (adopted<T>) {
+      return adopted_awaitable<std::remove_cvref_t<T>>::awaiter(static_cast<T&&>(t));
+    } else if constexpr (member_co_await<T>) {
+      return static_cast<T&&>(t).operator co_await();
+    } else if constexpr (free_co_await<T>) {
+      return operator co_await(static_cast<T&&>(t));
+    } else {
+      return static_cast<T&&>(t);
+    }
   }
-}
+};
+inline constexpr get_awaiter_function get_awaiter{};
 
 template <class A>
 concept awaiter = requires(A& a, std::coroutine_handle<> h) {

@@ -104,7 +104,11 @@ template <class R> class foreign_promise final : public result_promise<R, foreig
 };
 
 template <class R, class A> foreign_frame<R> adapt(std::remove_reference_t<A>& awaitable) {
-  co_return co_await static_cast<A&&>(awaitable);
+  if constexpr (adopted<A>) {
+    co_return co_await get_awaiter(static_cast<A&&>(awaitable));
+  } else {
+    co_return co_await static_cast<A&&>(awaitable);
+  }
 }
 
 /// A startable that awaits a foreign awaitable. `A` is an object type if it holds the awaitable, a reference if the
