@@ -77,6 +77,15 @@ class [[nodiscard("nothing runs until it is awaited: write co_await before it")]
   detail::fallback_parts<Op, Instead, When> parts_;
 };
 
+namespace detail {
+struct fallback_order {
+  template <class Op> static consteval bool check() {
+    static_assert(!never_fails<Op>, "again::fallback: this operation cannot fail, it has a fallback already");
+    return true;
+  }
+};
+}  // namespace detail
+
 template <class Op, class Instead>
   requires fallible_operation<std::decay_t<Op>>
 auto fallback(Op&& op, Instead&& instead) {
@@ -84,8 +93,7 @@ auto fallback(Op&& op, Instead&& instead) {
                 "again::fallback: the substitute must be an operation that gives an expected of the same value, a "
                 "function of the "
                 "error (or of nothing) that returns such a value, or such a value");
-  static_assert(!detail::never_fails<std::decay_t<Op>>,
-                "again::fallback: this operation cannot fail, it has a fallback already");
+  static_assert(detail::fallback_order::check<std::decay_t<Op>>());
   return fallback_operation<detail::stored_t<Op>, detail::stored_t<Instead>>{std::forward<Op>(op),
                                                                              std::forward<Instead>(instead)};
 }

@@ -27,17 +27,29 @@ template <class Promise> struct loop_for {};
 template <class Promise>
 concept has_default_loop = requires { default_loop_of(loop_for<Promise>{}); };
 
-template <class Promise> scheduler& default_loop_for() noexcept {
+template <class Promise> consteval bool check_default_loop() {
   static_assert(
       has_default_loop<Promise>,
       "again: a coroutine that has no scheduler of its own needs a loop to run on: #include "
       "<again/coro/default_loop.hpp> before it (again.hpp and sync_wait.hpp have it), or name one with .on(scheduler)");
+  return true;
+}
+template <class Promise> scheduler& default_loop_for() noexcept {
+  static_assert(check_default_loop<Promise>());
   return default_loop_of(loop_for<Promise>{});
 }
 
 /// A promise of ours: its coroutine runs on the thread of its context's scheduler only, so that nothing needs to be asked.
 template <class Promise>
 concept stays_on_its_scheduler = requires { typename Promise::stays_on_its_scheduler; };
+
+/// Asked in await_suspend, so that the sentence stands near the top of what the compiler says.
+template <class S, class Promise> consteval bool check_loop() {
+  if constexpr (!context_provider<Promise> && !requires(S& s) { s.own_scheduler(); }) {
+    return check_default_loop<Promise>();
+  }
+  return true;
+}
 
 /// Base of the awaiters that work in any coroutine. `native` marks awaiters that a task uses as they are.
 template <class S> class basic_startable_awaiter {
@@ -120,6 +132,7 @@ template <class S> class startable_awaiter : public basic_startable_awaiter<S> {
   explicit startable_awaiter(S& s) noexcept : startable_{s} {}
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> awaiting) noexcept(stays_on_its_scheduler<Promise>) {
+    static_assert(check_loop<S, Promise>());
     return this->suspend(startable_, awaiting);
   }
   [[nodiscard]] typename S::result_type await_resume() { return startable_.take(); }
@@ -160,6 +173,7 @@ template <class S> class holding_awaiter : public basic_startable_awaiter<S>, pu
       : startable_holder<S>(std::in_place, std::forward<From>(from)...) {}
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> awaiting) noexcept(stays_on_its_scheduler<Promise>) {
+    static_assert(check_loop<S, Promise>());
     return this->suspend(this->startable_, awaiting);
   }
 };
