@@ -29,6 +29,10 @@ TOPICS = {  # in this order; what is said above each table
               "each, at the worst moment.",
     "asio": "Inside Boost.Asio, on one `io_context`. The first group: a coroutine of Asio makes one call after the other; each goes through the "
             "loop once. The second: a million waits at once, through our timers on Asio's loop, and with a `steady_timer` in each coroutine.",
+    "senders": "Senders and receivers (P2300), over the look-alike of stdexec that the tests use. All on one loop of ours, except what goes "
+               "by the default loop, which is another thread.",
+    "interop": "Coroutines of other libraries (the look-alikes of the tests) that await a retry. Those in an `again::task` stay on our "
+               "loop; the others go to the thread of the default loop and back.",
     "client": "What the client, the retry and the sink cost where there is no network: over a transport that has a response at once. "
               "*The transport alone* makes the header fields of the request and a response with eight fields.",
     "http": "1 KiB over kept connections to an nginx with one worker on the same machine. Client and server share its processors. "
