@@ -150,6 +150,23 @@ TEST_CASE("again, capy, again: a timeout outside ends a wait inside, and the clo
   CHECK(w.elapsed() == 100ms);
 }
 
+TEST_CASE("again, capy, again: two layers of four attempts make seven sends, also after an operation of theirs") {
+  std::atomic<int> sends{0};
+  bool theirs_first = false;
+  auto theirs = [&]() -> capy::task<outcome> {
+    if (theirs_first) (void)co_await finished_by_a_thread{};
+    const retried r = co_await again::as_io_awaitable(again::retry(four_at_once, failing{&sends}));
+    co_return r.has_value() ? outcome{*r} : fail(sends);
+  };
+  auto program = [&]() -> again::task<retried> { co_return co_await again::retry(four_at_once, theirs); };
+  CHECK_FALSE(again::sync_wait(program()).has_value());
+  CHECK(sends == 7);
+  theirs_first = true;
+  sends = 0;
+  CHECK_FALSE(again::sync_wait(program()).has_value());
+  CHECK(sends == 7);
+}
+
 TEST_CASE("an awaiting coroutine may be destroyed while a task of the protocol is suspended in one of ours") {
   world w;
   std::atomic<bool> begun{false};

@@ -50,6 +50,7 @@ SHARED_DETAIL = {
     "coro/detail/await_bounds": "the same of what cannot be moved: a delivery that was handed in",
     "coro/detail/blocking_wait": "every blocking wait refuses to stop the default loop",
     "coro/detail/placing": "how a combinator is started that was given a scheduler or a stop token",
+    "coro/detail/inherited_context": "an edge that resumes a foreign coroutine on our loop gives it the context of the await",
     "coro/detail/call_body": "an edge runs an operation or an awaitable once",
     "coro/detail/run_followed": "an edge stops what it runs by its library's token",
     "coro/detail/foreign_awaitable": "an edge starts whatever a coroutine can await",

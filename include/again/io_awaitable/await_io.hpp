@@ -27,6 +27,7 @@
 #include <again/core/stop_token.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/coro/context.hpp>
+#include <again/coro/detail/inherited_context.hpp>
 #include <again/coro/detail/promise_allocation.hpp>
 #include <again/coro/scheduler.hpp>
 #include <again/io_awaitable/protocol.hpp>
@@ -43,11 +44,11 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
 
-/// Coroutines that were posted to a loop. `add` from any thread; the rest on the loop's thread. What has not run when
-/// this is destroyed is taken back.
+/// Coroutines that were posted to a loop. They go on with the context of the await. `add` from any thread; the rest on
+/// the loop's thread. What has not run when this is destroyed is taken back.
 class posted_coroutines {
  public:
-  explicit posted_coroutines(scheduler& home) noexcept : home_{home} {}
+  explicit posted_coroutines(const context& ctx) noexcept : context_{ctx}, home_{*ctx.scheduler} {}
   posted_coroutines(const posted_coroutines&) = delete;
   posted_coroutines& operator=(const posted_coroutines&) = delete;
   ~posted_coroutines() {
@@ -55,6 +56,7 @@ class posted_coroutines {
       home_.forget(*first_);
       remove(first_);
     }
+    if (inherited_ != nullptr) inherited_->end();
   }
   scheduler& home() const noexcept { return home_; }
   void add(std::coroutine_handle<> h) {
@@ -62,8 +64,13 @@ class posted_coroutines {
     n->run = [](work& self) noexcept {
       node* const mine = static_cast<node*>(&self);
       const std::coroutine_handle<> next = mine->coroutine;
+      inherited_context* const lent = mine->owner->lend();
       mine->owner->remove(mine);
-      next.resume();  // may destroy the owner
+      if (lent == nullptr) {
+        next.resume();  // may destroy the owner
+      } else {
+        foreign_scope::resume(lent, {&resume_coroutine, next.address()});  // the same
+      }
     };
     {
       const std::lock_guard lock{mutex_};
@@ -90,7 +97,22 @@ class posted_coroutines {
     delete n;
   }
 
+  // One ownership of what an await without a context is to inherit. Null if there is nothing, or no memory: then it has
+  // the root context of the loop.
+  inherited_context* lend() noexcept {
+    if (inherited_ == nullptr) {
+      if (!context_.stop.stop_possible() && context_.deadline == never && !context_.repeated) return nullptr;
+      try {
+        inherited_ = inherited_context::copy_of(context_);
+      } catch (...) { return nullptr; }
+    }
+    inherited_->keep();
+    return inherited_;
+  }
+
+  const context& context_;
   scheduler& home_;
+  inherited_context* inherited_ = nullptr;
   std::mutex mutex_;
   node* first_ = nullptr;  // guarded by mutex_
 };
@@ -178,7 +200,7 @@ template <class A> class io_awaiter {
     static_assert(context_provider<Promise>,
                   "again: an environment for this awaitable is made of the context of an again::task: await it in one");
     const context& ctx = *awaiting.promise().context();
-    posted_.emplace(*ctx.scheduler);
+    posted_.emplace(ctx);
     executor_.emplace(*posted_);
     environment_.executor = executor_type{*executor_};
     bridge_ = io_bridge::make().frame;
