@@ -55,10 +55,8 @@ class pool {
   };
   scheduled schedule() noexcept { return scheduled{*this}; }
   void resume(std::coroutine_handle<> h) {
-    {
-      const std::lock_guard lock{mutex_};
-      ready_.push_back(h);
-    }
+    const std::lock_guard lock{mutex_};  // until the end: the coroutine may destroy the pool
+    ready_.push_back(h);
     wake_.notify_one();
   }
   bool here() const { return std::this_thread::get_id() == thread_.get_id(); }

@@ -189,7 +189,8 @@ TEST_CASE("a stop request of the context reaches the sender by its environment")
     auto winner = co_await again::when_any(forever(), again_test::after(1s, 1));
     co_return winner.index();
   };
-  (void)raced;
+  CHECK(again::sync_wait(loop, raced()) == 1);
+  CHECK(time.now() == again::virtual_clock::start + 3s);
 }
 
 TEST_CASE("again, senders, again: the deadline is obeyed and nested attempts add up") {

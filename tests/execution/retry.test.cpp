@@ -244,6 +244,11 @@ TEST_CASE("predicates, observers and a budget are attached as to any retry") {
   again::budget none{again::budgets::ratio{.share = 0, .floor_per_second = 0}};
   CHECK(text_of(again::retry(four, f).budget(none)) == "budget_exhausted 1 1");
   CHECK(text_of(again::retry(four, f).within(0s)) == "deadline_reached 0 no error");
+  again::inplace_stop_source source;
+  source.request_stop();
+  starts = 0;
+  CHECK(text_of(again::retry(four, f).stop(source.get_token())) == "stopped");
+  CHECK(starts == 0);
   again::run_loop loop;
   CHECK(run_on(loop, again::retry(four, f).seed(1).nested(again::allow)).errors == 1);
 }

@@ -90,7 +90,7 @@ template <class A, bool Placed> class operation_sender {
  public:
   using sender_concept = lib::sender_tag;
   using completion_signatures = lib::completion_signatures<
-      typename detail::result_signature<typename detail::operation_body<A>::result_type>::type,
+      typename detail::result_signature<typename detail::operation_body<A>::type::result_type>::type,
       lib::set_error_t(std::exception_ptr), lib::set_stopped_t()>;
 
   template <class From> operation_sender(std::in_place_t, From&& from, again::scheduler* where)

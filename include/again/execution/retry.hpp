@@ -153,6 +153,7 @@ template <class Op, class Channel> class operation_over_senders {
   template <class Budget> auto budget(Budget& shared) && { return over(std::move(op_).budget(shared)); }
   template <class Breaker> auto breaker(Breaker& shared) && { return over(std::move(op_).breaker(shared)); }
   auto within(duration_with_unit d) && { return over(std::move(op_).within(d)); }
+  auto stop(inplace_stop_token token) && { return over(std::move(op_).stop(token)); }
   auto nested(nesting n) && { return over(std::move(op_).nested(n)); }
   auto seed(std::uint64_t s) && { return over(std::move(op_).seed(s)); }
   auto on(again::scheduler& loop) && { return over(std::move(op_).on(loop)); }

@@ -13,9 +13,7 @@
 #include <again/core/stop_token.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/coro/default_loop.hpp>
-#include <again/coro/detail/attempt.hpp>
-#include <again/coro/detail/foreign_awaitable.hpp>
-#include <again/coro/operation.hpp>
+#include <again/coro/detail/call_body.hpp>
 #include <again/execution/detail/context_query.hpp>
 #include <again/execution/library.hpp>
 
@@ -31,33 +29,11 @@ inline namespace AGAIN_EXECUTION_FLAVOUR {
 namespace detail {
 
 /// What runs: an awaitable, or one start of an operation.
-template <class A> class operation_body {
+template <class A> struct operation_body {
   static_assert(std::is_move_constructible_v<A>,
                 "again/execution.hpp: this awaitable cannot be moved into a sender; pass a function that makes it: "
                 "as_sender([&] { return when_all(a(), b()); })");
-
- public:
-  using startable_type = typename again::detail::started_as<A>::type;
-  using result_type = typename startable_type::result_type;
-  template <class From> explicit operation_body(From&& from) : run_(A(std::forward<From>(from))) {}
-  bool start(continuation k, const context& ctx) noexcept { return run_.start(k, ctx); }
-  std::exception_ptr exception() noexcept { return run_.exception(); }
-  result_type take() { return run_.take(); }
-
- private:
-  startable_type run_;
-};
-template <operation A> class operation_body<A> {
- public:
-  using result_type = operation_result_t<A>;
-  template <class From> explicit operation_body(From&& from) : op_(std::forward<From>(from)) {}
-  bool start(continuation k, const context& ctx) noexcept { return slot_.start(op_, k, ctx); }
-  std::exception_ptr exception() noexcept { return slot_.exception(); }
-  result_type take() { return slot_.take(); }
-
- private:
-  A op_;
-  again::detail::attempt_slot<A> slot_;
+  using type = again::detail::call_body<A>;
 };
 
 /// The loop on which what is started with `env` runs, if the sender names none: the loop of the environment's
@@ -83,7 +59,7 @@ template <class A, class End, lib::receiver Receiver> class operation_state : wo
   using operation_state_concept = lib::operation_state_tag;
 
   template <class From> operation_state(From&& from, again::scheduler* where, Receiver to)
-      : receiver_(std::move(to)), home_{where}, body_(std::forward<From>(from)) {}
+      : receiver_(std::move(to)), home_{where}, body_(std::in_place, std::forward<From>(from)) {}
   operation_state(operation_state&&) = delete;
 
   void start() & noexcept {
@@ -134,7 +110,7 @@ template <class A, class End, lib::receiver Receiver> class operation_state : wo
   context context_;
   inplace_stop_source source_;
   again::detail::manual_optional<lib::stop_callback_for_t<token, pass_on>> on_stop_;
-  operation_body<A> body_;  // last: it ends before what it refers to
+  typename operation_body<A>::type body_;  // last: it ends before what it refers to
 };
 
 }  // namespace detail
