@@ -87,12 +87,12 @@ struct io_return {
 
     /// The coroutine to go on with now.
     template <class Env>
-    std::coroutine_handle<> start(std::coroutine_handle<promise_type> frame, std::coroutine_handle<> awaiting,
+    std::coroutine_handle<> start(std::coroutine_handle<promise_type> self, std::coroutine_handle<> awaiting,
                                   const Env* env) noexcept {
       awaiting_ = awaiting;
       env_ = env;
       dispatch_ = &dispatch<Env>;
-      frame.resume();
+      self.resume();
       if (progress_.exchange(progress::suspended, std::memory_order_acq_rel) == progress::finished) return awaiting;
       return std::noop_coroutine();
     }
