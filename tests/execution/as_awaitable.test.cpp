@@ -227,6 +227,27 @@ TEST_CASE("again, senders, again: the deadline is obeyed and nested attempts add
   CHECK(left >= 100ms - (time.now() - before));
 }
 
+#if !defined(AGAIN_EXECUTION_HEADER)  // the look-alike has no coroutine type of its own
+TEST_CASE("a coroutine of stdexec awaits as_sender, with its stop token, and is awaited in a task") {
+  auto theirs = [](int n) -> exec::task<int> {
+    const int r = co_await as_sender(again_test::after(1ms, n));
+    co_return r;
+  };
+  CHECK(std::get<0>(*ex::sync_wait(theirs(3))) == 3);
+  again::run_loop loop;
+  auto ours = [&]() -> again::task<bool> {
+    const int n = co_await as_awaitable(theirs(4));
+    co_return n == 4 && loop.here();
+  };
+  CHECK(again::sync_wait(loop, ours()));
+  auto waits = []() -> exec::task<int> {
+    const outcome r = co_await as_sender(an_hour());
+    co_return r.has_value() ? 1 : 0;
+  };
+  CHECK(std::get<0>(*ex::sync_wait(exec::when_any(waits(), as_sender(again_test::after(1ms, 2))))) == 2);
+}
+#endif
+
 TEST_CASE("a hundred thousand senders that complete inside start need constant stack") {
   auto total = []() -> again::task<int> {
     int n = 0;

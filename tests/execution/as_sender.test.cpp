@@ -179,6 +179,48 @@ TEST_CASE("tokens of every type stop it: the library's, and ours") {
   CHECK(time.now() == again::virtual_clock::start + 2s);
 }
 
+namespace {
+
+using library_task = exec_parts::task<int>;
+library_task directly(bool named) {
+  auto failing = [] { return fails(); };
+  auto retried = again::retry(patient, failing);
+  again::stop_reason ended{};
+  if (named) {
+    auto r = co_await retried;
+    ended = r.error().reason();
+  } else {
+    auto r = co_await std::move(retried);
+    ended = r.error().reason();
+  }
+  co_return cancelled(ended) ? 1 : 0;
+}
+library_task of_a_task() {
+  const outcome first = co_await value_of(3);
+  const outcome second = co_await an_hour();
+  co_return first.value() + (second.has_value() ? 10 : 1);
+}
+
+}  // namespace
+
+TEST_CASE("a coroutine of the library that awaits ours directly stops it by its own token") {
+  int ended = 0;
+  bool stopped = false;  // stdexec of 2025 ends the coroutine itself as stopped when it schedules it again
+  auto race = [&](library_task t) {
+    ended = 0;
+    stopped = false;
+    return exec_parts::when_any(std::move(t) | ex::then([&](int n) { ended = n; }) |
+                                    ex::upon_stopped([&] { stopped = true; }),
+                                as_sender(after(1ms, 1)) | ex::then([](int) {}));
+  };
+  CHECK(ex::sync_wait(race(directly(false))).has_value());
+  CHECK((ended == 1 || stopped));
+  CHECK(ex::sync_wait(race(directly(true))).has_value());
+  CHECK((ended == 1 || stopped));
+  CHECK(ex::sync_wait(race(of_a_task())).has_value());
+  CHECK((ended == 4 || stopped));
+}
+
 TEST_CASE("starts_on(loop_scheduler) runs it on that loop, and let_value goes on there") {
   again_test::far_loop far;
   auto where = [&]() -> again::task<bool> {

@@ -13,6 +13,7 @@ namespace ex = again_test::p2300;
 namespace exec_parts = again_test::p2300;
 #else
 #include <exec/single_thread_context.hpp>
+#include <exec/task.hpp>
 #include <exec/when_any.hpp>
 namespace ex = stdexec;
 namespace exec_parts = exec;

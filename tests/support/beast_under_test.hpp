@@ -165,6 +165,7 @@ inline bool closes_idle_connections_by_itself() { return callers_loop() == nullp
 /// Beast's parser bounds the head, and no line of its own.
 inline constexpr std::size_t longest_line_of_a_head = 65536;
 inline constexpr bool tls_over_unix_sockets = true;
+inline constexpr bool tls_reads_while_it_writes = true;
 inline constexpr bool rewrites_queries = false;
 
 }  // namespace again_test

@@ -556,6 +556,91 @@ class single_thread_context {
   std::thread thread_;
 };
 
+/// As `exec::task`, as far as the tests need it: a coroutine that is a sender. It asks what it awaits for a member
+/// `as_awaitable(promise)`, and has the receiver's stop token in its environment. It goes on where what it awaits has
+/// finished.
+template <class T> class task {
+ public:
+  using sender_concept = sender_t;
+  using completion_signatures =
+      p2300::completion_signatures<set_value_t(T), set_error_t(std::exception_ptr), set_stopped_t()>;
+  struct ending {
+    virtual void value(T&&) noexcept = 0;
+    virtual void error(std::exception_ptr) noexcept = 0;
+
+   protected:
+    ~ending() = default;
+  };
+  struct promise_type {
+    struct env {
+      inplace_stop_token token;
+      inplace_stop_token query(get_stop_token_t) const noexcept { return token; }
+    };
+    struct last {
+      static bool await_ready() noexcept { return false; }
+      static void await_suspend(std::coroutine_handle<promise_type> frame) noexcept {
+        promise_type& p = frame.promise();
+        p.thrown ? p.to->error(p.thrown) : p.to->value(std::move(*p.result));
+      }
+      static void await_resume() noexcept {}
+    };
+    ending* to = nullptr;
+    inplace_stop_token token;
+    std::optional<T> result;
+    std::exception_ptr thrown;
+    task get_return_object() { return task{std::coroutine_handle<promise_type>::from_promise(*this)}; }
+    static std::suspend_always initial_suspend() noexcept { return {}; }
+    static last final_suspend() noexcept { return {}; }
+    void return_value(T v) { result.emplace(std::move(v)); }
+    void unhandled_exception() { thrown = std::current_exception(); }
+    env get_env() const noexcept { return {token}; }
+    template <class A> decltype(auto) await_transform(A&& awaited) {
+      if constexpr (requires { std::forward<A>(awaited).as_awaitable(*this); }) {
+        return std::forward<A>(awaited).as_awaitable(*this);
+      } else {
+        return std::forward<A>(awaited);
+      }
+    }
+  };
+  template <class R> struct state final : ending {
+    using operation_state_concept = operation_state_t;
+    struct pass_on {
+      inplace_stop_source* to;
+      void operator()() const noexcept { to->request_stop(); }
+    };
+    std::coroutine_handle<promise_type> frame;
+    R to;
+    inplace_stop_source stop;
+    std::optional<stop_callback_for_t<stop_token_of_t<env_of_t<R>>, pass_on>> on_stop;
+    state(std::coroutine_handle<promise_type> f, R r) : frame{f}, to(std::move(r)) {}
+    state(state&&) = delete;
+    ~state() { frame.destroy(); }
+    void start() & noexcept {
+      on_stop.emplace(p2300::get_stop_token(p2300::get_env(to)), pass_on{&stop});
+      frame.promise().to = this;
+      frame.promise().token = stop.get_token();
+      frame.resume();
+    }
+    void value(T&& v) noexcept override {
+      on_stop.reset();
+      p2300::set_value(std::move(to), std::move(v));
+    }
+    void error(std::exception_ptr e) noexcept override {
+      on_stop.reset();
+      p2300::set_error(std::move(to), std::move(e));
+    }
+  };
+  task(task&& other) noexcept : frame_{std::exchange(other.frame_, nullptr)} {}
+  ~task() {
+    if (frame_) frame_.destroy();
+  }
+  template <receiver R> state<R> connect(R to) && { return {std::exchange(frame_, nullptr), std::move(to)}; }
+
+ private:
+  explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_{frame} {}
+  std::coroutine_handle<promise_type> frame_;
+};
+
 struct sync_wait_env {
   run_loop* loop;
   run_loop::scheduler_type query(get_scheduler_t) const noexcept { return loop->get_scheduler(); }

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <concepts>
 #include <condition_variable>
+#include <coroutine>
 #include <exception>
 #include <functional>
 #include <mutex>

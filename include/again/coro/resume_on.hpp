@@ -95,6 +95,7 @@ template <class W, class A> class resume_on_awaiter : basic_startable_awaiter<ch
 
   static constexpr bool await_ready() noexcept { return false; }
   template <class Promise> bool await_suspend(std::coroutine_handle<Promise> awaiting) {
+    static_assert(check_loop<child<A>, Promise>());
     awaiting_ = awaiting;
     return this->suspend_until(run_, awaiting, {&finished, this});
   }

@@ -86,6 +86,10 @@ class scheduler {
   /// that makes runs repeatable.
   virtual std::uint64_t seed() noexcept = 0;
 
+  /// Tells an adaptor its own schedulers from others: the address of something that belongs to their class alone. It stands
+  /// for a `dynamic_cast`, which a program without RTTI does not have. Overriding it is optional. Any thread.
+  virtual const void* kind() const noexcept { return nullptr; }
+
   /// Work outside the loop (a send on a socket) begins, or has ended; it will post, or has posted. In between, pretend
   /// time does not jump. Any thread.
   virtual void work_started() noexcept {}

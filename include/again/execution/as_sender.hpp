@@ -28,6 +28,7 @@
 #pragma once
 
 #include <again/coro/operation.hpp>
+#include <again/execution/detail/promise_stop.hpp>
 #include <again/execution/detail/run_operation.hpp>
 #include <again/execution/library.hpp>
 #include <again/execution/loop_scheduler.hpp>
