@@ -105,7 +105,8 @@ template <class T = void> struct [[nodiscard]] task {
       bool await_ready() noexcept { return a_.await_ready(); }
       decltype(auto) await_resume() { return a_.await_resume(); }
       template <class Promise> auto await_suspend(std::coroutine_handle<Promise> h) noexcept {
-        return a_.await_suspend(h, p_->env);
+        // The analyzer does not see that a promise is constructed.
+        return a_.await_suspend(h, p_->env);  // NOLINT(clang-analyzer-core.CallAndMessage)
       }
     };
     template <class Awaitable> auto await_transform(Awaitable&& a) {
