@@ -23,6 +23,7 @@
 
 #include <again/combinator/misuse.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/bounded_operation.hpp>
 #include <again/coro/detail/not_awaited.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
@@ -39,7 +40,8 @@ inline namespace AGAIN_ABI {
 template <fallible_operation Op, class Instead, class When = detail::any_failure>
 class [[nodiscard("nothing runs until it is awaited: write co_await before it")]] fallback_operation
     : public detail::not_awaited<fallback_operation<Op, Instead, When>,
-                                 typename detail::fallback_run<Op, Instead, When>::result_type> {
+                                 typename detail::fallback_run<Op, Instead, When>::result_type>,
+      public detail::has_bounds<fallback_operation<Op, Instead, When>> {
  public:
   static constexpr bool never_fails = !fallible_operation<Instead> && std::same_as<When, detail::any_failure>;
   using run_type = detail::fallback_run<Op, Instead, When>;

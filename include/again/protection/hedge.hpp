@@ -26,6 +26,7 @@
 #include <again/combinator/misuse.hpp>
 #include <again/combinator/order_rules.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/bounded_operation.hpp>
 #include <again/coro/detail/not_awaited.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
@@ -50,7 +51,8 @@ struct hedging {
 /// What `hedge` returns: awaitable, and an operation.
 template <fallible_operation Op> class [[nodiscard(
     "nothing runs until it is awaited: write co_await before it")]] hedge_operation
-    : public detail::not_awaited<hedge_operation<Op>, typename detail::hedge_run<Op>::result_type> {
+    : public detail::not_awaited<hedge_operation<Op>, typename detail::hedge_run<Op>::result_type>,
+      public detail::has_bounds<hedge_operation<Op>> {
  public:
   static constexpr bool hedges = true;
   using run_type = detail::hedge_run<Op>;

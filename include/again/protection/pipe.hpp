@@ -66,6 +66,12 @@ template <class F, class Order = detail::any_order> class stage {
   auto on(scheduler& where) && {
     return then([&where](auto op) { return std::move(op).on(where); });
   }
+  auto stop(inplace_stop_token token) && {
+    return then([token](auto op) { return std::move(op).stop(token); });
+  }
+  auto within(duration_with_unit d) && {
+    return then([d](auto op) { return std::move(op).within(d); });
+  }
 
  private:
   template <class Next> auto then(Next next) {
@@ -78,6 +84,12 @@ template <class F, class Order = detail::any_order> class stage {
 };
 
 namespace detail {
+/// For an edge: specialize it for what is no operation and can begin a pipe all the same, with a static member
+/// `enter(from, stage)` that gives what the pipe gives.
+template <class From> struct stage_entry {};
+template <class From>
+concept has_stage_entry = requires { typename stage_entry<From>::for_stages; };
+
 template <class T> inline constexpr bool is_stage = false;
 template <class F, class Order> inline constexpr bool is_stage<stage<F, Order>> = true;
 
@@ -91,6 +103,8 @@ auto operator|(Op&& op, const stage<F, Order>& next) {
   if constexpr (fallible_operation<std::decay_t<Op>>) {
     static_assert(Order::template check<std::decay_t<Op>>());  // evaluated before the next line is looked at
     return next(std::forward<Op>(op));
+  } else if constexpr (detail::has_stage_entry<std::decay_t<Op>>) {
+    return detail::stage_entry<std::decay_t<Op>>::enter(std::forward<Op>(op), next);
   } else {
     detail::explain_misuse<std::decay_t<Op>>();
     return detail::misused{};

@@ -104,8 +104,8 @@ class [[nodiscard("nothing runs until it is awaited: write co_await before it")]
     return rebuild(std::move(parts_.hooks).with_breaker(shared));
   }
 
-  /// Runs attempts, waits and timers on `where`. A coroutine that has a context is resumed on its own scheduler; any
-  /// other is resumed on `where`. Cost: one allocation if `where` is not the awaiting coroutine's scheduler.
+  /// Runs attempts, waits and timers on `where`. A coroutine that has a context, or inherits one, is resumed on that
+  /// context's scheduler; any other is resumed on `where`. Cost: one allocation if `where` is not the awaiting coroutine's scheduler.
   auto on(scheduler& where) && {
     parts_.settings.where = &where;
     return placed_as<detail::placing::elsewhere>();
@@ -115,7 +115,7 @@ class [[nodiscard("nothing runs until it is awaited: write co_await before it")]
   /// that have no context. The source outlives the await.
   auto stop(inplace_stop_token token) && {
     auto stoppable = placed_as<detail::placing::stoppable>();
-    stoppable.parts_.stop = token;
+    stoppable.parts_.bounds.stop = token;
     return stoppable;
   }
 
@@ -163,7 +163,7 @@ class [[nodiscard("nothing runs until it is awaited: write co_await before it")]
   }
   template <class Changed> void pass_on(Changed& to) const {
     to.parts_.settings = parts_.settings;
-    if constexpr (requires { parts_.stop; }) to.parts_.stop = parts_.stop;
+    if constexpr (requires { parts_.bounds; }) to.parts_.bounds = parts_.bounds;
   }
 
   typename run_type::parts_type parts_;

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+/// \file
+/// The IoAwaitable protocol of P4003 as concepts. No header of a library that has it is needed (cppalliance/capy,
+/// cppalliance/corosio): all types are deduced from those that are met.
+///
+/// - `io_environment`: what such a coroutine hands to what it awaits, as `const Env*`: an executor, a `std::stop_token`,
+///   and perhaps an allocator for frames.
+/// - `io_awaitable`: what has `await_suspend(std::coroutine_handle<>, const Env*)`, and no overload of it.
+#pragma once
+
+#include <again/core/version.hpp>
+
+#include <concepts>
+#include <coroutine>
+#include <stop_token>
+#include <type_traits>
+
+namespace again {
+inline namespace AGAIN_ABI {
+
+namespace detail {
+
+/// The argument of an executor's `dispatch`: `continuation&`, which the executor links into its queue, or
+/// `std::coroutine_handle<>` in early versions of the protocol.
+template <class Member> struct dispatch_of {};
+template <class C, class R, class A> struct dispatch_of<R (C::*)(A) const> {
+  using argument = A;
+};
+template <class C, class R, class A> struct dispatch_of<R (C::*)(A) const noexcept> {
+  using argument = A;
+};
+template <class Executor>
+using dispatch_argument = typename dispatch_of<decltype(&std::remove_cvref_t<Executor>::dispatch)>::argument;
+
+/// The environment that an awaitable takes.
+template <class Member> struct suspend_of {};
+template <class C, class R, class Env> struct suspend_of<R (C::*)(std::coroutine_handle<>, const Env*)> {
+  using environment = Env;
+};
+template <class C, class R, class Env> struct suspend_of<R (C::*)(std::coroutine_handle<>, const Env*) noexcept> {
+  using environment = Env;
+};
+template <class A>
+using environment_of = typename suspend_of<decltype(&std::remove_cvref_t<A>::await_suspend)>::environment;
+
+}  // namespace detail
+
+template <class Env>
+concept io_environment = requires(const Env& env) {
+  { env.stop_token } -> std::convertible_to<std::stop_token>;
+  typename detail::dispatch_argument<decltype(env.executor)>;
+};
+
+template <class A>
+concept io_awaitable = requires(std::remove_cvref_t<A>& a) {
+  typename detail::environment_of<A>;
+  requires io_environment<detail::environment_of<A>>;
+  { a.await_ready() } -> std::convertible_to<bool>;
+  a.await_resume();
+};
+
+}  // namespace AGAIN_ABI
+}  // namespace again
