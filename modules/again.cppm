@@ -112,6 +112,8 @@ using again::reach;
 using again::resilience;
 using again::resilience_rules;
 using again::resilient;
+using again::resume_on;
+using again::resume_target;
 using again::retry;
 using again::retry_cause;
 using again::retry_operation;
