@@ -594,6 +594,7 @@ template <class T> class task {
     void return_value(T v) { result.emplace(std::move(v)); }
     void unhandled_exception() { thrown = std::current_exception(); }
     env get_env() const noexcept { return {token}; }
+    static std::coroutine_handle<> unhandled_stopped() noexcept { return std::noop_coroutine(); }
     template <class A> decltype(auto) await_transform(A&& awaited) {
       if constexpr (requires { std::forward<A>(awaited).as_awaitable(*this); }) {
         return std::forward<A>(awaited).as_awaitable(*this);

@@ -8,6 +8,7 @@
 
 #include <concepts>
 #include <type_traits>
+#include <utility>
 
 namespace again {
 inline namespace AGAIN_ABI {
@@ -76,12 +77,12 @@ template <class Self, class Result> class not_awaited {
 
   template <class Promise, class S = Self>
     requires outside_awaiter<Promise, S>
-  auto as_awaitable(Promise& promise) && {
+  auto as_awaitable(Promise& promise) && -> decltype(outside_promise<Promise>::awaiter(std::declval<S>(), promise)) {
     return outside_promise<Promise>::awaiter(static_cast<S&&>(*this), promise);
   }
   template <class Promise, class S = Self>
     requires outside_awaiter<Promise, S&>
-  auto as_awaitable(Promise& promise) & {
+  auto as_awaitable(Promise& promise) & -> decltype(outside_promise<Promise>::awaiter(std::declval<S&>(), promise)) {
     return outside_promise<Promise>::awaiter(static_cast<S&>(*this), promise);
   }
 

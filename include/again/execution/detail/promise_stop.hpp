@@ -46,9 +46,11 @@ template <class Token> class token_link {
 template <class Token>
 concept never_stops = requires { typename std::bool_constant<Token::stop_possible()>; };
 template <class Promise> using token_of = lib::stop_token_of_t<lib::env_of_t<const Promise&>>;
+/// That of a coroutine, which has `unhandled_stopped`: there are promises that only declare `get_env`, for concepts.
 template <class Promise>
-concept promise_with_token = !context_provider<Promise> && requires(const Promise& p) {
+concept promise_with_token = !context_provider<Promise> && requires(const Promise& p, Promise& coroutine) {
   p.get_env();
+  coroutine.unhandled_stopped();
   requires !never_stops<token_of<Promise>>;
 };
 
@@ -60,12 +62,13 @@ concept runs_elsewhere = requires(Op& op) { op().own_scheduler(); };
 }  // namespace AGAIN_EXECUTION_FLAVOUR
 }  // namespace execution
 
+// Result types are written out: to ask for them must not use `promise.get_env()`, which some promises only declare.
 template <execution::detail::promise_with_token Promise> struct detail::outside_promise<Promise> {
   using link = execution::detail::token_link<execution::detail::token_of<Promise>>;
   template <class Awaited>
     requires(!execution::detail::runs_elsewhere<Awaited> &&
              (!std::is_lvalue_reference_v<Awaited> || operation<std::remove_reference_t<Awaited>>))
-  static auto awaiter(Awaited&& awaited, const Promise& promise) {
+  static holding_awaiter<run_followed<call_body<Awaited>, link>> awaiter(Awaited&& awaited, const Promise& promise) {
     return holding_awaiter<run_followed<call_body<Awaited>, link>>{
         std::in_place, execution::lib::get_stop_token(execution::lib::get_env(promise)),
         std::forward<Awaited>(awaited)};
