@@ -20,28 +20,19 @@ inline namespace AGAIN_ABI {
 
 namespace detail {
 
+// Declared only: the types are deduced from the members of the other library, `noexcept` or not.
+template <class C, class R, class A> std::type_identity<A> dispatched_by(R (C::*)(A) const);
+template <class C, class R, class Env>
+std::type_identity<Env> suspended_with(R (C::*)(std::coroutine_handle<>, const Env*));
+
 /// The argument of an executor's `dispatch`: `continuation&`, which the executor links into its queue, or
 /// `std::coroutine_handle<>` in early versions of the protocol.
-template <class Member> struct dispatch_of {};
-template <class C, class R, class A> struct dispatch_of<R (C::*)(A) const> {
-  using argument = A;
-};
-template <class C, class R, class A> struct dispatch_of<R (C::*)(A) const noexcept> {
-  using argument = A;
-};
-template <class Executor>
-using dispatch_argument = typename dispatch_of<decltype(&std::remove_cvref_t<Executor>::dispatch)>::argument;
+template <class Executor> using dispatch_argument =
+    typename decltype(dispatched_by(&std::remove_cvref_t<Executor>::dispatch))::type;
 
 /// The environment that an awaitable takes.
-template <class Member> struct suspend_of {};
-template <class C, class R, class Env> struct suspend_of<R (C::*)(std::coroutine_handle<>, const Env*)> {
-  using environment = Env;
-};
-template <class C, class R, class Env> struct suspend_of<R (C::*)(std::coroutine_handle<>, const Env*) noexcept> {
-  using environment = Env;
-};
-template <class A>
-using environment_of = typename suspend_of<decltype(&std::remove_cvref_t<A>::await_suspend)>::environment;
+template <class A> using environment_of =
+    typename decltype(suspended_with(&std::remove_cvref_t<A>::await_suspend))::type;
 
 }  // namespace detail
 
