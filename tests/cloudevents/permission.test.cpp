@@ -124,7 +124,7 @@ TEST_CASE("a question is asked again by a policy") {
   again::run_loop loop{pretend};
   const http::client_over api{through, receiver};
   const auto ask = [&api] { return ask_permission(api, "/hook", question); };
-  const auto result = sync_wait(loop, retry(policy{}, ask));
+  const auto result = sync_wait(loop, again::retry(again::policy{}, ask));
   REQUIRE(result);
   CHECK(result->granted);
   CHECK(calls == 3);
