@@ -35,7 +35,7 @@ int stats(const again::sqlite::reader& from, const std::string& path) {
   const again::sqlite::journal_totals t = taken_from(from.totals());
   std::string out;
   json_object line{out};
-  line.number("waiting", t.waiting).number("leased", t.leased).number("done", t.done).number("dead", t.dead);
+  line.number("waiting", t.waiting).number("done", t.done).number("dead", t.dead);
   const auto time = [&](std::string_view name, const std::optional<again::wall_time>& at) {
     line.text_or_null(name, at ? time_text(*at) : std::string{}, at.has_value());
   };

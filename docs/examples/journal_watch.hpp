@@ -163,7 +163,13 @@ template <class Store, class Kept> class watched_store final : public running_jo
     }
     co_return out;
   }
-  status_control* control() noexcept override { return changes_events ? this : nullptr; }
+  status_control* control() noexcept override {
+    if constexpr (changes_events) {
+      return this;
+    } else {
+      return nullptr;
+    }
+  }
 
  private:
   static constexpr bool changes_events = requires(Store& s, std::string id) { s.retry(id), s.discard(id); };

@@ -16,6 +16,7 @@
 #include <again/coro/default_loop.hpp>
 #include <again/coro/for_each.hpp>
 #include <again/coro/operation.hpp>
+#include <again/coro/resume_on.hpp>
 #include <again/coro/run_loop.hpp>
 #include <again/coro/scheduler.hpp>
 #include <again/coro/scope.hpp>

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include <again/asio/run.hpp>
 
+#include <again/coro/default_loop.hpp>
 #include <again/coro/sleep.hpp>
 #include <again/coro/task.hpp>
 #include <again/retry/retry.hpp>
 
 #include "asio_under_test.hpp"
+#include "support/minimal_coroutine.hpp"
 #include "support/trouble.hpp"
 
 #include <doctest/doctest.h>
 
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <thread>
 
 using namespace std::chrono_literals;
@@ -84,4 +87,17 @@ TEST_CASE("a result that another thread of the context has got ends run, whateve
     much_later.cancel();
     other.join();
   }
+}
+
+TEST_CASE("run is refused on the thread of the default loop, as sync_wait is") {
+  const auto op = []() -> again::task<int> { co_return 3; };
+  const auto theirs = [&]() -> again_test::promised<std::string> {
+    (void)co_await again::sleep_for(1ms);  // the coroutine goes on on the default loop
+    try {
+      net::io_context io;
+      (void)again::asio::run(io, op);
+    } catch (const std::logic_error& e) { co_return e.what(); }
+    co_return "not refused";
+  };
+  CHECK(theirs().get().find("default loop") != std::string::npos);
 }

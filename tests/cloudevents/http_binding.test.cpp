@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-using namespace again;
 using namespace again::cloudevents;
+namespace http = again::http;
 
 namespace {
 

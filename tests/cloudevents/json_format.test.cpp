@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-using namespace again;
 using namespace again::cloudevents;
 
 namespace {

@@ -14,8 +14,8 @@
 #include <string>
 #include <utility>
 
-using namespace again;
 using namespace again::cloudevents;
+namespace http = again::http;
 using namespace again_test;
 using namespace std::chrono_literals;
 
@@ -30,8 +30,8 @@ permission read(http::headers fields, int status = 200, const permission_questio
 const permission no{false, std::nullopt};
 
 auto asked(pretend_transport& through, const permission_question& q) {
-  virtual_clock pretend;
-  run_loop loop{pretend};
+  again::virtual_clock pretend;
+  again::run_loop loop{pretend};
   const http::client_over api{through, receiver};
   return sync_wait(loop, ask_permission(api, "/hook?a=1", q));
 }
@@ -120,11 +120,11 @@ TEST_CASE("a question is asked again by a policy") {
     r.result->headers.add("WebHook-Allowed-Origin", "*");
     return r;
   }};
-  virtual_clock pretend;
-  run_loop loop{pretend};
+  again::virtual_clock pretend;
+  again::run_loop loop{pretend};
   const http::client_over api{through, receiver};
   const auto ask = [&api] { return ask_permission(api, "/hook", question); };
-  const auto result = sync_wait(loop, retry(policy{}, ask));
+  const auto result = sync_wait(loop, again::retry(again::policy{}, ask));
   REQUIRE(result);
   CHECK(result->granted);
   CHECK(calls == 3);

@@ -3,11 +3,6 @@
 
 #include <doctest/doctest.h>
 
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <array>
-
 #include <cstdint>
 #include <set>
 #include <thread>
@@ -53,23 +48,6 @@ TEST_CASE("a moved-from stream gives other numbers than the stream it was moved 
   again::random_stream c{0};
   c = std::move(b);
   CHECK(c.bits() == same.bits());
-}
-
-TEST_CASE("a forked process draws other seeds than its parent") {
-  (void)again::fresh_seed();  // from here on this thread has a stream
-  std::array<int, 2> ends{};
-  REQUIRE(::pipe(ends.data()) == 0);
-  const ::pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  const std::uint64_t mine = again::fresh_seed();
-  if (child == 0) ::_exit(::write(ends[1], &mine, sizeof mine) == sizeof mine ? 0 : 1);
-  std::uint64_t childs = mine;
-  CHECK(::read(ends[0], &childs, sizeof childs) == sizeof childs);
-  int status = 0;
-  CHECK(::waitpid(child, &status, 0) == child);
-  ::close(ends[0]);
-  ::close(ends[1]);
-  CHECK(childs != mine);
 }
 
 TEST_CASE("no two fresh seeds are equal, not even on different threads") {

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <concepts>
 #include <cstring>
 #include <functional>
 #include <new>
@@ -20,6 +21,67 @@ using again::inplace_stop_token;
 
 static_assert(std::is_trivially_copyable_v<inplace_stop_token>);
 static_assert(!std::is_move_constructible_v<inplace_stop_source>);
+
+namespace standard {
+
+// [stoptoken.concepts] of C++26, word for word.
+template <template <class> class> struct check_type_alias_exists;
+template <class Token, class CallbackFn> using stop_callback_for_t = typename Token::template callback_type<CallbackFn>;
+template <class CallbackFn, class Token, class Initializer = CallbackFn>
+concept stoppable_callback_for =
+    std::invocable<CallbackFn> && std::constructible_from<CallbackFn, Initializer> && requires {
+      typename stop_callback_for_t<Token, CallbackFn>;
+    } && std::constructible_from<stop_callback_for_t<Token, CallbackFn>, const Token&, Initializer>;
+template <class Token>
+concept stoppable_token = requires(const Token tok) {
+  typename check_type_alias_exists<Token::template callback_type>;
+  { tok.stop_requested() } noexcept -> std::same_as<bool>;
+  { tok.stop_possible() } noexcept -> std::same_as<bool>;
+  { Token(tok) } noexcept;
+} && std::copyable<Token> && std::equality_comparable<Token>;
+template <class Source>
+concept stoppable_source = requires(Source& src, const Source csrc) {
+  { csrc.get_token() } -> stoppable_token;
+  { csrc.stop_possible() } noexcept -> std::same_as<bool>;
+  { csrc.stop_requested() } noexcept -> std::same_as<bool>;
+  { src.request_stop() } -> std::same_as<bool>;
+};
+
+}  // namespace standard
+
+struct sets_a_flag {
+  bool* flag;
+  void operator()() const noexcept { *flag = true; }
+};
+static_assert(standard::stoppable_token<inplace_stop_token>);
+static_assert(standard::stoppable_source<inplace_stop_source>);
+static_assert(standard::stoppable_callback_for<sets_a_flag, inplace_stop_token>);
+static_assert(standard::stoppable_callback_for<sets_a_flag, inplace_stop_token, const sets_a_flag&>);
+static_assert(!standard::stoppable_callback_for<int, inplace_stop_token>);
+static_assert(
+    std::is_same_v<standard::stop_callback_for_t<inplace_stop_token, sets_a_flag>, inplace_stop_callback<sets_a_flag>>);
+static_assert(std::is_same_v<inplace_stop_callback<sets_a_flag>::callback_type, sets_a_flag>);
+static_assert(std::is_nothrow_constructible_v<inplace_stop_callback<sets_a_flag>, inplace_stop_token, sets_a_flag>);
+static_assert(std::is_nothrow_swappable_v<inplace_stop_token>);
+static_assert(noexcept(inplace_stop_token{} == inplace_stop_token{}));
+// As the standard has it: a callback is not made of a braced list by accident.
+static_assert(!std::is_convertible_v<inplace_stop_token, inplace_stop_callback<sets_a_flag>>);
+
+TEST_CASE("a callback is made by the alias of the token, as senders do") {
+  inplace_stop_source source;
+  bool stopped = false;
+  {
+    const standard::stop_callback_for_t<inplace_stop_token, sets_a_flag> on_stop(source.get_token(),
+                                                                                 sets_a_flag{&stopped});
+    CHECK(source.stop_possible());
+    source.request_stop();
+  }
+  CHECK(stopped);
+  inplace_stop_token mine = source.get_token(), none;
+  mine.swap(none);
+  CHECK_FALSE(mine.stop_possible());
+  CHECK(none == source.get_token());
+}
 
 TEST_CASE("a token reports a stop of its source; a token without a source never stops") {
   inplace_stop_source source;

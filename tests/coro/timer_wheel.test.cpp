@@ -87,7 +87,7 @@ void compare_with_model(std::uint64_t seed, std::size_t count, int steps, time_p
   again::random_stream random{seed};
   pair_of_queues q{count, start};
   for (int step = 0; step < steps; ++step) {
-    again::timer& t = q.timers[random.bits() % count];
+    again::timer& t = q.timers[static_cast<std::size_t>(random.bits() % count)];
     switch (random.bits() % 8) {
       case 0:
       case 1:
@@ -110,7 +110,7 @@ void compare_with_model(std::uint64_t seed, std::size_t count, int steps, time_p
         while (again::timer* const fired = q.pop()) {
           if (random.bits() % 8 == 0)
             q.arm(*fired, again::saturating_add(q.now, some_span(random)));  // from inside fire
-          if (random.bits() % 8 == 0) q.disarm(q.timers[random.bits() % count]);
+          if (random.bits() % 8 == 0) q.disarm(q.timers[static_cast<std::size_t>(random.bits() % count)]);
         }
     }
     q.compare();

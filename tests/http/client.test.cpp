@@ -7,6 +7,9 @@
 #include <again/coro/virtual_clock.hpp>
 #include <again/retry/retry.hpp>
 
+#include "support/call.hpp"
+#include "support/pretend_transport.hpp"
+
 #include <doctest/doctest.h>
 
 #include <deque>
@@ -280,4 +283,33 @@ TEST_CASE("an outstanding key belongs to its operation: another operation's 409 
   const auto other = retried(api.send(request::post("/orders").body("y").idempotency_key("l")));
   REQUIRE(!other);
   CHECK(other.error().reason() == stop_reason::permanent);
+}
+
+TEST_CASE("one send alone is stopped by its token, or bounded by its deadline, and can still be retried") {
+  const auto slow = [](const auto&) { return again_test::response(200, 2s); };
+  for (const bool by_token : {true, false}) {
+    virtual_clock pretend;
+    run_loop loop{pretend};
+    again_test::pretend_transport through{slow};
+    client_over api{through, example};
+    inplace_stop_source stop;
+    again_test::ring end{[&] { stop.request_stop(); }};
+    if (by_token) loop.arm(end, pretend.now() + 500ms);
+    auto bounded = api.get("/").stop(stop.get_token()).within(by_token ? duration_with_unit{1min} : 500ms);
+    static_assert(fallible_operation<decltype(bounded)>);
+    CHECK(bounded.repeatable());
+    const auto r = sync_wait(loop, bounded);
+    REQUIRE_FALSE(r);
+    CHECK(r.error().kind() == (by_token ? error_kind::cancelled : error_kind::deadline));
+    CHECK(pretend.now() - virtual_clock::start == 500ms);
+    CHECK(through.running == 0);
+    CHECK(loop.timers() == 0);
+  }
+  virtual_clock pretend;
+  run_loop loop{pretend};
+  again_test::pretend_transport through{slow};
+  client_over api{through, example};
+  CHECK(sync_wait(loop, api.get("/").within(1min)).has_value());
+  CHECK_FALSE(sync_wait(loop, retry(four, api.get("/").within(1s))).has_value());
+  CHECK_FALSE(api.send(request::post("/").body("x")).within(1s).repeatable());
 }

@@ -89,3 +89,21 @@ TEST_CASE("an event is forgotten whatever its state, and its key goes on") {
   }
   CHECK(take_some(t, 1) == ids{"2"});
 }
+
+TEST_CASE("what is changed by hand is what the leaders have, and no copy that lags behind") {
+  store_on_server f;
+  auto t = f.test();
+  CHECK(t.append(numbered(1, 3)) == journal::acknowledged{3, 0});
+  CHECK(take_some(t, 2) == ids{"1", "2"});
+  CHECK(t.dead(t.claims[0]));
+  CHECK(t.done(t.claims[1]));
+  t.take(0);
+  forbid_direct_reads(f.settings);
+  auto by_hand = edit(f);
+  CHECK(by_hand.retry("1", t.now()));
+  refused(by_hand.retry("2", t.now()), "event 2 is done: every endpoint has taken it");
+  refused(by_hand.retry("3", t.now()), "event 3 is not dead: it is with a worker, or waits until its time");
+  refused(by_hand.retry("4", t.now()), "there is no event 4");
+  for (const char* const id : {"1", "2", "3"}) CHECK(by_hand.discard(id));
+  refused(by_hand.discard("1"), "there is no event 1");
+}

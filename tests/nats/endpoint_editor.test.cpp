@@ -29,11 +29,6 @@ std::vector<journal::endpoint_record> seen_by(const endpoint_editor& e) {
   REQUIRE(got);
   return *std::move(got);
 }
-std::string asked(const nats::options& o, const std::string& subject, const std::string& body = {}) {
-  nats::detail::connection c{o};
-  c.connect();
-  return std::string{nats::detail::text_of(c.exchange(nats::detail::request{subject, body}))};
-}
 
 }  // namespace
 

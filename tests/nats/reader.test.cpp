@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace again;
@@ -52,6 +53,33 @@ TEST_CASE("a reader sees events of every state, while a worker has the journal")
   CHECK(totals->states == 3);
   CHECK(totals->replicas == 1);
   CHECK(totals->bytes > 0);
+}
+
+TEST_CASE("what is shown is what the leaders have, and no copy that lags behind") {
+  store_on_server f;
+  auto t = f.test();
+  CHECK(t.append(numbered(1, 3)) == journal::acknowledged{3, 0});
+  CHECK(take_some(t, 3) == ids{"1", "2", "3"});
+  CHECK(t.dead(t.claims[0]));
+  CHECK(t.done(t.claims[1]));
+  t.take(0);
+  forbid_direct_reads(f.settings);
+  auto opened = nats::reader::open(f.settings);
+  REQUIRE(opened);
+  ids seen;
+  CHECK(opened->each([&](const journal::event_record& r) {
+    seen.push_back(std::string{name(r.state)} + " " + r.event.id);
+    return true;
+  }));
+  CHECK(seen == ids{"waiting 3", "dead 1", "done 2"});
+  for (const auto& [id, state] :
+       {std::pair{"1", event_state::dead}, {"2", event_state::done}, {"3", event_state::waiting}}) {
+    const auto found = opened->find(id);
+    REQUIRE(found);
+    REQUIRE(*found);
+    CHECK((*found)->state == state);
+  }
+  CHECK(t.state("1") == event_state::dead);
 }
 
 TEST_CASE("a reader makes no stream") {

@@ -13,6 +13,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -70,6 +71,28 @@ struct store_on_server {
  private:
   std::optional<nats::store> store_;
 };
+
+/// The reply of the server to one request.
+inline std::string asked(const nats::options& o, const std::string& subject, const std::string& body = {}) {
+  nats::detail::connection c{o};
+  c.connect();
+  return std::string{nats::detail::text_of(c.exchange(nats::detail::request{subject, body}))};
+}
+/// From now on the leaders of the streams alone reply to those who read: a direct read, which any replica serves, gets no reply.
+inline void forbid_direct_reads(const nats::options& o) {
+  for (const char* const part : {"", "_results", "_dead"}) {
+    const std::string stream = o.stream + part;
+    const std::string info = asked(o, "$JS.API.STREAM.INFO." + stream);
+    const std::size_t from = info.find("\"config\":") + 9, to = info.find(",\"created\":");
+    REQUIRE(from < to);
+    std::string config = info.substr(from, to - from);
+    const std::string allowed = "\"allow_direct\":true";
+    REQUIRE(config.find(allowed) != std::string::npos);
+    config.replace(config.find(allowed), allowed.size(), "\"allow_direct\":false");
+    const std::string changed = asked(o, "$JS.API.STREAM.UPDATE." + stream, config);
+    REQUIRE_MESSAGE(changed.find("\"error\"") == std::string::npos, changed);
+  }
+}
 
 /// Takes until as many have come: those that the server still holds back come when it lets them go.
 inline ids take_some(store_under_test<nats::store>& t, std::size_t n, const std::string& worker = "w") {

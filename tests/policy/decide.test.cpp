@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstddef>
 #include <limits>
 #include <vector>
 
@@ -159,7 +160,9 @@ TEST_CASE("a random backoff continues from the state that the last decision retu
 
 TEST_CASE("no policy, progress, verdict or draw makes a wait that is negative or passes what is left") {
   again::random_stream random{29};
-  const auto pick = [&](const std::vector<duration>& from) { return from[random.bits() % from.size()]; };
+  const auto pick = [&](const std::vector<duration>& from) {
+    return from[static_cast<std::size_t>(random.bits() % from.size())];
+  };
   const std::vector<duration> spans{0ns, 1ns, 1us, 1s, 1h, forever / 3, forever - 1ns, forever};
   const std::vector<duration> wishes{duration{-1}, -1h, 0ns, 1ns, 1s, 1h, forever - 1ns, forever};
   int stops = 0;

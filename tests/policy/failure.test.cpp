@@ -111,6 +111,11 @@ TEST_CASE("to a retry around it, a permanent error that a deadline cut off is wo
   CHECK(stopped(stop_reason::deadline_reached, disposition::permanent).verdict().kind == disposition::transient);
 }
 
+TEST_CASE("to a retry around it, attempts that the retry's own timeouts cut off are worth another one") {
+  CHECK(stopped(stop_reason::attempts_exhausted, disposition::aborted).verdict().kind == disposition::transient);
+  CHECK(stopped(stop_reason::nested_limit, disposition::aborted).verdict().kind == disposition::transient);
+}
+
 TEST_CASE("an aborted attempt that is not repeatable stays so when a deadline ended it") {
   failure<trouble>::report r;
   r.reason = stop_reason::deadline_reached;

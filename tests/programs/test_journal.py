@@ -355,7 +355,7 @@ class Command(InFolder):
     def test_stats_count_the_events_and_measure_the_file(self):
         self.journal_of_all_states()
         stats = self.command("stats").json
-        self.assertEqual([stats[k] for k in ("waiting", "leased", "done", "dead")], [1, 0, 1, 1])
+        self.assertEqual([stats[k] for k in ("waiting", "done", "dead")], [1, 1, 1])
         self.assertEqual((stats["file_bytes"], stats["log_bytes"]), (os.path.getsize(self.journal), 0))
         self.assertTrue(stats["oldest_unfinished"] and stats["next_due"])
 
@@ -378,7 +378,7 @@ class Command(InFolder):
             self.assertEqual((run.code, sorted((r["id"], r["attempts"]) for r in run.lines)), (0, [("e0", 2), ("e2", 2)]))
         done = self.command("retry", "e1")
         self.assertEqual(done.code, 1)
-        self.assertRegex(done.err, r"^deliver: journal: event \w+:e1 is done: every endpoint has taken it\n$")
+        self.assertRegex(done.err, r"^deliver: journal: event e1:\w+ is done: every endpoint has taken it\n$")
 
     def test_discard_forgets_events(self):
         self.journal_of_all_states()
@@ -391,7 +391,7 @@ class Command(InFolder):
             Run("deliver", "--journal", self.journal, receiver.url, stdin=lines(event(1), event(1, source="/other")))
         run = self.command("discard", "e1")
         self.assertEqual(run.code, 2)
-        names = re.fullmatch(r"deliver: journal: 2 events are called e1: name one of (\w+:e1), (\w+:e1)\n", run.err).groups()
+        names = re.fullmatch(r"deliver: journal: 2 events are called e1: name one of (e1:\w+), (e1:\w+)\n", run.err).groups()
         self.assertEqual(len(self.command("show", "e1").lines), 2)
         self.assertEqual(self.command("discard", names[1]).code, 0)
         self.assertEqual(self.command("discard", "/test#e1").code, 0)
@@ -403,9 +403,9 @@ class Command(InFolder):
         with Receiver(lambda key, n: 200 if done.wait(60) else 200) as receiver, Service("--journal", self.journal, receiver.url) as service:
             service.give(event(1))
             wait_for(lambda: receiver.requests == 1)
-            self.assertRegex(self.command("list").out, r"^leased .* e1  -\n$")
-            self.assertEqual(self.command("show", "e1").json["state"], "leased")
-            self.assertEqual(self.command("stats").json["leased"], 1)
+            self.assertRegex(self.command("list").out, r"^waiting .* e1  -\n$")
+            self.assertEqual(self.command("show", "e1").json["state"], "waiting")
+            self.assertEqual(self.command("stats").json["waiting"], 1)
             for name in ("retry", "discard"):
                 run = self.command(name, "e1")
                 self.assertEqual((run.code, run.out), (2, ""))

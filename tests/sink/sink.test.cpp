@@ -362,6 +362,26 @@ TEST_CASE("close refuses new events, waits for accepted ones, and cancels those 
   CHECK(quick.balanced());
 }
 
+TEST_CASE("one delivery alone is stopped by its token, or bounded by its deadline") {
+  pretend_sink b{[](const auto&) { return response(200, 500ms); }, {at("a")}};
+  inplace_stop_source stop;
+  const auto scenario = [&]() -> task<> {
+    const auto stopper = [&]() -> task<> {
+      (void)co_await sleep_for(100ms);
+      stop.request_stop();
+    };
+    auto [stopped, bounded, good, done] = co_await when_all(b.to.deliver(event{"stopped"}).stop(stop.get_token()),
+                                                            b.to.deliver(event{"bounded"}).within(200ms),
+                                                            b.to.deliver(event{"good"}).within(1min), stopper);
+    CHECK(stopped.reason() == stop_reason::cancelled_in_attempt);
+    CHECK(bounded.reason() == stop_reason::deadline_reached);
+    CHECK(good);
+  };
+  sync_wait(b.loop, scenario());
+  CHECK(b.time.now() - virtual_clock::start == 500ms);
+  CHECK(b.balanced());
+}
+
 TEST_CASE("a caller that is stopped or destroyed ends its own event and no other; the event is counted and has a dead "
           "letter") {
   temporary_file file;

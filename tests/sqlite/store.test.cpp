@@ -186,6 +186,56 @@ TEST_CASE("a call that breaks half-way undoes itself, and none of those that sha
   CHECK(run_sql(f.path, "SELECT events FROM totals WHERE state = 0") == "19");
 }
 
+TEST_CASE("a take and an extension write nothing") {
+  store_file f;
+  auto t = f.test();
+  CHECK(t.append(numbered(1, 100)) == journal::acknowledged{100, 0});
+  const auto before = std::filesystem::file_size(f.path + "-wal");
+  CHECK(t.take(60).size() == 60);
+  CHECK(t.extend(t.claims) == 0);
+  CHECK(t.take(60).size() == 40);
+  CHECK(std::filesystem::file_size(f.path + "-wal") == before);
+  CHECK(t.state("1") == event_state::leased);
+}
+
+TEST_CASE("a lease is as it was where the call that would end it is undone") {
+  store_file f;
+  auto t = f.test();
+  CHECK(t.append(numbered(1, 4)) == journal::acknowledged{4, 0});
+  CHECK(t.take(3) == ids{"1", "2", "3"});
+  run_sql(f.path, "CREATE TRIGGER poison BEFORE UPDATE ON events WHEN new.state = 2 AND new.id = x'32' BEGIN "
+                  "SELECT RAISE(ABORT, 'x'); END");
+  std::optional<other_program> busy{f.path};
+  std::string ended, taken;
+  const auto many = [&]() -> task<> {
+    const context& here = co_await get_context();
+    scope s{here};
+    const auto finish = [&](journal::claim c) -> task<> {
+      const std::string id = c.id;
+      const auto got = co_await f.store->done(std::move(c), journal::result{});
+      ended += id + (got ? " " : "! ");
+    };
+    const auto take = [&]() -> task<> {
+      const auto got = co_await f.store->take(9, journal::worker_lease{"w", 90s});
+      REQUIRE(got);
+      for (const journal::event_record& r : got->events) taken += r.event.id + " ";
+    };
+    for (const journal::claim& c : t.claims) s.spawn(finish(c));
+    s.spawn(take());
+    busy.reset();
+    co_await s.join();
+  };
+  sync_wait(f.loop, many());
+  CHECK(ended == "1 2! 3 ");
+  CHECK(taken == "4 ");
+  CHECK(t.state("2") == event_state::leased);
+  CHECK(t.take(9).empty());
+  CHECK(f.store->unfinished() == 2);
+  run_sql(f.path, "DROP TRIGGER poison");
+  CHECK(t.done(t.claims[1]));
+  CHECK(f.store->unfinished() == 1);
+}
+
 TEST_CASE("stopping a call that waits ends it at once; one that has begun gives its true result") {
   store_file f;
   std::optional<other_program> busy{f.path};

@@ -134,7 +134,7 @@ template <again::awaitable A> again::await_result_t<A> run(A&& awaited, again::i
   // Asio's cancellation comes after the start, but a token may have been stopped before it.
   again::scheduler& loop = again::asio::scheduler_of(io->get_executor());
   const again::context ctx{.scheduler = &loop, .stop = stop};
-  auto&& startable = again::detail::as_startable(awaited);
+  auto&& startable = again::detail::as_startable<A>(awaited);
   std::promise<void> over;
   const again::continuation then{[](void* p) noexcept { static_cast<std::promise<void>*>(p)->set_value(); }, &over};
   call begin{[&] {
@@ -165,6 +165,7 @@ inline bool closes_idle_connections_by_itself() { return callers_loop() == nullp
 /// Beast's parser bounds the head, and no line of its own.
 inline constexpr std::size_t longest_line_of_a_head = 65536;
 inline constexpr bool tls_over_unix_sockets = true;
+inline constexpr bool tls_reads_while_it_writes = true;
 inline constexpr bool rewrites_queries = false;
 
 }  // namespace again_test

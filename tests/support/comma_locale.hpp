@@ -11,7 +11,7 @@ namespace again_test {
 /// While it lives the program writes numbers as in Germany, 1.234,5: in streams always, in printf where such a locale is installed.
 class comma_locale {
  public:
-  comma_locale() : streams_{std::locale::global(std::locale{std::locale::classic(), new punctuation})} {
+  comma_locale() : streams_{std::locale::global(commas())} {
     for (const char* name : {"de_DE.UTF-8", "de_DE.utf8", "de_DE", "fr_FR.UTF-8", "es_ES.UTF-8", "pt_BR.UTF-8"})
       if (!of_c_) of_c_ = std::setlocale(LC_ALL, name) != nullptr;
   }
@@ -31,6 +31,14 @@ class comma_locale {
     char do_thousands_sep() const override { return '.'; }
     std::string do_grouping() const override { return "\3"; }
   };
+
+  static std::locale commas() {
+#if defined(__cpp_rtti)
+    return std::locale{std::locale::classic(), new punctuation};
+#else  // the standard library looks for a facet with dynamic_cast
+    return std::locale::classic();
+#endif
+  }
 
   std::string before_ = std::setlocale(LC_ALL, nullptr);
   std::locale streams_;

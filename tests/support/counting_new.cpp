@@ -6,6 +6,10 @@
 #include <cstdlib>
 #include <new>
 
+#if defined(_WIN32)
+#include <malloc.h>
+#endif
+
 namespace {
 
 std::atomic<std::size_t> made{0};
@@ -26,13 +30,26 @@ void* plain(std::size_t size) {
 }
 void* aligned(std::size_t size, std::align_val_t alignment) {
   const auto a = static_cast<std::size_t>(alignment);
+#if defined(_WIN32)
+  if (void* const p = counted(::_aligned_malloc(size, a))) return p;
+#else
   if (void* const p = counted(std::aligned_alloc(a, (size + a - 1) / a * a))) return p;
+#endif
   throw std::bad_alloc{};
 }
 void gone(void* p) noexcept {
   if (p == nullptr) return;
   live.fetch_sub(1, std::memory_order_relaxed);
   std::free(p);
+}
+void aligned_gone(void* p) noexcept {
+#if defined(_WIN32)
+  if (p == nullptr) return;
+  live.fetch_sub(1, std::memory_order_relaxed);
+  ::_aligned_free(p);
+#else
+  gone(p);
+#endif
 }
 
 }  // namespace
@@ -51,10 +68,10 @@ void operator delete(void* p) noexcept { gone(p); }
 void operator delete[](void* p) noexcept { gone(p); }
 void operator delete(void* p, std::size_t) noexcept { gone(p); }
 void operator delete[](void* p, std::size_t) noexcept { gone(p); }
-void operator delete(void* p, std::align_val_t) noexcept { gone(p); }
-void operator delete[](void* p, std::align_val_t) noexcept { gone(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { gone(p); }
-void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { gone(p); }
+void operator delete(void* p, std::align_val_t) noexcept { aligned_gone(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { aligned_gone(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { aligned_gone(p); }
+void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { aligned_gone(p); }
 void operator delete(void* p, const std::nothrow_t&) noexcept { gone(p); }
 void operator delete[](void* p, const std::nothrow_t&) noexcept { gone(p); }
 

@@ -11,6 +11,7 @@
 #include <again/httplib/transport.hpp>
 
 #include <cstddef>
+#include <type_traits>
 #include <utility>
 
 namespace again_test {
@@ -47,6 +48,8 @@ inline bool closes_idle_connections_by_itself() noexcept { return true; }
 inline constexpr std::size_t longest_line_of_a_head = 16384;
 /// cpp-httplib has no TLS there.
 inline constexpr bool tls_over_unix_sockets = false;
+/// With TLS, cpp-httplib from 0.16 on reads a response after it has written the request: docs/http.md.
+inline constexpr bool tls_reads_while_it_writes = !std::is_final_v<httplib::SSLClient>;
 /// Some versions of cpp-httplib decode a query and encode it anew. What would change is refused.
 inline constexpr bool rewrites_queries = again::http::detail::httplib_rewrites_queries;
 

@@ -61,4 +61,74 @@ template <class T> class promised {
   std::future<T> future_;
 };
 
+/// In the manner of cppcoro::task and coro::task: starts when it is awaited, by symmetric transfer, and resumes the awaiting
+/// coroutine wherever it finishes. `co_await` of a temporary gives a reference to the result in its frame, as an rvalue; of a
+/// named one `const T&`.
+template <class T> class lazy {
+ public:
+  struct promise_type {
+    std::coroutine_handle<> awaiting;
+    std::optional<T> value;
+    std::exception_ptr error;
+    lazy get_return_object() { return lazy{std::coroutine_handle<promise_type>::from_promise(*this)}; }
+    static std::suspend_always initial_suspend() noexcept { return {}; }
+    struct last {
+      static bool await_ready() noexcept { return false; }
+      static std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> frame) noexcept {
+        return frame.promise().awaiting;
+      }
+      static void await_resume() noexcept {}
+    };
+    static last final_suspend() noexcept { return {}; }
+    void return_value(T v) { value.emplace(std::move(v)); }
+    void unhandled_exception() { error = std::current_exception(); }
+    T& result() {
+      if (error) std::rethrow_exception(error);
+      return *value;
+    }
+  };
+
+  lazy(lazy&& other) noexcept : frame_{std::exchange(other.frame_, nullptr)} {}
+  lazy(const lazy&) = delete;
+  lazy& operator=(const lazy&) = delete;
+  ~lazy() {
+    if (frame_) frame_.destroy();
+  }
+  auto operator co_await() const& noexcept {
+    struct awaiter : start {
+      const T& await_resume() { return this->frame.promise().result(); }
+    };
+    return awaiter{{frame_}};
+  }
+  auto operator co_await() const&& noexcept {
+    struct awaiter : start {
+      T&& await_resume() { return std::move(this->frame.promise().result()); }
+    };
+    return awaiter{{frame_}};
+  }
+
+ private:
+  struct start {
+    std::coroutine_handle<promise_type> frame;
+    static bool await_ready() noexcept { return false; }
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<> awaiting) const noexcept {
+      frame.promise().awaiting = awaiting;
+      return frame;
+    }
+  };
+  explicit lazy(std::coroutine_handle<promise_type> frame) : frame_{frame} {}
+  std::coroutine_handle<promise_type> frame_;
+};
+
+/// Starts at once, nobody waits for it, and it destroys itself.
+struct detached {
+  struct promise_type {
+    static detached get_return_object() noexcept { return {}; }
+    static std::suspend_never initial_suspend() noexcept { return {}; }
+    static std::suspend_never final_suspend() noexcept { return {}; }
+    static void return_void() noexcept {}
+    static void unhandled_exception() noexcept { std::terminate(); }
+  };
+};
+
 }  // namespace again_test

@@ -31,6 +31,9 @@ SEES["sqlite"] = SEES["journal"] | {"journal"}
 SEES["nats"] = SEES["journal"] | {"journal"}
 SEES["format"] = set(LINE) | {"http"}
 SEES["asio"] = set(LINE)
+SEES["execution"] = set(LINE)
+SEES["folly"] = set(LINE)
+SEES["io_awaitable"] = set(LINE)
 LIGHT = set(LINE) | {"testing", "metrics"}  # what again.hpp brings is kept light for everyone
 
 # X/detail/ is used by X alone. The exceptions, each with its reason:
@@ -43,7 +46,13 @@ SHARED_DETAIL = {
     "coro/detail/misused": "every function that tells a misuse in one sentence returns it",
     "coro/detail/not_awaited": "every operation tells a forgotten co_await by it",
     "coro/detail/run_on": "what `.on(scheduler)` of a combinator returns",
+    "coro/detail/bounded_operation": "`.stop(token)` and `.within(duration)` of every combinator and send",
+    "coro/detail/await_bounds": "the same of what cannot be moved: a delivery that was handed in",
+    "coro/detail/blocking_wait": "every blocking wait refuses to stop the default loop",
     "coro/detail/placing": "how a combinator is started that was given a scheduler or a stop token",
+    "coro/detail/inherited_context": "an edge that resumes a foreign coroutine on our loop gives it the context of the await",
+    "coro/detail/call_body": "an edge runs an operation or an awaitable once",
+    "coro/detail/run_followed": "an edge stops what it runs by its library's token",
     "coro/detail/foreign_awaitable": "an edge starts whatever a coroutine can await",
     "coro/detail/promise_allocation": "a block that is made for each await comes from the recycled frames",
     "coro/detail/frame_cache": "the same for an allocator",
@@ -64,6 +73,9 @@ EDGE_INCLUDES = {
     "boost/asio/": {"asio", "beast"},
     "boost/system/": {"asio", "beast"},
     "boost/beast/": {"beast"},
+    "stdexec/": {"execution"},
+    "exec/": {"execution"},
+    "folly/": {"folly"},
 }
 HEAVY = {"random", "iostream", "regex", "iomanip", "sstream", "fstream", "filesystem", "future"}
 MAX_LINES = 400

@@ -42,7 +42,7 @@ def stage(source, folder, kind):
     there = {os.path.relpath(os.path.join(w, n), include) for w, _, names in os.walk(include) for n in names}
     if wanted != there:
         sys.exit(f"installed headers differ from the list: {sorted(wanted ^ there)}")
-    for name in ("again.pc", "again-http.pc", "againConfig.cmake"):
+    for name in ("again.pc", "again-http.pc", "again-sqlite.pc", "again-nats.pc", "againConfig.cmake"):
         for where, _, names in os.walk(prefix):
             if name in names:
                 with open(os.path.join(where, name), encoding="utf-8") as file:
@@ -50,6 +50,12 @@ def stage(source, folder, kind):
                 if re.search(r"-std=|-W[a-z]|-O\d", text):
                     sys.exit(f"{name} exports flags of our own build:\n{text}")
     return prefix
+
+
+def stores(prefix):
+    """Those whose libraries are here."""
+    return [name for name in ("sqlite", "nats") if os.path.exists(os.path.join(prefix, "share", "pkgconfig", f"again-{name}.pc"))
+            or os.path.exists(os.path.join(prefix, "share/more/pkgconfig", f"again-{name}.pc"))]
 
 
 def meson_subproject(source, folder, prefix):
@@ -63,7 +69,7 @@ def meson_subproject(source, folder, prefix):
     build = os.path.join(folder, "consumer")
     run("meson", "setup", build, project)
     run("meson", "compile", "-C", build)
-    return [os.path.join(build, p) for p in ("core", "http")]
+    return [os.path.join(build, p) for p in ("core", "http", *stores(prefix))]
 
 
 def cmake(source, folder, prefix):
@@ -76,13 +82,13 @@ def cmake(source, folder, prefix):
     build = os.path.join(folder, "consumer")
     run("cmake", "-G", "Ninja", "-S", project, "-B", build, f"-Dagain_DIR={prefix}/share/more/cmake/again")
     run("cmake", "--build", build)
-    return [os.path.join(build, p) for p in ("core", "http")]
+    return [os.path.join(build, p) for p in ("core", "http", *stores(prefix))]
 
 
 def pkg_config(source, folder, prefix):
     env = {**ENV, "PKG_CONFIG_PATH": os.path.join(prefix, "share/pkgconfig")}
     programs = []
-    for name, module in (("core", "again"), ("http", "again-http")):
+    for name, module in (("core", "again"), ("http", "again-http"), *((s, "again-" + s) for s in stores(prefix))):
         flags = run("pkg-config", "--cflags", "--libs", module, env=env).split()
         program = os.path.join(folder, name)
         run(*ENV["CXX"].split(), "-std=c++20", os.path.join(source, f"tests/install/src/{name}.cpp"), "-o", program, *flags)

@@ -28,7 +28,8 @@ def count(test):
 
 def main():
     passed = failed = 0
-    for log in glob.glob(os.path.join(sys.argv[1], "*/meson-logs/testlog.json")):
+    builds = ["*", "debian13/*"]
+    for log in [log for build in builds for log in glob.glob(os.path.join(sys.argv[1], build, "meson-logs/testlog.json"))]:
         with open(log, encoding="utf-8") as file:
             for line in file:
                 p, f = count(json.loads(line))

@@ -57,6 +57,14 @@ concept executor =
 template <class C>
 concept execution_context = std::is_convertible_v<C&, net::execution_context&> && requires(C& c) { c.get_executor(); };
 
+/// The same sentence as that of `call_body`, nearer to the top of what the compiler says.
+template <class A> consteval bool check_movable() {
+  static_assert(std::is_move_constructible_v<A>,
+                "again/asio.hpp: this awaitable cannot be moved into the call; pass a function that makes it: "
+                "async_run([&] { return when_all(a(), b()); })");
+  return true;
+}
+
 template <class A> using body_of = call_body<std::remove_cvref_t<A>>;
 template <class A> using signature_of = typename call_signature<typename body_of<A>::result_type>::type;
 
@@ -131,12 +139,14 @@ template <class A, class Token = net::use_awaitable_t<>>
   requires(runnable<std::remove_cvref_t<A>> && !detail::executor<A> &&
            !detail::execution_context<std::remove_reference_t<A>>)
 auto async_run(A&& a, Token&& token = Token()) {
+  static_assert(detail::check_movable<std::remove_cvref_t<A>>());
   return net::async_initiate<Token, detail::signature_of<A>>(detail::initiate_call<void>{}, token, std::forward<A>(a));
 }
 /// On `ex`.
 template <detail::executor Executor, class A, class Token = net::use_awaitable_t<>>
   requires runnable<std::remove_cvref_t<A>>
 auto async_run(const Executor& ex, A&& a, Token&& token = Token()) {
+  static_assert(detail::check_movable<std::remove_cvref_t<A>>());
   return net::async_initiate<Token, detail::signature_of<A>>(detail::initiate_call<Executor>{ex}, token,
                                                              std::forward<A>(a));
 }
@@ -144,6 +154,7 @@ auto async_run(const Executor& ex, A&& a, Token&& token = Token()) {
 template <detail::execution_context Context, class A, class Token = net::use_awaitable_t<>>
   requires runnable<std::remove_cvref_t<A>>
 auto async_run(Context& context, A&& a, Token&& token = Token()) {
+  static_assert(detail::check_movable<std::remove_cvref_t<A>>());
   return async_run(context.get_executor(), std::forward<A>(a), std::forward<Token>(token));
 }
 

@@ -12,11 +12,13 @@
 /// - Result: that of the awaited thing. An exception of it is rethrown.
 /// - Other handlers of the context run meanwhile. The context is restarted first if it was stopped.
 /// - Errors: throws `std::logic_error` if the context is stopped, or has nothing left to run, before there is a result.
-///   What is awaited then stays pending until the context runs again or is destroyed.
+///   What is awaited then stays pending until the context runs again or is destroyed. Throws it on the thread of the
+///   default loop, which would hang.
 /// - Thread: blocks the calling thread. Other threads may run the context at the same time.
 #pragma once
 
 #include <again/asio/async_run.hpp>
+#include <again/coro/detail/blocking_wait.hpp>
 
 #include <atomic>
 #include <exception>
@@ -57,6 +59,7 @@ template <detail::execution_context Context, class A>
   requires runnable<std::remove_cvref_t<A>>
 typename detail::body_of<A>::result_type run(Context& context, A&& awaited) {
   using result = typename detail::body_of<A>::result_type;
+  again::detail::refuse_on_default_loop();
   struct outcome : detail::run_end {
     std::exception_ptr exception;
     std::optional<std::conditional_t<std::is_void_v<result>, char, result>> value;

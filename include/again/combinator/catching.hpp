@@ -21,6 +21,7 @@
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/attempt.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/bounded_operation.hpp>
 #include <again/coro/detail/not_awaited.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
@@ -71,7 +72,8 @@ concept catches =
 /// What `catching` returns.
 template <operation Op> class [[nodiscard(
     "nothing runs until it is awaited: write co_await before it")]] catching_operation
-    : public detail::not_awaited<catching_operation<Op>, typename detail::catching_run<Op>::result_type> {
+    : public detail::not_awaited<catching_operation<Op>, typename detail::catching_run<Op>::result_type>,
+      public detail::has_bounds<catching_operation<Op>> {
  public:
   explicit catching_operation(Op op) : op_(std::move(op)) {}
   auto operator()() { return detail::catching_run<Op>{op_}; }

@@ -3,6 +3,7 @@
 /// Properties of a combinator that the one around it checks, to refuse a wrong order of nesting at compile time.
 #pragma once
 
+#include <again/coro/detail/bounded_operation.hpp>
 #include <again/coro/detail/placing.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
@@ -27,6 +28,7 @@ template <class Op> inline constexpr bool repeats = false;
 template <class Op, class Hooks, placing Placing>
 inline constexpr bool repeats<retry_operation<Op, Hooks, Placing>> = !Hooks::once;
 template <class Op> inline constexpr bool repeats<copy_of_named<Op>> = repeats<Op>;
+template <class Op> inline constexpr bool repeats<bounded_operation<Op>> = repeats<Op>;
 
 }  // namespace detail
 

@@ -32,6 +32,7 @@ inline namespace AGAIN_ABI {
 
 class inplace_stop_source;
 class inplace_stop_token;
+template <class Callback> class inplace_stop_callback;
 
 namespace detail {
 
@@ -53,13 +54,17 @@ struct stop_node : work {
 
 }  // namespace detail
 
-/// Says whether stop was requested of its source. A token without a source never stops.
+/// Says whether stop was requested of its source. A token without a source never stops. It models `std::stoppable_token`
+/// (P2300), so that senders take it as it is.
 class inplace_stop_token {
  public:
+  template <class Callback> using callback_type = inplace_stop_callback<Callback>;
+
   constexpr inplace_stop_token() noexcept = default;
   [[nodiscard]] bool stop_requested() const noexcept;
   [[nodiscard]] constexpr bool stop_possible() const noexcept { return source_ != nullptr; }
-  friend constexpr bool operator==(inplace_stop_token, inplace_stop_token) = default;
+  constexpr void swap(inplace_stop_token& other) noexcept { std::swap(source_, other.source_); }
+  friend constexpr bool operator==(inplace_stop_token, inplace_stop_token) noexcept = default;
 
  private:
   friend class inplace_stop_source;
@@ -77,6 +82,7 @@ class inplace_stop_source {
   ~inplace_stop_source() = default;
 
   [[nodiscard]] inplace_stop_token get_token() const noexcept { return inplace_stop_token{this}; }
+  [[nodiscard]] static constexpr bool stop_possible() noexcept { return true; }
   [[nodiscard]] bool stop_requested() const noexcept {
     return (state_.load(std::memory_order_acquire) & requested) != 0;
   }
@@ -189,9 +195,12 @@ class stop_list {
 /// Calls `callback()` when stop is requested: at most once, and never after its destructor.
 template <class Callback> class [[nodiscard]] inplace_stop_callback : detail::stop_node {
  public:
+  using callback_type = Callback;
+
   template <class F>
     requires std::is_constructible_v<Callback, F>
-  inplace_stop_callback(inplace_stop_token token, F&& callback)
+  explicit inplace_stop_callback(inplace_stop_token token,
+                                 F&& callback) noexcept(std::is_nothrow_constructible_v<Callback, F>)
       : callback_(std::forward<F>(callback)), source_{token.source_} {
     this->run = [](work& self) noexcept { static_cast<inplace_stop_callback&>(self).callback_(); };
     if (source_ != nullptr && !detail::stop_list::add(token, *this)) {

@@ -45,6 +45,7 @@
 /// ```
 #pragma once
 
+#include <again/core/expected.hpp>
 #include <again/coro/context.hpp>
 #include <again/coro/scheduler.hpp>
 
@@ -70,7 +71,8 @@ struct continuation {
 ///
 /// - `start(k, ctx)`: begins. Called at most once. Returns true if it has finished already: then `k` is never called.
 ///   Returns false if it finishes later: then `k` is called exactly once, and not from inside `start`. `ctx` must
-///   outlive the startable. It must not throw: an error is kept for `take`.
+///   outlive the startable, or what it does: one that has finished does not use `ctx` any more. It must not throw: an
+///   error is kept for `take`.
 /// - `k()` is the last thing that the startable does: its owner may destroy it there.
 /// - `take()`: after it has finished. Returns the result, or rethrows the exception that ended it. Called at most once.
 /// - `exception()`: after it has finished, before `take`. Returns the exception that `take` would rethrow, else null.
@@ -92,15 +94,27 @@ concept member_co_await = requires(T&& t) { static_cast<T&&>(t).operator co_awai
 template <class T>
 concept free_co_await = requires(T&& t) { operator co_await(static_cast<T&&>(t)); };
 
-template <class T> decltype(auto) get_awaiter(T&& t) {
-  if constexpr (member_co_await<T>) {
-    return static_cast<T&&>(t).operator co_await();
-  } else if constexpr (free_co_await<T>) {
-    return operator co_await(static_cast<T&&>(t));
-  } else {
-    return static_cast<T&&>(t);
+/// For an edge: specialize it for a type of the foreign library that a task can await by another awaiter than its own,
+/// with a static member `awaiter`, which takes the type as `co_await` gets it.
+template <class T> struct adopted_awaitable {};
+template <class T>
+concept adopted = requires(T&& t) { adopted_awaitable<std::remove_cvref_t<T>>::awaiter(static_cast<T&&>(t)); };
+
+/// An object and not a function: other libraries have functions of that name, which they call without their namespace.
+struct get_awaiter_function {
+  template <class T> decltype(auto) operator()(T&& t) const {
+    if constexpr (adopted<T>) {
+      return adopted_awaitable<std::remove_cvref_t<T>>::awaiter(static_cast<T&&>(t));
+    } else if constexpr (member_co_await<T>) {
+      return static_cast<T&&>(t).operator co_await();
+    } else if constexpr (free_co_await<T>) {
+      return operator co_await(static_cast<T&&>(t));
+    } else {
+      return static_cast<T&&>(t);
+    }
   }
-}
+};
+inline constexpr get_awaiter_function get_awaiter{};
 
 template <class A>
 concept awaiter = requires(A& a, std::coroutine_handle<> h) {
@@ -136,6 +150,17 @@ struct await_result<T> {
   using type = typename std::remove_cvref_t<T>::result_type;
 };
 template <awaitable T> using await_result_t = typename await_result<T>::type;
+
+namespace detail {
+
+/// A result that outlives what was awaited: a task of another library often gives a reference to a result that it owns. An
+/// rvalue becomes a value, and so does a reference to an `expected`. Any other lvalue reference refers to what its author
+/// meant, and is kept.
+template <class R>
+using owned_result_t = std::conditional_t<std::is_rvalue_reference_v<R> || expected_result<std::remove_cvref_t<R>>,
+                                          std::remove_cvref_t<R>, R>;
+
+}  // namespace detail
 
 }  // namespace AGAIN_ABI
 }  // namespace again

@@ -41,7 +41,8 @@ struct context {
 
 /// A promise type that has a context. To let your own coroutine type inherit stop token, deadline and scheduler, give
 /// its promise a member `const again::context* context() const noexcept`. It must not return null while the coroutine
-/// runs.
+/// runs. What the coroutine awaits runs on the scheduler of that context, and the coroutine goes on on its thread, also if it
+/// was on another one.
 template <class Promise>
 concept context_provider = requires(const Promise& promise) {
   { promise.context() } -> std::same_as<const again::context*>;

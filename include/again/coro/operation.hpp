@@ -38,8 +38,8 @@ inline namespace AGAIN_ABI {
 template <class Op>
 concept operation = std::invocable<Op&> && awaitable<std::invoke_result_t<Op&>>;
 
-/// The result of awaiting one start of an operation.
-template <operation Op> using operation_result_t = await_result_t<std::invoke_result_t<Op&>>;
+/// The result of awaiting one start of an operation, as a value where the awaitable gives a reference to what it owns.
+template <operation Op> using operation_result_t = detail::owned_result_t<await_result_t<std::invoke_result_t<Op&>>>;
 
 /// An operation that can be retried: its result says whether it failed.
 template <class Op>

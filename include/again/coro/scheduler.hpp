@@ -38,6 +38,10 @@ struct timer {
 namespace detail {
 /// The root context of the loop that this thread is running; null if it runs none.
 inline thread_local constinit const context* running_context = nullptr;
+/// The foreign coroutine that this thread is running for a task of ours (detail/inherited_context.hpp), or null.
+class foreign_scope;
+inline thread_local constinit foreign_scope* current_foreign_scope = nullptr;
+class inherited_context;
 }  // namespace detail
 
 /// See the top of this file.
@@ -46,7 +50,7 @@ class scheduler {
   scheduler() noexcept { root_.scheduler = this; }
   scheduler(const scheduler&) = delete;
   scheduler& operator=(const scheduler&) = delete;
-  virtual ~scheduler() = default;
+  virtual ~scheduler() { free_retired(); }
 
   /// The time on the steady clock. Any thread.
   virtual time_point now() const noexcept = 0;
@@ -82,6 +86,10 @@ class scheduler {
   /// that makes runs repeatable.
   virtual std::uint64_t seed() noexcept = 0;
 
+  /// Tells an adaptor its own schedulers from others: the address of something that belongs to their class alone. It stands
+  /// for a `dynamic_cast`, which a program without RTTI does not have. Overriding it is optional. Any thread.
+  virtual const void* kind() const noexcept { return nullptr; }
+
   /// Work outside the loop (a send on a socket) begins, or has ended; it will post, or has posted. In between, pretend
   /// time does not jump. Any thread.
   virtual void work_started() noexcept {}
@@ -101,16 +109,22 @@ class scheduler {
   /// scheduler.
   class entry {
    public:
-    explicit entry(scheduler& entered) noexcept : outer_{detail::running_context} {
+    explicit entry(scheduler& entered) noexcept
+        : outer_{detail::running_context}, outer_scope_{detail::current_foreign_scope} {
       detail::running_context = &entered.root_;
+      detail::current_foreign_scope = nullptr;  // what runs here does not belong to the coroutine that waits outside
       entered.last_wake_ = entered.now();
     }
     entry(const entry&) = delete;
     entry& operator=(const entry&) = delete;
-    ~entry() { detail::running_context = outer_; }
+    ~entry() {
+      detail::running_context = outer_;
+      detail::current_foreign_scope = outer_scope_;
+    }
 
    private:
     const context* outer_;
+    detail::foreign_scope* outer_scope_;
   };
   /// True if the calling thread is inside an `entry` of this scheduler: what `here` gives. Any thread.
   [[nodiscard]] bool running() const noexcept { return detail::running_context == &root_; }
@@ -120,7 +134,22 @@ class scheduler {
   time_point last_wake_{};
 
  private:
+  friend class detail::inherited_context;
+  // Contexts that nobody owns any more. What is being destroyed just now may still refer to them, so they are freed later.
+  void retire(work& w) noexcept {
+    w.next = retired_;
+    retired_ = &w;
+  }
+  void free_retired() noexcept {
+    while (retired_ != nullptr) {
+      work* const w = retired_;
+      retired_ = w->next;
+      w->run(*w);
+    }
+  }
+
   context root_{};
+  work* retired_ = nullptr;
 };
 
 }  // namespace AGAIN_ABI

@@ -68,8 +68,10 @@ template <class Rep, class Period> sleep sleep_for(const std::chrono::duration<R
 }
 template <class Number>
   requires std::is_arithmetic_v<Number>
-sleep sleep_for(Number number) noexcept {
-  return sleep{duration_with_unit{number}};  // does not compile, and says why
+sleep sleep_for(Number) noexcept {
+  static_assert(!std::is_arithmetic_v<Number>,
+                "again: a duration needs a unit: write 5s or 5000ms (after `using namespace std::chrono_literals;`)");
+  return sleep{duration::zero()};
 }
 inline sleep sleep_until(time_point until) noexcept { return sleep{until}; }
 

@@ -12,7 +12,8 @@
 /// - Takes: any awaitable.
 /// - Result: that of the awaited thing.
 /// - Errors: rethrows the exception of the awaited thing. Throws `std::logic_error` if nothing is left to run that
-///   could finish it; that is known only under pretend time.
+///   could finish it; that is known only under pretend time. Throws `std::logic_error` on the thread of the default loop,
+///   which would hang: there a coroutine goes on that has no loop of its own and has awaited something of this library.
 /// - Cancellation: by the token.
 /// - Thread: blocks the calling thread, and runs everything on it. Calls may be nested; but a coroutine that blocks its
 ///   loop's thread stops all other coroutines of that loop.
@@ -22,6 +23,7 @@
 #include <again/core/stop_token.hpp>
 #include <again/coro/awaitable.hpp>
 #include <again/coro/default_loop.hpp>
+#include <again/coro/detail/blocking_wait.hpp>
 #include <again/coro/detail/foreign_awaitable.hpp>
 #include <again/coro/run_loop.hpp>
 
@@ -34,12 +36,16 @@ inline namespace AGAIN_ABI {
 
 namespace detail {
 
-/// A reference to `awaitable` if it is a startable, else a startable that awaits it.
-template <class A> decltype(auto) as_startable(A& awaitable) noexcept {
-  if constexpr (startable<std::remove_cv_t<A>>) {
+/// What `sync_wait` returns: of a temporary, no reference into it.
+template <class A> using waited_result_t =
+    std::conditional_t<std::is_lvalue_reference_v<A>, await_result_t<A>, owned_result_t<await_result_t<A>>>;
+
+/// A reference to `awaitable` if it is a startable, else a startable that awaits it as the `A` that it was given as.
+template <class A> decltype(auto) as_startable(std::remove_reference_t<A>& awaitable) noexcept {
+  if constexpr (startable<std::remove_cvref_t<A>>) {
     return (awaitable);
   } else {
-    return foreign_awaitable<A&&>{static_cast<A&&>(awaitable)};
+    return foreign_awaitable<A&&, waited_result_t<A>>{static_cast<A&&>(awaitable)};
   }
 }
 
@@ -55,13 +61,14 @@ struct completion {
 
 }  // namespace detail
 
-template <awaitable A> [[nodiscard]] await_result_t<A> sync_wait(run_loop& loop, A&& awaited,
-                                                                 inplace_stop_token stop = {}) {
+template <awaitable A> [[nodiscard]] detail::waited_result_t<A> sync_wait(run_loop& loop, A&& awaited,
+                                                                          inplace_stop_token stop = {}) {
+  detail::refuse_on_default_loop();
   context with_stop = loop.root();  // outlives what is started with it
   with_stop.stop = stop;
   const context& ctx = stop.stop_possible() ? with_stop : loop.root();
   detail::stored_argument<A> operand = static_cast<A&&>(awaited);  // destroyed before its context
-  auto&& run = detail::as_startable(operand);
+  auto&& run = detail::as_startable<A>(operand);
   detail::completion state;
   bool started = false;
   const bool finished = loop.run_until([&] {
@@ -75,7 +82,7 @@ template <awaitable A> [[nodiscard]] await_result_t<A> sync_wait(run_loop& loop,
   return run.take();
 }
 
-template <awaitable A> [[nodiscard]] await_result_t<A> sync_wait(A&& awaited, inplace_stop_token stop = {}) {
+template <awaitable A> [[nodiscard]] detail::waited_result_t<A> sync_wait(A&& awaited, inplace_stop_token stop = {}) {
   run_loop loop;
   return sync_wait(loop, std::forward<A>(awaited), stop);
 }

@@ -8,7 +8,8 @@
 /// ```
 ///
 /// They never suspend and never throw. In a coroutine whose promise has no context they give the root context of the
-/// loop that this thread is running, else that of the default loop.
+/// loop that this thread is running, else that of the default loop. What such a coroutine awaits may still inherit a context
+/// from the task that awaits it; a task in it sees that one.
 #pragma once
 
 #include <again/coro/awaitable.hpp>

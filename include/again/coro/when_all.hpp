@@ -15,11 +15,13 @@
 /// - Errors: an `expected` with an error is a result like any other, and does not stop the others. If one throws, the
 ///   others are asked to stop and are awaited; then the first exception is rethrown.
 /// - Cancellation: a stop request reaches all of them. The await ends when all have finished.
+/// - Bounds of its own: `.stop(token)` and `.within(duration)`, where it is awaited: `co_await when_all(a, b).within(1s)`.
 /// - Lifetime: destroying the awaiting coroutine ends all of them.
 /// - Thread: everything runs on the scheduler's thread.
 /// - Cost: no allocation for arguments; one for a vector.
 #pragma once
 
+#include <again/coro/detail/await_bounds.hpp>
 #include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/child.hpp>
 #include <again/coro/detail/child_array.hpp>
@@ -40,7 +42,7 @@ inline namespace AGAIN_ABI {
 
 namespace detail {
 
-template <class... A> class [[nodiscard]] when_all_run : child_group {
+template <class... A> class [[nodiscard]] when_all_run : child_group, public has_rare_bounds<when_all_run<A...>> {
  public:
   using result_type = std::tuple<regular_t<child_result_t<A>>...>;
 
@@ -55,6 +57,7 @@ template <class... A> class [[nodiscard]] when_all_run : child_group {
   }
 
  private:
+  friend has_rare_bounds<when_all_run>;
   static void finished(child_group& g, std::size_t index) noexcept {
     when_all_run& self = static_cast<when_all_run&>(g);
     if (self.thrown_) return;
@@ -68,7 +71,7 @@ template <class... A> class [[nodiscard]] when_all_run : child_group {
   std::exception_ptr thrown_;
 };
 
-template <class A> class [[nodiscard]] when_all_range_run : child_group {
+template <class A> class [[nodiscard]] when_all_range_run : child_group, public has_rare_bounds<when_all_range_run<A>> {
  public:
   using value = regular_t<child_result_t<A>>;
   using result_type = std::vector<value>;
@@ -87,6 +90,7 @@ template <class A> class [[nodiscard]] when_all_range_run : child_group {
   }
 
  private:
+  friend has_rare_bounds<when_all_range_run>;
   static void finished(child_group& g, std::size_t index) noexcept {
     when_all_range_run& self = static_cast<when_all_range_run&>(g);
     if (self.thrown_) return;

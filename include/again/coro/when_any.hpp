@@ -16,11 +16,13 @@
 /// - Errors: if the first to finish threw, its exception is rethrown. An empty range throws `std::invalid_argument`,
 ///   because the await would never end.
 /// - Cancellation: a stop request reaches all of them.
+/// - Bounds of its own: `.stop(token)` and `.within(duration)`, where it is awaited: `co_await when_any(a, b).within(1s)`.
 /// - Lifetime: destroying the awaiting coroutine ends all of them.
 /// - Thread: everything runs on the scheduler's thread.
 /// - Cost: no allocation for arguments; one for a vector.
 #pragma once
 
+#include <again/coro/detail/await_bounds.hpp>
 #include <again/coro/detail/awaiters.hpp>
 #include <again/coro/detail/child.hpp>
 #include <again/coro/detail/child_array.hpp>
@@ -51,7 +53,7 @@ namespace detail {
 
 inline constexpr std::size_t none_yet = static_cast<std::size_t>(-1);
 
-template <class... A> class [[nodiscard]] when_any_run : child_group {
+template <class... A> class [[nodiscard]] when_any_run : child_group, public has_rare_bounds<when_any_run<A...>> {
  public:
   using result_type = std::variant<regular_t<child_result_t<A>>...>;
 
@@ -67,6 +69,7 @@ template <class... A> class [[nodiscard]] when_any_run : child_group {
   }
 
  private:
+  friend has_rare_bounds<when_any_run>;
   static void finished(child_group& g, std::size_t index) noexcept {
     when_any_run& self = static_cast<when_any_run&>(g);
     if (self.first_ != none_yet) return;
@@ -83,7 +86,7 @@ template <class... A> class [[nodiscard]] when_any_run : child_group {
   std::size_t first_ = none_yet;
 };
 
-template <class A> class [[nodiscard]] when_any_range_run : child_group {
+template <class A> class [[nodiscard]] when_any_range_run : child_group, public has_rare_bounds<when_any_range_run<A>> {
  public:
   using value = regular_t<child_result_t<A>>;
   using result_type = first_of<value>;
@@ -98,6 +101,7 @@ template <class A> class [[nodiscard]] when_any_range_run : child_group {
   result_type take() { return {first_, take_regular(children_[first_])}; }
 
  private:
+  friend has_rare_bounds<when_any_range_run>;
   static void finished(child_group& g, std::size_t index) noexcept {
     when_any_range_run& self = static_cast<when_any_range_run&>(g);
     if (self.first_ != none_yet) return;

@@ -16,13 +16,15 @@
 /// - An operation is a description. `send` makes it, and it can be copied and started any number of times. Its Idempotency-Key is
 ///   made once, in `send`, and its copies share it: to the server they are one operation. Two orders are two calls of `send`.
 /// - Redirects are followed only on request. Each is one more request, and the result counts it.
-/// - Cancellation: a stop request ends an attempt at once, in every phase, sockets included.
+/// - Cancellation: a stop request ends an attempt at once, in every phase, sockets included. One send alone is stopped, or
+///   bounded, by `api.get("/x").stop(token)` and `.within(1s)`.
 /// - Lifetime: operations refer to the transport, never to the client. The transport outlives the start of every attempt, and where
 ///   redirects are followed, the whole attempt.
 /// - Threads: every member may be called from any thread; one operation object is started from one thread at a time.
 #pragma once
 
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/bounded_operation.hpp>
 #include <again/coro/detail/not_awaited.hpp>
 #include <again/http/detail/client_send.hpp>
 #include <again/http/message.hpp>
@@ -53,7 +55,8 @@ struct client_options {
 /// A send that can be started again.
 template <transport T>
 class [[nodiscard("nothing runs until it is awaited: write co_await before it")]] send_operation
-    : public again::detail::not_awaited<send_operation<T>, typename detail::client_send<T>::result_type> {
+    : public again::detail::not_awaited<send_operation<T>, typename detail::client_send<T>::result_type>,
+      public again::detail::has_bounds<send_operation<T>> {
  public:
   send_operation(T& through, std::shared_ptr<const detail::planned> what) noexcept
       : through_{&through}, what_{std::move(what)} {}

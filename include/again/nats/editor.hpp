@@ -9,6 +9,7 @@
 /// auto changed = opened->retry("41", now);
 /// ```
 ///
+/// - It reads at the leaders of the streams, as `nats::reader` does.
 /// - Each call is some exchanges. One that was cut off may be made again.
 /// - Errors: results are `expected<void, journal::error>`: those of `store::open`, and `invalid` with a sentence where there is no such
 ///   event, or where it cannot be sent again: it is done, or it waits. JetStream keeps the time of an event that waits, and lets nobody change it.
@@ -21,6 +22,7 @@
 #include <again/journal/error.hpp>
 #include <again/journal/event_record.hpp>
 #include <again/nats/detail/connection.hpp>
+#include <again/nats/detail/kept_message.hpp>
 #include <again/nats/detail/layout.hpp>
 #include <again/nats/detail/record_bytes.hpp>
 #include <again/nats/detail/state_message.hpp>
@@ -58,12 +60,13 @@ class editor {
   result retry(std::string_view id, wall_time now) {
     return changed(id, [&](const std::string& name) {
       const detail::layout& names = inside_->names;
-      const auto read = inside_->over.exchange(
-          {names.last_of(names.dead(), names.letter(name)), names.last_of(names.results(), names.result(name))});
+      const auto read = detail::read_at_leader(
+          inside_->over, {{names.dead(), names.last_at_leader(names.dead(), names.letter(name))},
+                          {names.results(), names.last_at_leader(names.results(), names.result(name))}});
       const detail::known_state known = detail::state_in(names, read[1]);
-      const auto l = detail::status_of(read[0]) != 404 ? detail::letter_from(detail::text_of(read[0])) : std::nullopt;
+      const auto l = read[0].at != 0 ? detail::letter_from(read[0].body) : std::nullopt;
       auto event = l ? detail::event_from(l->event) : std::nullopt;
-      if (!known.state && !event && !exists(name)) refuse("there is no event " + name);
+      if (!known.state && !event && place_of(name) == 0) refuse("there is no event " + name);
       if (known.state && known.state->state == journal::event_state::done)
         refuse("event " + name + " is done: every endpoint has taken it");
       if (!event) refuse("event " + name + " is not dead: it is with a worker, or waits until its time");
@@ -95,12 +98,9 @@ class editor {
   result discard(std::string_view id) {
     return changed(id, [&](const std::string& name) {
       const detail::layout& names = inside_->names;
-      const detail::message m = inside_->over.exchange(names.last_of(names.events(), names.event_by_id(name)));
-      const bool unfinished = detail::status_of(m) != 404;
-      if (unfinished)
-        expect(inside_->over.exchange(
-                   names.remove(names.events(), detail::number_of(detail::header_of(m, "Nats-Sequence")))),
-               names.events());
+      const std::uint64_t place = place_of(name);
+      const bool unfinished = place != 0;
+      if (unfinished) expect(inside_->over.exchange(names.remove(names.events(), place)), names.events());
       std::uint64_t gone = unfinished ? 1 : 0;
       for (const auto& [stream, subject] :
            {std::pair{names.results(), names.result(name)}, std::pair{names.dead(), names.letter(name)}}) {
@@ -127,9 +127,12 @@ class editor {
   static void expect(const detail::message& reply, const std::string& stream) {
     if (const detail::api_error e = detail::error_in(detail::text_of(reply)); e.code != 0) detail::fail(stream, e);
   }
-  bool exists(const std::string& name) {
+  // Among the unfinished events; 0: it is none of them.
+  std::uint64_t place_of(const std::string& name) {
     const detail::layout& names = inside_->names;
-    return detail::status_of(inside_->over.exchange(names.last_of(names.events(), names.event_by_id(name)))) != 404;
+    return detail::read_at_leader(inside_->over, names.events(),
+                                  names.last_at_leader(names.events(), names.event_by_id(name)))
+        .at;
   }
   template <class Change> result changed(std::string_view id, Change change) {
     try {

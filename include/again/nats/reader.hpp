@@ -8,6 +8,7 @@
 /// auto seen = opened->each([](const again::journal::event_record& r) { fmt::print("{}\n", r.event.id); return true; });
 /// ```
 ///
+/// - It asks the leaders of the streams: a server that was cut off for a while has a copy that lags behind.
 /// - What it gives is not the state of one moment: an event that ends meanwhile may be given twice or not at all.
 /// - An event that a worker has leased for the first time is shown as waiting: nothing is written for a first lease. Of one that is done there
 ///   are no headers and no body.
@@ -21,6 +22,7 @@
 #include <again/journal/event_record.hpp>
 #include <again/nats/detail/connection.hpp>
 #include <again/nats/detail/find_event.hpp>
+#include <again/nats/detail/kept_message.hpp>
 #include <again/nats/detail/layout.hpp>
 #include <again/nats/detail/record_bytes.hpp>
 #include <again/nats/detail/state_message.hpp>
@@ -69,17 +71,18 @@ class reader {
   template <class F> result<void> each(F f) const {
     return guarded<void>([&] {
       const detail::layout& names = inside_->names;
-      const auto unfinished = [&](const detail::message& m) {
-        auto r = detail::event_from(detail::text_of(m));
+      const auto unfinished = [&](const detail::kept_message& m) {
+        auto r = detail::event_from(m.body);
         if (!r) return true;
-        const detail::known_state known =
-            detail::state_in(names, inside_->over.exchange(names.last_of(names.results(), names.result(r->event.id))));
+        const detail::known_state known = detail::state_in(
+            names, detail::read_at_leader(inside_->over, names.results(),
+                                          names.last_at_leader(names.results(), names.result(r->event.id))));
         if (known.state && finished(known.state->state)) return true;  // it is given with the others
         if (known.state) detail::apply(*known.state, *r);
         return f(std::as_const(*r));
       };
-      const auto dead = [&](const detail::message& m) {
-        const auto l = detail::letter_from(detail::text_of(m));
+      const auto dead = [&](const detail::kept_message& m) {
+        const auto l = detail::letter_from(m.body);
         const auto s = l ? detail::state_from(l->state) : std::nullopt;
         if (!s) return true;
         auto r = detail::event_from(l->event);
@@ -89,8 +92,8 @@ class reader {
           r = detail::record_of(*s);
         return f(std::as_const(*r));
       };
-      const auto done = [&](const detail::message& m) {
-        const auto s = detail::state_from(detail::text_of(m));
+      const auto done = [&](const detail::kept_message& m) {
+        const auto s = detail::state_from(m.body);
         return !s || s->state != journal::event_state::done || f(detail::record_of(*s));
       };
       each_message(names.events(), names.all_events(), unfinished) &&
@@ -137,9 +140,10 @@ class reader {
 
   template <class F> bool each_message(const std::string& stream, const std::string& subject, F f) const {
     for (std::uint64_t from = 1;;) {
-      const detail::message m = inside_->over.exchange(inside_->names.first_of(stream, subject, from));
-      if (detail::status_of(m) == 404) return true;
-      from = detail::number_of(detail::header_of(m, "Nats-Sequence")) + 1;
+      const detail::kept_message m =
+          detail::read_at_leader(inside_->over, stream, inside_->names.first_at_leader(stream, subject, from));
+      if (m.at == 0) return true;
+      from = m.at + 1;
       if (!f(m)) return false;
     }
   }

@@ -65,7 +65,9 @@ template <class E> class [[nodiscard]] failure {
     if (v.reach < reach()) v.reach = reach();
     switch (reason()) {
       case stop_reason::attempts_exhausted:
-      case stop_reason::nested_limit: break;
+      case stop_reason::nested_limit:
+        if (v.kind == disposition::aborted) v = cut_off(v);  // by the retry's own timeouts: no caller has stopped it
+        break;
       case stop_reason::deadline_reached:
       case stop_reason::deadline_too_near: v = cut_off(v); break;
       case stop_reason::not_replayable: v.kind = disposition::not_replayable; break;

@@ -23,6 +23,7 @@
 
 #include <again/combinator/misuse.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/bounded_operation.hpp>
 #include <again/coro/detail/not_awaited.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
@@ -39,7 +40,8 @@ inline namespace AGAIN_ABI {
 template <fallible_operation Op, class Instead, class When = detail::any_failure>
 class [[nodiscard("nothing runs until it is awaited: write co_await before it")]] fallback_operation
     : public detail::not_awaited<fallback_operation<Op, Instead, When>,
-                                 typename detail::fallback_run<Op, Instead, When>::result_type> {
+                                 typename detail::fallback_run<Op, Instead, When>::result_type>,
+      public detail::has_bounds<fallback_operation<Op, Instead, When>> {
  public:
   static constexpr bool never_fails = !fallible_operation<Instead> && std::same_as<When, detail::any_failure>;
   using run_type = detail::fallback_run<Op, Instead, When>;
@@ -75,6 +77,15 @@ class [[nodiscard("nothing runs until it is awaited: write co_await before it")]
   detail::fallback_parts<Op, Instead, When> parts_;
 };
 
+namespace detail {
+struct fallback_order {
+  template <class Op> static consteval bool check() {
+    static_assert(!never_fails<Op>, "again::fallback: this operation cannot fail, it has a fallback already");
+    return true;
+  }
+};
+}  // namespace detail
+
 template <class Op, class Instead>
   requires fallible_operation<std::decay_t<Op>>
 auto fallback(Op&& op, Instead&& instead) {
@@ -82,8 +93,7 @@ auto fallback(Op&& op, Instead&& instead) {
                 "again::fallback: the substitute must be an operation that gives an expected of the same value, a "
                 "function of the "
                 "error (or of nothing) that returns such a value, or such a value");
-  static_assert(!detail::never_fails<std::decay_t<Op>>,
-                "again::fallback: this operation cannot fail, it has a fallback already");
+  static_assert(detail::fallback_order::check<std::decay_t<Op>>());
   return fallback_operation<detail::stored_t<Op>, detail::stored_t<Instead>>{std::forward<Op>(op),
                                                                              std::forward<Instead>(instead)};
 }

@@ -32,13 +32,22 @@
 namespace again {
 inline namespace AGAIN_ABI {
 
+namespace detail {
+struct guard_order {
+  template <class Op> static consteval bool check() {
+    static_assert(
+        !never_fails<Op>,
+        "again::guard: a fallback that cannot fail hides every failure from the breaker; put the breaker inside: "
+        "fallback(guard(breaker, op), value)");
+    return true;
+  }
+};
+}  // namespace detail
+
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
 auto guard(breaker& shared, Op&& op) {
-  static_assert(
-      !detail::never_fails<std::decay_t<Op>>,
-      "again::guard: a fallback that cannot fail hides every failure from the breaker; put the breaker inside: "
-      "fallback(guard(breaker, op), value)");
+  static_assert(detail::guard_order::check<std::decay_t<Op>>());
   return detail::admission_operation<detail::stored_t<Op>, breaker, detail::guard_ticket>{shared, std::forward<Op>(op)};
 }
 

@@ -26,6 +26,7 @@
 #include <again/combinator/misuse.hpp>
 #include <again/combinator/order_rules.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/bounded_operation.hpp>
 #include <again/coro/detail/not_awaited.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
 #include <again/coro/operation.hpp>
@@ -50,7 +51,8 @@ struct hedging {
 /// What `hedge` returns: awaitable, and an operation.
 template <fallible_operation Op> class [[nodiscard(
     "nothing runs until it is awaited: write co_await before it")]] hedge_operation
-    : public detail::not_awaited<hedge_operation<Op>, typename detail::hedge_run<Op>::result_type> {
+    : public detail::not_awaited<hedge_operation<Op>, typename detail::hedge_run<Op>::result_type>,
+      public detail::has_bounds<hedge_operation<Op>> {
  public:
   static constexpr bool hedges = true;
   using run_type = detail::hedge_run<Op>;
@@ -74,17 +76,24 @@ template <fallible_operation Op> class [[nodiscard(
   detail::hedge_parts<Op> parts_;
 };
 
+namespace detail {
+struct hedge_order {
+  template <class Op> static consteval bool check() {
+    static_assert(
+        !repeats<Op>,
+        "again::hedge: around a retry it would repeat the repeating; hedge inside: retry(policy, hedge(how, op))");
+    static_assert(!is_hedge<Op>, "again::hedge: this operation is hedged already; set .attempts instead");
+    static_assert(!never_fails<Op>, "again::hedge: a fallback that cannot fail wins at once; put the hedge inside: "
+                                    "fallback(hedge(how, op), value)");
+    return true;
+  }
+};
+}  // namespace detail
+
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
 auto hedge(const hedging& how, Op&& op) {
-  using given = std::decay_t<Op>;
-  static_assert(
-      !detail::repeats<given>,
-      "again::hedge: around a retry it would repeat the repeating; hedge inside: retry(policy, hedge(how, op))");
-  static_assert(!detail::is_hedge<given>, "again::hedge: this operation is hedged already; set .attempts instead");
-  static_assert(
-      !detail::never_fails<given>,
-      "again::hedge: a fallback that cannot fail wins at once; put the hedge inside: fallback(hedge(how, op), value)");
+  static_assert(detail::hedge_order::check<std::decay_t<Op>>());
   return hedge_operation<detail::stored_t<Op>>{how, std::forward<Op>(op)};
 }
 

@@ -87,7 +87,7 @@ class latency {
   static duration upper(std::size_t at) noexcept {
     if (at < fine) return std::chrono::microseconds{at + 1};
     const std::size_t power = at / fine + 2;
-    return std::chrono::microseconds{(fine + at % fine + 1) << (power - 3)};
+    return std::chrono::microseconds{static_cast<std::int64_t>(fine + at % fine + 1) << (power - 3)};
   }
   duration bounded(duration d) const noexcept {
     if (d < rules_.least) return rules_.least;

@@ -105,12 +105,21 @@ class rate_limiter {
   std::atomic<std::uint64_t> refused_{0};
 };
 
+namespace detail {
+struct rate_order {
+  template <class Op> static consteval bool check() {
+    static_assert(
+        !repeats<Op>,
+        "again::rate: around a retry it would not see the retries; put it inside: retry(policy, rate(limiter, op))");
+    return true;
+  }
+};
+}  // namespace detail
+
 template <detail::rate_like Shared, class Op>
   requires fallible_operation<std::decay_t<Op>>
 auto rate(Shared& shared, Op&& op) {
-  static_assert(
-      !detail::repeats<std::decay_t<Op>>,
-      "again::rate: around a retry it would not see the retries; put it inside: retry(policy, rate(limiter, op))");
+  static_assert(detail::rate_order::check<std::decay_t<Op>>());
   return detail::admission_operation<detail::stored_t<Op>, Shared, detail::rate_ticket<Shared>>{shared,
                                                                                                 std::forward<Op>(op)};
 }

@@ -68,11 +68,7 @@ class [[nodiscard("nothing runs until it is awaited: write co_await before it")]
 
   /// `p` is a checked policy, or the deadline of a single attempt (`<again/retry/timeout.hpp>`).
   template <class P, class From>
-  retry_operation(const P& p, From&& op, Hooks hooks = {}) : parts_{p, std::forward<From>(op), std::move(hooks)} {
-    static_assert(!(detail::never_fails<Op> && detail::repeats<retry_operation>),
-                  "again::retry: a fallback that cannot fail leaves nothing to retry; put the retry inside: "
-                  "fallback(retry(policy, op), value)");
-  }
+  retry_operation(const P& p, From&& op, Hooks hooks = {}) : parts_{p, std::forward<From>(op), std::move(hooks)} {}
 
   /// `pred(const E&)` decides which errors are worth another attempt. It returns a `verdict`, or a `bool`: true for
   /// transient, false for permanent. A request that must not be sent twice is not sent twice, even if a `bool` says
@@ -108,8 +104,8 @@ class [[nodiscard("nothing runs until it is awaited: write co_await before it")]
     return rebuild(std::move(parts_.hooks).with_breaker(shared));
   }
 
-  /// Runs attempts, waits and timers on `where`. A coroutine that has a context is resumed on its own scheduler; any
-  /// other is resumed on `where`. Cost: one allocation if `where` is not the awaiting coroutine's scheduler.
+  /// Runs attempts, waits and timers on `where`. A coroutine that has a context, or inherits one, is resumed on that
+  /// context's scheduler; any other is resumed on `where`. Cost: one allocation if `where` is not the awaiting coroutine's scheduler.
   auto on(scheduler& where) && {
     parts_.settings.where = &where;
     return placed_as<detail::placing::elsewhere>();
@@ -119,7 +115,7 @@ class [[nodiscard("nothing runs until it is awaited: write co_await before it")]
   /// that have no context. The source outlives the await.
   auto stop(inplace_stop_token token) && {
     auto stoppable = placed_as<detail::placing::stoppable>();
-    stoppable.parts_.stop = token;
+    stoppable.parts_.bounds.stop = token;
     return stoppable;
   }
 
@@ -167,7 +163,7 @@ class [[nodiscard("nothing runs until it is awaited: write co_await before it")]
   }
   template <class Changed> void pass_on(Changed& to) const {
     to.parts_.settings = parts_.settings;
-    if constexpr (requires { parts_.stop; }) to.parts_.stop = parts_.stop;
+    if constexpr (requires { parts_.bounds; }) to.parts_.bounds = parts_.bounds;
   }
 
   typename run_type::parts_type parts_;
@@ -202,16 +198,29 @@ template <class First, class... Rest> consteval void explain_no_policy() {
 
 }  // namespace detail
 
+namespace detail {
+struct retry_order {
+  template <class Op> static consteval bool check() {
+    static_assert(!never_fails<Op>,
+                  "again::retry: a fallback that cannot fail leaves nothing to retry; put the retry inside: "
+                  "fallback(retry(policy, op), value)");
+    return true;
+  }
+};
+}  // namespace detail
+
 /// Retries `op` as `p` says. `p` was checked at compile time, or when it was made.
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
 auto retry(const checked_policy& p, Op&& op) {
+  static_assert(detail::retry_order::check<std::decay_t<Op>>());
   return retry_operation<detail::stored_t<Op>>{p, std::forward<Op>(op)};
 }
 /// The same with a policy that is checked now: throws `std::invalid_argument` if its values are impossible.
 template <class Op>
   requires fallible_operation<std::decay_t<Op>>
 auto retry(const policy& p, Op&& op) {
+  static_assert(detail::retry_order::check<std::decay_t<Op>>());
   return retry_operation<detail::stored_t<Op>>{checked_policy{p}, std::forward<Op>(op)};
 }
 

@@ -8,6 +8,7 @@
 /// auto seen = opened->each([](const again::journal::event_record& r) { fmt::print("{}\n", r.event.id); return true; });
 /// ```
 ///
+/// - An event that the other process has leased is shown as waiting: leases are in its memory alone, and end with it.
 /// - What one call gives is the state of one moment; the next call may give a later one. It holds up no writer. While a call runs, the
 ///   write-ahead log cannot be written back and grows.
 /// - Errors: results are `expected<…, journal::error>`: `unreachable` where there is no such file, `version`, `corrupt`, `read_only` where
@@ -43,10 +44,11 @@ enum class payloads : std::uint8_t { left_out, included };
 
 /// How much there is.
 struct journal_totals {
-  std::uint64_t waiting = 0, leased = 0, done = 0, dead = 0;  ///< events
+  std::uint64_t waiting = 0, done = 0,
+                dead = 0;  ///< events; those that a running process has leased are among the waiting
   std::uint64_t unfinished_bytes = 0, done_bytes = 0, dead_bytes = 0;
   std::optional<wall_time> oldest{};    ///< when the oldest unfinished event came
-  std::optional<wall_time> next_due{};  ///< of those that wait
+  std::optional<wall_time> next_due{};  ///< the same
 };
 
 class reader {
@@ -92,20 +94,19 @@ class reader {
           *db_,
           "SELECT sum(events) FILTER (WHERE state = 0), sum(events) FILTER (WHERE state = 2), sum(events) FILTER "
           "(WHERE state = 3), sum(bytes) FILTER (WHERE state = 0), sum(bytes) FILTER (WHERE state = 2), sum(bytes) "
-          "FILTER (WHERE state = 3), (SELECT count(*) FROM events INDEXED BY events_leased WHERE state = 1), (SELECT "
+          "FILTER (WHERE state = 3), (SELECT "
           "min(created) FROM events WHERE state < 2), (SELECT min(due) FROM events INDEXED BY events_ready WHERE "
           "state = 0 AND blocked = 0) FROM totals"};
       if (!s.step()) return t;
       const auto number = [&s](int column) { return static_cast<std::uint64_t>(s.number(column)); };
-      t.leased = number(6);
-      t.waiting = number(0) - t.leased;
+      t.waiting = number(0);
       t.done = number(1);
       t.dead = number(2);
       t.unfinished_bytes = number(3);
       t.done_bytes = number(4);
       t.dead_bytes = number(5);
-      if (!s.null(7)) t.oldest = s.time(7);
-      if (!s.null(8)) t.next_due = s.time(8);
+      if (!s.null(6)) t.oldest = s.time(6);
+      if (!s.null(7)) t.next_due = s.time(7);
       return t;
     });
   }

@@ -191,6 +191,7 @@ inline store::call<std::vector<journal::endpoint_record>> store::endpoints() {
 inline store::call<std::uint64_t> store::put(journal::endpoint_record r) {
   return {writer_,
           [r = std::move(r)](detail::event_table& table, wall_time now) -> journal::stored_result<std::uint64_t> {
+            table.look_at_all();  // the events of an endpoint that opens are due at once
             return detail::put_endpoint(table.db(), r, now);
           }};
 }

@@ -19,6 +19,7 @@
 #include <again/core/random.hpp>
 #include <again/coro/detail/attempt.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/bounded_operation.hpp>
 #include <again/coro/detail/not_awaited.hpp>
 #include <again/coro/detail/stoppable_wait.hpp>
 #include <again/coro/detail/unnamed_closure.hpp>
@@ -100,7 +101,8 @@ template <class Op, class Fault> class chaos_run {
 /// What `chaos` returns: awaitable, and an operation.
 template <fallible_operation Op, class Fault> class [[nodiscard(
     "nothing runs until it is awaited: write co_await before it")]] chaos_operation
-    : public detail::not_awaited<chaos_operation<Op, Fault>, operation_result_t<Op>> {
+    : public detail::not_awaited<chaos_operation<Op, Fault>, operation_result_t<Op>>,
+      public detail::has_bounds<chaos_operation<Op, Fault>> {
  public:
   using run_type = detail::chaos_run<Op, Fault>;
   chaos_operation(const chaos_rules& how, Op op, Fault fault)

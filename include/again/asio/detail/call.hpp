@@ -14,8 +14,7 @@
 #include <again/asio/library.hpp>
 #include <again/core/detail/manual_optional.hpp>
 #include <again/core/stop_token.hpp>
-#include <again/coro/detail/attempt.hpp>
-#include <again/coro/detail/foreign_awaitable.hpp>
+#include <again/coro/detail/call_body.hpp>
 #include <again/coro/detail/frame_cache.hpp>
 #include <again/coro/operation.hpp>
 #include <again/policy/failure.hpp>
@@ -33,33 +32,13 @@ inline namespace AGAIN_ASIO_FLAVOUR {
 namespace detail {
 
 /// What a call runs: an operation, which is started once, or an awaitable.
-template <class A> class call_body {
+template <class A> class call_body : public again::detail::call_body<A> {
   static_assert(std::is_move_constructible_v<A>,
                 "again/asio.hpp: this awaitable cannot be moved into the call; pass a function that makes it: "
                 "async_run([&] { return when_all(a(), b()); })");
 
  public:
-  using startable_type = typename again::detail::started_as<A>::type;
-  using result_type = typename startable_type::result_type;
-  template <class From> explicit call_body(std::in_place_t, From&& from) : run_(A(std::forward<From>(from))) {}
-  bool start(continuation k, const context& ctx) noexcept { return run_.start(k, ctx); }
-  std::exception_ptr exception() noexcept { return run_.exception(); }
-  result_type take() { return run_.take(); }
-
- private:
-  startable_type run_;
-};
-template <operation A> class call_body<A> {
- public:
-  using result_type = operation_result_t<A>;
-  template <class From> explicit call_body(std::in_place_t, From&& from) : op_(std::forward<From>(from)) {}
-  bool start(continuation k, const context& ctx) noexcept { return slot_.start(op_, k, ctx); }
-  std::exception_ptr exception() noexcept { return slot_.exception(); }
-  result_type take() { return slot_.take(); }
-
- private:
-  A op_;
-  again::detail::attempt_slot<A> slot_;
+  using again::detail::call_body<A>::call_body;
 };
 
 template <class R> inline constexpr bool is_failure = false;

@@ -77,6 +77,10 @@ class executor_scheduler final : public scheduler {
  public:
   explicit executor_scheduler(net::any_io_executor ex) : executor_{std::move(ex)} {}
 
+  /// `s`, if it is one of these; else null.
+  static executor_scheduler* of(scheduler* s) noexcept {
+    return s->kind() == &own_kind ? static_cast<executor_scheduler*>(s) : nullptr;
+  }
   const net::any_io_executor& executor() const noexcept { return executor_; }
 
   // scheduler
@@ -104,6 +108,7 @@ class executor_scheduler final : public scheduler {
   void arm(timer& t, time_point when) noexcept override { timers_.insert(t, when, last_wake_); }
   void disarm(timer& t) noexcept override { timers_.remove(t); }
   std::uint64_t seed() noexcept override { return fresh_seed(); }
+  const void* kind() const noexcept override { return &own_kind; }
 
   /// Starts a call. A thread of the executor.
   void start(owned_call c) noexcept {
@@ -162,6 +167,7 @@ class executor_scheduler final : public scheduler {
   }
 
  private:
+  static constexpr char own_kind = 0;
   static constexpr unsigned busy = 1;
   static constexpr unsigned ready = 2;
   static constexpr int fair_share = 64;  // callbacks in a turn, before other handlers of the executor get theirs

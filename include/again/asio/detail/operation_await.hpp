@@ -91,7 +91,7 @@ template <class Completion> class operation_state : public again::detail::promis
   using stored = std::conditional_t<std::is_void_v<result_type>, void_value, result_type>;
 
   operation_state(continuation k, const context& ctx, net::any_io_executor ex)
-      : k_{k}, home_{ctx.scheduler}, near_{dynamic_cast<executor_scheduler*>(ctx.scheduler)}, executor_{std::move(ex)} {
+      : k_{k}, home_{ctx.scheduler}, near_{executor_scheduler::of(ctx.scheduler)}, executor_{std::move(ex)} {
     if (near_ != nullptr && near_->executor() != executor_) near_ = nullptr;
     this->run = [](work& self) noexcept { static_cast<operation_state&>(self).resume(); };
   }
@@ -302,7 +302,7 @@ template <class Completion, class Initiation, class... Args> class [[nodiscard]]
   net::any_io_executor executor_for(const context& ctx) const {
     if constexpr (requires { net::any_io_executor(initiation_.get_executor()); }) {
       return net::any_io_executor(initiation_.get_executor());
-    } else if (const auto* near = dynamic_cast<const executor_scheduler*>(ctx.scheduler)) {
+    } else if (const auto* near = executor_scheduler::of(ctx.scheduler)) {
       return near->executor();
     } else {
       return net::system_executor();

@@ -37,7 +37,7 @@ struct started_as<Awaitable> {
 template <class Op> class attempt_slot {
  public:
   using startable_type = typename started_as<std::invoke_result_t<Op&>>::type;
-  using result_type = typename startable_type::result_type;
+  using result_type = owned_result_t<typename startable_type::result_type>;
 
   attempt_slot() noexcept {}
   attempt_slot(const attempt_slot&) = delete;
@@ -96,7 +96,7 @@ template <class Op> class attempt_slot {
  public:
   /// True if the startable can give a pointer to its result.
   static constexpr bool shows = requires(startable_type& s) {
-    { s.peek() } -> std::same_as<result_type*>;
+    { s.peek() } -> std::same_as<typename startable_type::result_type*>;
   };
   result_type* peek() noexcept
     requires shows

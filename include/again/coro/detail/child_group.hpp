@@ -8,6 +8,7 @@
 
 #include <again/core/detail/linked_stop_source.hpp>
 #include <again/coro/awaitable.hpp>
+#include <again/coro/detail/await_bounds.hpp>
 
 #include <cstddef>
 
@@ -30,7 +31,7 @@ class child_group {
       child_group& g = *m.group;
       g.finished_(g, m.index);
       if (--g.running_ == 0) {
-        g.stop_.unlink();
+        g.release();
         g.k_();
       }
     }
@@ -48,9 +49,10 @@ class child_group {
     k_ = k;
     finished_ = finished;
     running_ = children.size() + 1;  // one more: nothing is over before all have been started
-    inner_ = ctx;
+    const context& within = bounds_.begin(ctx);
+    inner_ = within;
     inner_.stop = stop_.get_token();
-    stop_.follow(ctx.stop);
+    stop_.follow(within.stop);
     std::size_t index = 0;
     children.for_each([&](auto& child, member& m) noexcept {
       m = {this, index++};
@@ -59,15 +61,23 @@ class child_group {
       --running_;
     });
     if (--running_ != 0) return false;
-    stop_.unlink();
+    release();
     return true;
   }
   void stop_children() noexcept { stop_.request_stop(); }
+  rare_bounds& bounds() noexcept { return bounds_; }
 
  private:
+  // All have finished: nothing of the awaiting context is used any more.
+  void release() noexcept {
+    stop_.unlink();
+    bounds_.end();
+  }
+
   continuation k_;
   void (*finished_)(child_group&, std::size_t) noexcept = nullptr;
   std::size_t running_ = 0;
+  rare_bounds bounds_;
   context inner_;
   linked_stop_source stop_;
 };

@@ -5,9 +5,12 @@
 /// The awaitable may finish on any thread; the continuation runs on the scheduler's thread. Two threads touch the
 /// frame: the one that starts it and the one on which the awaitable finishes. `progress_` decides which of the two came
 /// second: only if that is the finishing thread, it posts the continuation.
+///
+/// While the foreign coroutine runs inside of `start`, it is in a `foreign_scope`: what it awaits inherits the context.
 #pragma once
 
 #include <again/coro/awaitable.hpp>
+#include <again/coro/detail/inherited_context.hpp>
 #include <again/coro/detail/promise_allocation.hpp>
 #include <again/coro/detail/result_slot.hpp>
 
@@ -28,7 +31,9 @@ class foreign_promise_base : public promise_allocation, work {
   foreign_promise_base(const foreign_promise_base&) = delete;
   foreign_promise_base& operator=(const foreign_promise_base&) = delete;
   ~foreign_promise_base() {
-    if (context_ != nullptr) context_->scheduler->forget(*this);
+    if (context_ == nullptr) return;
+    context_->scheduler->forget(*this);
+    end();
   }
 
   static std::suspend_always initial_suspend() noexcept { return {}; }
@@ -48,13 +53,31 @@ class foreign_promise_base : public promise_allocation, work {
   bool start(std::coroutine_handle<> frame, continuation k, const context& ctx) noexcept {
     continuation_ = k;
     context_ = &ctx;
-    this->run = [](work& self) noexcept { static_cast<foreign_promise_base&>(self).continuation_(); };
-    frame.resume();
-    return progress_.exchange(progress::suspended, std::memory_order_acq_rel) == progress::finished;
+    this->run = [](work& self) noexcept {
+      foreign_promise_base& promise = static_cast<foreign_promise_base&>(self);
+      promise.end();
+      promise.continuation_();
+    };
+    {
+      const foreign_scope inside{ctx, inherited_};
+      frame.resume();
+    }
+    if (progress_.exchange(progress::suspended, std::memory_order_acq_rel) != progress::finished) return false;
+    end();
+    return true;
   }
   const again::context* context() const noexcept { return context_; }
 
+  /// The coroutine starts what it awaits on the thread of its context's scheduler.
+  using stays_on_its_scheduler = void;
+
  private:
+  // It has finished, or is being destroyed. From here on the context is not used, which the awaiting side may destroy.
+  void end() noexcept {
+    context_ = nullptr;
+    if (inherited_ != nullptr) std::exchange(inherited_, nullptr)->end();
+  }
+
   enum class progress : std::uint8_t { running, suspended, finished };
   std::atomic<progress> progress_{progress::running};
 
@@ -64,6 +87,7 @@ class foreign_promise_base : public promise_allocation, work {
  private:
   continuation continuation_;
   const again::context* context_ = nullptr;
+  inherited_context* inherited_ = nullptr;  // made when the foreign coroutine awaits something of ours
 };
 
 template <class R> class foreign_promise;
@@ -80,14 +104,20 @@ template <class R> class foreign_promise final : public result_promise<R, foreig
 };
 
 template <class R, class A> foreign_frame<R> adapt(std::remove_reference_t<A>& awaitable) {
-  co_return co_await static_cast<A&&>(awaitable);
+  if constexpr (adopted<A>) {
+    co_return co_await get_awaiter(static_cast<A&&>(awaitable));
+  } else {
+    co_return co_await static_cast<A&&>(awaitable);
+  }
 }
 
 /// A startable that awaits a foreign awaitable. `A` is an object type if it holds the awaitable, a reference if the
-/// awaitable is stored elsewhere.
-template <class A> class foreign_awaitable {
+/// awaitable is stored elsewhere. `Result` is what it gives: where it holds the awaitable, no reference into that.
+template <class A, class Result =
+                       std::conditional_t<std::is_reference_v<A>, await_result_t<A>, owned_result_t<await_result_t<A>>>>
+class foreign_awaitable {
  public:
-  using result_type = await_result_t<A>;
+  using result_type = Result;
   static constexpr bool may_be_ignored = true;  // whether its result may be discarded is for its author to say
 
   template <class From>

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /// \file
-/// A forgotten `co_await`: a task or an operation that is used as if it were its result is one compile error, which says so.
+/// A forgotten `co_await`: a task or an operation that is used as if it were its result is one compile error, which
+/// says so.
 #pragma once
 
 #include <again/core/expected.hpp>
 
 #include <concepts>
 #include <type_traits>
+#include <utility>
 
 namespace again {
 inline namespace AGAIN_ABI {
@@ -25,8 +27,15 @@ template <class Self> consteval void explain_forgotten() {
       "again: this has not been awaited yet: write co_await before it (outside of a coroutine: again::sync_wait)");
 }
 
-/// Base of `Self`, which gives a `Result` when it is awaited: it has what an `expected` has, and nothing of it compiles. The
-/// types are as declared, so that the sentence is the only error.
+/// For an edge to a library whose coroutines ask what they await for a member `as_awaitable(promise)`: specialize it
+/// for their promise types, with a static member `awaiter(awaited, promise)`.
+template <class Promise> struct outside_promise {};
+template <class Promise, class Awaited>
+concept outside_awaiter =
+    requires(Awaited&& a, Promise& p) { outside_promise<Promise>::awaiter(static_cast<Awaited&&>(a), p); };
+
+/// Base of `Self`, which gives a `Result` when it is awaited: it has what an `expected` has, and nothing of it
+/// compiles. The types are as declared, so that the sentence is the only error.
 template <class Self, class Result> class not_awaited {
   template <class T> using reference = std::add_lvalue_reference_t<T>;
   using value_type = typename result_parts<Result>::value;
@@ -64,6 +73,17 @@ template <class Self, class Result> class not_awaited {
   template <class S = Self> reference<error_type> error() const {
     explain_forgotten<S>();
     return static_cast<reference<error_type> (*)()>(nullptr)();
+  }
+
+  template <class Promise, class S = Self>
+    requires outside_awaiter<Promise, S>
+  auto as_awaitable(Promise& promise) && -> decltype(outside_promise<Promise>::awaiter(std::declval<S>(), promise)) {
+    return outside_promise<Promise>::awaiter(static_cast<S&&>(*this), promise);
+  }
+  template <class Promise, class S = Self>
+    requires outside_awaiter<Promise, S&>
+  auto as_awaitable(Promise& promise) & -> decltype(outside_promise<Promise>::awaiter(std::declval<S&>(), promise)) {
+    return outside_promise<Promise>::awaiter(static_cast<S&>(*this), promise);
   }
 
  private:

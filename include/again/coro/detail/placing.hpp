@@ -3,8 +3,8 @@
 /// How a combinator is started that was given a scheduler (`.on`), a stop token (`.stop`), or both.
 #pragma once
 
+#include <again/coro/detail/await_bounds.hpp>
 #include <again/coro/detail/run_on.hpp>
-#include <again/coro/detail/run_stopped.hpp>
 
 namespace again {
 inline namespace AGAIN_ABI {
@@ -21,10 +21,10 @@ template <class Run> struct placed<Run, placing::elsewhere> {
   using type = run_on<Run>;
 };
 template <class Run> struct placed<Run, placing::stoppable> {
-  using type = run_stopped<Run>;
+  using type = bounded_run<Run>;
 };
 template <class Run> struct placed<Run, placing::both> {
-  using type = run_on<run_stopped<Run>>;
+  using type = run_on<bounded_run<Run>>;
 };
 
 }  // namespace detail

@@ -17,6 +17,14 @@ namespace again {
 inline namespace AGAIN_ABI {
 namespace detail {
 
+// <again/coro/detail/not_awaited.hpp> has them; whoever has a type of ours that was not awaited has included it.
+template <class Self, class Result> class not_awaited;
+template <class Self> consteval void explain_forgotten();
+
+/// A `U` gives a `T` when it is awaited, and is none itself.
+template <class U, class T>
+concept forgotten = requires(const U& u) { []<class Self>(const not_awaited<Self, T>&) {}(u); };
+
 struct void_result {};
 
 enum class result_state : std::uint8_t { empty, value, exception };
@@ -80,7 +88,9 @@ template <class T, class Base> class result_promise : public result_slot<T, Base
   template <class U = T>
     requires std::is_convertible_v<U&&, T>
   void return_value(U&& value) {
-    if constexpr (std::is_reference_v<T>) {
+    if constexpr (forgotten<std::remove_cvref_t<U>, T>) {
+      explain_forgotten<T>();
+    } else if constexpr (std::is_reference_v<T>) {
       this->set(address_of(value));
     } else {
       this->set(std::forward<U>(value));

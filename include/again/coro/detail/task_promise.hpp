@@ -80,6 +80,7 @@ class task_promise_base : public promise_allocation, work {
   }
 
   const again::context* context() const noexcept { return context_; }
+  using stays_on_its_scheduler = void;
 
   /// Awaits a startable that is stored elsewhere. A task has a context, so the awaiter is a pointer and no more.
   template <class S> struct direct_awaiter {
@@ -136,7 +137,7 @@ class task_promise_base : public promise_allocation, work {
     } else if constexpr (native_awaitable<A&&>) {
       return static_cast<A&&>(operand);
     } else {
-      return holding_awaiter<foreign_awaitable<A&&>>{std::in_place, static_cast<A&&>(operand)};
+      return context_awaiter<foreign_awaitable<A&&>>{std::in_place, static_cast<A&&>(operand)};
     }
   }
   // Out of line: inlined, they would make every coroutine save more registers.

@@ -6,6 +6,7 @@
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/attempt.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/bounded_operation.hpp>
 #include <again/coro/operation.hpp>
 #include <again/policy/failure.hpp>
 
@@ -79,11 +80,13 @@ template <class Op, class Numbers> class measured_run {
   view run_;
 };
 
-template <class Op, class Numbers> class [[nodiscard]] measured_operation {
+template <class Op, class Numbers>
+class [[nodiscard]] measured_operation : public has_bounds<measured_operation<Op, Numbers>> {
  public:
   measured_operation(Numbers& numbers, Op op) : numbers_{&numbers}, op_(std::move(op)) {}
   auto operator()() { return measured_run<Op, Numbers>{*numbers_, op_}; }
   auto operator co_await() { return holding_awaiter<measured_run<Op, Numbers>>{std::in_place, *numbers_, op_}; }
+  bool repeatable() const { return is_repeatable(op_); }
 
  private:
   Numbers* numbers_;

@@ -8,6 +8,7 @@
 #include <again/journal/endpoint_store.hpp>
 #include <again/journal/error.hpp>
 #include <again/nats/detail/connection.hpp>
+#include <again/nats/detail/kept_message.hpp>
 #include <again/nats/detail/layout.hpp>
 #include <again/nats/detail/record_bytes.hpp>
 #include <again/nats/detail/reply.hpp>
@@ -48,20 +49,17 @@ inline std::vector<journal::endpoint_record> read_endpoints(connection& over, co
   const std::string stream = names.endpoints();
   const message info = over.exchange(names.subjects_of(stream));
   if (const api_error e = error_in(text_of(info)); e.code != 0) fail(stream, e);
-  std::vector<request> reads;
-  for (const std::string& subject : subjects_in(text_of(info))) reads.push_back(names.last_at_leader(stream, subject));
+  std::vector<leader_read> reads;
+  for (const std::string& subject : subjects_in(text_of(info)))
+    reads.emplace_back(stream, names.last_at_leader(stream, subject));
   std::vector<journal::endpoint_record> all;
-  for (const message& m : over.exchange(reads)) {
-    const std::string_view reply = text_of(m);
-    const api_error e = error_in(reply);
-    if (e.code == no_such_message) continue;  // removed since
-    if (e.code != 0) fail(stream, e);
-    const std::uint64_t at = number(reply, "seq").value_or(0);
-    auto status = endpoint_from(bytes_in_base64(text(reply, "data")));
+  for (const kept_message& m : read_at_leader(over, reads)) {
+    if (m.at == 0) continue;  // removed since
+    auto status = endpoint_from(m.body);
     if (!status)
       fail(journal::error_kind::corrupt,
-           "stream " + stream + ": message " + std::to_string(at) + " is no state of an endpoint; remove it");
-    all.emplace_back(*std::move(status), at);
+           "stream " + stream + ": message " + std::to_string(m.at) + " is no state of an endpoint; remove it");
+    all.emplace_back(*std::move(status), m.at);
   }
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.status.name < b.status.name; });
   return all;

@@ -5,9 +5,9 @@
 
 #include <again/journal/event_record.hpp>
 #include <again/nats/detail/connection.hpp>
+#include <again/nats/detail/kept_message.hpp>
 #include <again/nats/detail/layout.hpp>
 #include <again/nats/detail/record_bytes.hpp>
-#include <again/nats/detail/reply.hpp>
 #include <again/nats/detail/state_message.hpp>
 
 #include <optional>
@@ -19,18 +19,19 @@ inline namespace AGAIN_ABI {
 namespace nats {
 namespace detail {
 
-/// Throws nats_failure.
+/// As the leaders of the streams have it. Throws nats_failure.
 inline std::optional<journal::event_record> find_event(connection& over, const layout& names, const std::string& id) {
   if (id.empty() || id.size() > longest_id) return std::nullopt;
-  const std::vector<message> got =
-      over.exchange({names.last_of(names.events(), names.event_by_id(id)),
-                     names.last_of(names.results(), names.result(id)), names.last_of(names.dead(), names.letter(id))});
+  const std::vector<kept_message> got =
+      read_at_leader(over, {{names.events(), names.last_at_leader(names.events(), names.event_by_id(id))},
+                            {names.results(), names.last_at_leader(names.results(), names.result(id))},
+                            {names.dead(), names.last_at_leader(names.dead(), names.letter(id))}});
   const known_state known = state_in(names, got[1]);
   std::optional<journal::event_record> found;
-  if (status_of(got[0]) != 404) {
-    found = event_from(text_of(got[0]));
-  } else if (status_of(got[2]) != 404 && known.state && known.state->state == journal::event_state::dead) {
-    if (const auto l = letter_from(text_of(got[2]))) found = event_from(l->event);
+  if (got[0].at != 0) {
+    found = event_from(got[0].body);
+  } else if (got[2].at != 0 && known.state && known.state->state == journal::event_state::dead) {
+    if (const auto l = letter_from(got[2].body)) found = event_from(l->event);
   }
   if (!found && known.state && finished(known.state->state)) return record_of(*known.state);
   if (found && known.state) apply(*known.state, *found);

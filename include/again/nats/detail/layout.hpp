@@ -75,9 +75,13 @@ class layout {
     return {"$JS.API.DIRECT.GET." + stream,
             R"({"seq":)" + std::to_string(from) + R"(,"next_by_subj":")" + subject + "\"}"};
   }
-  /// The reply is JSON with the number of the message as "seq".
+  // The replies are the leader's: `kept_message`.
   request last_at_leader(const std::string& stream, const std::string& subject) const {
     return {"$JS.API.STREAM.MSG.GET." + stream, R"({"last_by_subj":")" + subject + "\"}"};
+  }
+  request first_at_leader(const std::string& stream, const std::string& subject, std::uint64_t from) const {
+    return {"$JS.API.STREAM.MSG.GET." + stream,
+            R"({"seq":)" + std::to_string(from) + R"(,"next_by_subj":")" + subject + "\"}"};
   }
   request next_events() const { return {"$JS.API.CONSUMER.MSG.NEXT." + name_ + "." + consumer}; }
   request consumer_info() const { return {"$JS.API.CONSUMER.INFO." + name_ + "." + consumer}; }

@@ -3,6 +3,7 @@
 /// How states of events are written and read as messages of NAME_results.
 #pragma once
 
+#include <again/nats/detail/kept_message.hpp>
 #include <again/nats/detail/layout.hpp>
 #include <again/nats/detail/record_bytes.hpp>
 #include <again/nats/detail/reply.hpp>
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace again {
 inline namespace AGAIN_ABI {
@@ -33,14 +35,20 @@ inline std::optional<std::uint64_t> written(const message& m, const std::string&
   if (e.code != 0) detail::fail(stream, e);
   return number(text_of(m), "seq").value_or(0);
 }
-/// From the reply to a read. Throws nats_failure.
-inline known_state state_in(const layout& names, const message& m) {
-  if (status_of(m) == 404) return {};
-  known_state known{number_of(header_of(m, "Nats-Sequence")), state_from(text_of(m))};
+/// From a message that was read. Throws nats_failure.
+inline known_state state_in(const layout& names, std::uint64_t at, std::string_view body) {
+  known_state known{at, state_from(body)};
   if (!known.state)
     fail(journal::error_kind::corrupt,
-         "stream " + names.results() + ": message " + std::to_string(known.at) + " is no state of an event; remove it");
+         "stream " + names.results() + ": message " + std::to_string(at) + " is no state of an event; remove it");
   return known;
+}
+inline known_state state_in(const layout& names, const kept_message& m) {
+  return m.at != 0 ? state_in(names, m.at, m.body) : known_state{};
+}
+/// From the reply to a direct read.
+inline known_state state_in(const layout& names, const message& m) {
+  return status_of(m) != 404 ? state_in(names, number_of(header_of(m, "Nats-Sequence")), text_of(m)) : known_state{};
 }
 
 }  // namespace detail

@@ -20,6 +20,7 @@
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/attempt.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/bounded_operation.hpp>
 #include <again/coro/detail/not_awaited.hpp>
 #include <again/coro/detail/stoppable_wait.hpp>
 #include <again/coro/operation.hpp>
@@ -219,7 +220,8 @@ template <class Op, class Ticket> class admission_run {
 /// What `guard`, `limit` and `rate` return: awaitable, and an operation.
 template <fallible_operation Op, class Shared, class Ticket> class [[nodiscard(
     "nothing runs until it is awaited: write co_await before it")]] admission_operation
-    : public not_awaited<admission_operation<Op, Shared, Ticket>, typename admission_run<Op, Ticket>::result_type> {
+    : public not_awaited<admission_operation<Op, Shared, Ticket>, typename admission_run<Op, Ticket>::result_type>,
+      public has_bounds<admission_operation<Op, Shared, Ticket>> {
  public:
   using run_type = admission_run<Op, Ticket>;
   admission_operation(Shared& shared, Op op) : shared_{&shared}, op_(std::move(op)) {}

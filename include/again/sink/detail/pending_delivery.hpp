@@ -7,6 +7,7 @@
 #include <again/core/detail/linked_stop_source.hpp>
 #include <again/core/stop_token.hpp>
 #include <again/coro/awaitable.hpp>
+#include <again/coro/detail/await_bounds.hpp>
 #include <again/coro/detail/awaiters.hpp>
 #include <again/coro/task.hpp>
 #include <again/sink/delivery.hpp>
@@ -31,7 +32,8 @@ class [[nodiscard]] delivery_run {
  public:
   using result_type = delivery;
 
-  delivery_run(pending_deliveries& all, task<delivery> way) noexcept : all_{all}, way_{std::move(way)} {}
+  delivery_run(pending_deliveries& all, task<delivery> way, rare_bounds bounds) noexcept
+      : all_{all}, bounds_{std::move(bounds)}, way_{std::move(way)} {}
   delivery_run(const delivery_run&) = delete;
   delivery_run& operator=(const delivery_run&) = delete;
   ~delivery_run() {
@@ -47,12 +49,14 @@ class [[nodiscard]] delivery_run {
     k_ = k;
     all_.count.begin();
     active_ = true;
-    context_ = ctx;
+    const context& caller = bounds_.begin(ctx);
+    context_ = caller;
     context_.stop = stop_.get_token();
     from_sink_.follow(all_.stop.get_token(), stop_);
-    from_caller_.follow(ctx.stop, stop_);
+    from_caller_.follow(caller.stop, stop_);
     if (!way_->start({&delivery_run::finished, this}, context_)) return false;
     active_ = false;
+    release();
     all_.count.end();  // those that wait for it are posted, and so come after the caller
     return true;
   }
@@ -64,11 +68,19 @@ class [[nodiscard]] delivery_run {
     delivery_run& self = *static_cast<delivery_run*>(p);
     pending_deliveries& all = self.all_;
     self.active_ = false;
+    self.release();
     self.k_();  // ends `self`
     all.count.end();
   }
 
+  // Nothing of the awaiting context is used any more.
+  void release() noexcept {
+    from_caller_.unlink();
+    bounds_.end();
+  }
+
   pending_deliveries& all_;
+  rare_bounds bounds_;
   continuation k_;
   context context_;
   bool active_ = false;
@@ -85,15 +97,19 @@ namespace again {
 inline namespace AGAIN_ABI {
 
 /// A delivery that begins when it is awaited: `co_await sink.deliver(e)`; with others: `when_all(sink.deliver(a), sink.deliver(b))`.
-class [[nodiscard]] pending_delivery {
+/// It is stopped alone by `.stop(token)`, and bounded by `.within(duration)`.
+class [[nodiscard]] pending_delivery : public detail::has_rare_bounds<pending_delivery> {
  public:
   pending_delivery(detail::pending_deliveries& all, task<delivery> way) noexcept : all_{&all}, way_{std::move(way)} {}
   auto operator co_await() && {
-    return detail::holding_awaiter<detail::delivery_run>{std::in_place, *all_, std::move(way_)};
+    return detail::holding_awaiter<detail::delivery_run>{std::in_place, *all_, std::move(way_), std::move(bounds_)};
   }
 
  private:
+  friend detail::has_rare_bounds<pending_delivery>;
+  detail::rare_bounds& bounds() noexcept { return bounds_; }
   detail::pending_deliveries* all_;
+  detail::rare_bounds bounds_;
   task<delivery> way_;
 };
 

@@ -33,14 +33,13 @@ struct edited_event {
 inline sql_failure refused_edit(std::string why) {
   return sql_failure{journal::error{journal::error_kind::invalid, std::move(why)}};
 }
-/// One that a worker has is not changed: its delivery would go on.
+inline sql_failure leased_now(std::string_view id) {
+  return refused_edit("event " + std::string{id} + " is being delivered; wait for the end of this delivery");
+}
 inline edited_event find_for_edit(database& db, std::string_view id) {
   statement s{db, "SELECT seq, bytes, state, order_key FROM events WHERE id = ?1"};
   if (!s.bind(1, id).step()) throw refused_edit("there is no event " + std::string{id});
-  edited_event e{s.number(0), s.number(1), static_cast<journal::event_state>(s.small(2)), std::string{s.bytes(3)}};
-  if (e.state == journal::event_state::leased)
-    throw refused_edit("event " + std::string{id} + " is being delivered; wait for the end of this delivery");
-  return e;
+  return {s.number(0), s.number(1), static_cast<journal::event_state>(s.small(2)), std::string{s.bytes(3)}};
 }
 
 /// The events that died last, at most `most`, the latest first; without header fields and body.

@@ -26,6 +26,11 @@ inline constexpr const char* events_alone =
     "finished, attempts, deliveries, first_attempt, last_attempt, last_error, still_at, refused_by, status, reason, "
     "x'', x'' FROM events";
 
+/// What such a row with its payload counts for in the totals.
+inline std::int64_t bytes_of(const statement& s) {
+  return static_cast<std::int64_t>(s.bytes(0).size() + s.bytes(21).size() + s.bytes(22).size());
+}
+
 /// Throws sql_failure where the row is damaged. `path`: of the file, for the message.
 inline journal::event_record event_of(const statement& s, const std::string& path) {
   const auto text = [&s](int column) { return std::string{s.bytes(column)}; };

@@ -3,6 +3,9 @@
 /// `event_table`: the members of a store as SQL, on one connection. Each is called inside a transaction. One that gives an error has changed
 /// nothing; one that throws sql_failure is rolled back by whoever called it. One thread at a time.
 ///
+/// Leases are in the `lease_book`, not in the file: there a leased event waits, with the due time that it had. What a claim has recorded is
+/// written with the claim, which may record it once more.
+///
 /// No statement has a RETURNING: SQLite runs those as triggers, each with a savepoint of its own.
 #pragma once
 
@@ -12,6 +15,7 @@
 #include <again/sqlite/detail/database.hpp>
 #include <again/sqlite/detail/event_edits.hpp>
 #include <again/sqlite/detail/event_row.hpp>
+#include <again/sqlite/detail/lease_book.hpp>
 #include <again/sqlite/options.hpp>
 
 #include <algorithm>
@@ -50,12 +54,16 @@ class event_table {
                                                     wall_time now);
   stored_result<void> later(const journal::claim& c, wall_time due, const journal::progress& so_far);
   stored_result<void> finish(const journal::claim& c, event_state as, const journal::result& how, wall_time now);
-  stored_result<std::optional<journal::event_record>> find(std::string_view id);
-  /// As event_edits.hpp has it.
-  void retry(std::string_view id, wall_time now) {
+  stored_result<std::optional<journal::event_record>> find(const std::string& id);
+  /// As event_edits.hpp has it. One that a worker has is not changed: its delivery would go on.
+  void retry(const std::string& id, wall_time now) {
+    refuse_leased(id);
+    look_at_all();
     retry_event(db_, id, now, [this](event_state s, std::int64_t n, std::int64_t bytes) { add(s, n, bytes); });
   }
-  void discard(std::string_view id) {
+  void discard(const std::string& id) {
+    refuse_leased(id);
+    look_at_all();
     discard_event(db_, id, [this](event_state s, std::int64_t n, std::int64_t bytes) { add(s, n, bytes); });
   }
   std::vector<journal::event_record> latest_dead(std::size_t most) { return detail::latest_dead(db_, most); }
@@ -66,12 +74,34 @@ class event_table {
 
   database& db() noexcept { return db_; }
 
-  /// What the transaction changes of the totals. Whoever begins or rolls back sets it back.
+  /// Events may be due that were not: the next take looks at all of them.
+  void look_at_all() noexcept { seen_ = {}; }
+
+  // What a transaction changes apart from the file.
+  /// Of the totals.
   totals delta{};
-  /// Writes that down, as part of the transaction.
+  struct mark {
+    totals delta;
+    std::size_t leases;
+  };
+  mark here() const noexcept { return {delta, leases_.mark()}; }
+  void roll_back(const mark& to) noexcept {
+    delta = to.delta;
+    leases_.roll_back(to.leases);
+    look_at_all();
+  }
+  /// Writes the totals down, as part of the transaction.
   void flush();
+  /// It was committed.
+  void settle() noexcept { leases_.settle(); }
 
  private:
+  /// A place among the events that are ready, in the order of `take`.
+  struct place {
+    wall_time due = wall_time::min();
+    std::int64_t seq = 0;
+    friend auto operator<=>(const place&, const place&) = default;
+  };
   // The first parameter of the progress, and so on: they stand in this order wherever progress is written.
   static constexpr const char* progress_columns = "attempts = ?4, deliveries = ?5, first_attempt = ?6, last_attempt = "
                                                   "?7, last_error = ?8, still_at = ?9, refused_by = ?10";
@@ -87,13 +117,23 @@ class event_table {
   static void bind_claim(statement& s, const journal::claim& c) {
     s.bind(1, c.id).bind(2, c.token.worker).bind(3, static_cast<std::int64_t>(c.token.number));
   }
+  static void bind_token(statement& s, int at, const journal::lease_token& t) {
+    s.bind(at, t.worker).bind(at + 1, static_cast<std::int64_t>(t.number));
+  }
+  /// Null: the claim does not count.
+  const lease* claimed(const journal::claim& c) const {
+    const lease* const found = leases_.find(c.id);
+    return found != nullptr && found->token == c.token ? found : nullptr;
+  }
+  void refuse_leased(const std::string& id) const {
+    if (leases_.find(id) != nullptr) throw leased_now(id);
+  }
+  /// An event may have become ready at that place.
+  void look_from(const place& at) noexcept {
+    if (at <= seen_) seen_ = {at.due, at.seq - 1};
+  }
   template <class T> static stored_result<T> lost(const journal::claim& c) {
     return stored_result<T>{unexpect, journal::lost_lease(c)};
-  }
-  /// The time that a statement finds; `no_time`: none.
-  static wall_time next_of(statement& s) {
-    const reset_after end{s};
-    return s.step() ? s.time(0) : journal::no_time;
   }
   journal::event_record record(const statement& s) const { return event_of(s, db_.path()); }
   void add(event_state to, std::int64_t events, std::int64_t bytes) noexcept {
@@ -101,47 +141,41 @@ class event_table {
     t.events += events;
     t.bytes += bytes;
   }
+  /// Whether the claim has led to that state before; then the row.
+  bool recorded(const journal::claim& c, event_state as, std::int64_t& seq);
+  /// The first one of the order key that is not finished.
+  void let_next_go(const std::string& order_key);
   std::string with_progress(const std::string& before, const std::string& after) const {
     return before + progress_columns + after;
   }
 
   database& db_;
   std::int64_t lease_;
+  lease_book leases_;
+  place seen_;                         // all events that are ready up to here are leased
   std::string still_at_, refused_by_;  // while they are bound
 
-  static constexpr const char* mine = " WHERE id = ?1 AND worker = ?2 AND lease = ?3 AND ?3 > 0 AND ";
   statement insert_{
       db_, "INSERT INTO events(id, state, blocked, order_key, idempotency_key, only_at, created, due, deadline, bytes) "
            "VALUES(?1, 0, CASE WHEN ?2 = x'' THEN 0 ELSE EXISTS(SELECT 1 FROM events INDEXED BY events_in_order WHERE "
            "order_key = ?2 AND order_key <> x'' AND state < 2) END, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
            "ON CONFLICT(id) DO NOTHING"};
   statement insert_payload_{db_, "INSERT INTO payloads VALUES(?1, ?2, ?3)"};
-  // What a take gives is read first, in its order, and then leased as it was found.
-  static constexpr const char* ended = "state = 1 AND leased_until <= ?1 ORDER BY leased_until, seq LIMIT ?2";
-  static constexpr const char* ready = "state = 0 AND blocked = 0 AND due <= ?1 ORDER BY due, seq LIMIT ?2";
-  static std::string to_read(const char* which) { return std::string{whole_events} + " WHERE " + which; }
-  static std::string to_lease(const char* index, const char* which) {
-    return std::string{"UPDATE events SET state = 1, worker = ?3, lease = ?4, leased_until = ?5 WHERE seq IN (SELECT "
-                       "seq FROM events INDEXED BY "} +
-           index + " WHERE " + which + ")";
-  }
-  statement read_ended_{db_, to_read(ended)}, lease_ended_{db_, to_lease("events_leased", ended)};
-  statement read_ready_{db_, to_read(ready)}, lease_ready_{db_, to_lease("events_ready", ready)};
+  statement ready_{db_, "SELECT due, seq FROM events INDEXED BY events_ready WHERE state = 0 AND blocked = 0 AND "
+                        "(due, seq) > (?1, ?2) ORDER BY due, seq"};
+  statement read_{db_, std::string{whole_events} + " WHERE seq = ?1"};
   statement find_{db_, std::string{whole_events} + " WHERE id = ?1"};
-  statement first_end_{
-      db_, "SELECT leased_until FROM events INDEXED BY events_leased WHERE state = 1 ORDER BY leased_until LIMIT 1"};
-  statement first_due_{
-      db_, "SELECT due FROM events INDEXED BY events_ready WHERE state = 0 AND blocked = 0 ORDER BY due LIMIT 1"};
-  statement extend_{db_, std::string{"UPDATE events SET leased_until = ?4"} + mine + "state = 1"};
-  statement extend_with_{db_, with_progress("UPDATE events SET leased_until = ?11, ", mine + std::string{"state = 1"})};
-  statement later_{db_, with_progress("UPDATE events SET state = 0, due = ?11, ", mine + std::string{"state < 2"})};
-  statement claimed_{db_, std::string{"SELECT seq, state, order_key, bytes FROM events"} + mine + "state > 0"};
-  statement finish_{db_, with_progress("UPDATE events SET state = ?1, finished = ?2, status = ?3, reason = ?11, ",
-                                       " WHERE seq = ?12")};
-  statement unblock_{db_, "UPDATE events SET blocked = 0 WHERE seq = (SELECT seq FROM events INDEXED BY "
-                          "events_in_order WHERE order_key = ?1 "
-                          "AND order_key <> x'' AND state < 2 ORDER BY seq LIMIT 1)"};
-  statement give_back_{db_, std::string{"UPDATE events SET state = 0, lease = 0"} + mine + "state = 1"};
+  statement note_{db_, with_progress("UPDATE events SET ", " WHERE seq = ?1")};
+  statement later_{db_, with_progress("UPDATE events SET due = ?11, worker = ?2, lease = ?3, ", " WHERE seq = ?1")};
+  statement recorded_{db_,
+                      "SELECT seq FROM events WHERE id = ?1 AND worker = ?2 AND lease = ?3 AND ?3 > 0 AND state = ?4"};
+  statement finish_{db_,
+                    with_progress("UPDATE events SET state = ?1, finished = ?2, status = ?3, reason = ?11, worker = "
+                                  "?13, lease = ?14, ",
+                                  " WHERE seq = ?12")};
+  statement first_of_key_{db_, "SELECT due, seq FROM events INDEXED BY events_in_order WHERE order_key = ?1 AND "
+                               "order_key <> x'' AND state < 2 ORDER BY seq LIMIT 1"};
+  statement unblock_{db_, "UPDATE events SET blocked = 0 WHERE seq = ?1"};
   statement oldest_{db_, "SELECT seq, bytes, finished FROM events INDEXED BY events_finished WHERE state = ?1 AND "
                          "state >= 2 ORDER BY finished LIMIT ?2"};
   statement delete_{db_, "DELETE FROM events WHERE seq = ?1"};
@@ -166,38 +200,49 @@ inline stored_result<journal::acknowledged> event_table::append(const std::vecto
     const bool stored = db_.changes() == 1;
     ++(stored ? out.stored : out.repeated);
     if (!stored) continue;
-    insert_payload_.bind(1, db_.last_row()).bind(2, fields).bind(3, r.event.body).finish();
+    const std::int64_t seq = db_.last_row();
+    insert_payload_.bind(1, seq).bind(2, fields).bind(3, r.event.body).finish();
+    look_from({r.due, seq});
     add(event_state::waiting, 1, bytes);
   }
   return out;
 }
 
-inline stored_result<journal::taken> event_table::take(std::size_t n, const journal::worker_lease& lease,
+inline stored_result<journal::taken> event_table::take(std::size_t n, const journal::worker_lease& worker,
                                                        wall_time now) {
   n = std::min<std::size_t>(n, 1U << 20U);
-  const wall_time until = journal::later_by(now, lease.span);
+  const journal::lease_token token{worker.worker, static_cast<std::uint64_t>(lease_ + 1)};
+  const wall_time until = journal::later_by(now, worker.span);
   journal::taken out;
-  const auto take_from = [&](statement& read, statement& take) {
-    const auto before = out.events.size(), room = n - before;
-    {
-      const reset_after end{read};
-      read.bind(1, now).bind(2, static_cast<std::int64_t>(room));
-      while (read.step()) out.events.push_back(record(read));
-    }
-    if (out.events.size() == before) return;
-    take.bind(1, now).bind(2, static_cast<std::int64_t>(room));
-    take.bind(3, lease.worker).bind(4, lease_ + 1).bind(5, until).finish();
-    for (std::size_t i = before; i < out.events.size(); ++i) {
-      journal::event_record& r = out.events[i];
-      r.state = event_state::leased;
-      r.lease = journal::lease_token{lease.worker, static_cast<std::uint64_t>(lease_ + 1)};
-      r.leased_until = until;
-    }
+  const auto give = [&](std::int64_t seq) {
+    const reset_after end{read_};
+    if (!read_.bind(1, seq).step())
+      throw sql_failure{explained(SQLITE_CORRUPT, db_.path(), "an event is in an index alone, or has no payload")};
+    journal::event_record& r = out.events.emplace_back(record(read_));
+    r.state = event_state::leased;
+    r.lease = token;
+    r.leased_until = until;
+    leases_.add(r.event.id, lease{seq, bytes_of(read_), r.event.order_key, token, until});
   };
-  if (n > 0 && next_of(first_end_) <= now) take_from(read_ended_, lease_ended_);
-  if (out.events.size() < n) take_from(read_ready_, lease_ready_);
+  for (const std::int64_t seq : leases_.ended(now, n)) give(seq);
+  wall_time next = journal::no_time;
+  {
+    const reset_after end{ready_};
+    ready_.bind(1, seen_.due).bind(2, seen_.seq);
+    while (ready_.step()) {
+      const place at{ready_.time(0), ready_.number(1)};
+      if (!leases_.has(at.seq)) {
+        if (out.events.size() == n || at.due > now) {
+          next = at.due;
+          break;
+        }
+        give(at.seq);
+      }
+      seen_ = at;
+    }
+  }
   if (!out.events.empty()) ++lease_;
-  const wall_time next = std::min(next_of(first_end_), next_of(first_due_));
+  next = std::min(next, leases_.first_end());
   if (next != journal::no_time) out.next = next;
   return out;
 }
@@ -206,60 +251,90 @@ inline stored_result<std::vector<journal::claim>> event_table::extend(const std:
                                                                       duration span, wall_time now) {
   std::vector<journal::claim> gone;
   for (const journal::extension& e : all) {
-    statement& s = e.progress ? extend_with_ : extend_;
-    bind_claim(s, e.claim);
-    if (e.progress) bind_progress(s, *e.progress);
-    s.bind(e.progress ? 11 : 4, journal::later_by(now, span)).finish();
-    if (db_.changes() == 0) gone.push_back(e.claim);
+    const lease* const mine = claimed(e.claim);
+    if (mine == nullptr) {
+      gone.push_back(e.claim);
+      continue;
+    }
+    if (e.progress) {
+      bind_progress(note_, *e.progress);
+      note_.bind(1, mine->seq).finish();
+    }
+    leases_.extend(e.claim.id, journal::later_by(now, span));
   }
   return gone;
 }
 
 inline stored_result<void> event_table::later(const journal::claim& c, wall_time due, const journal::progress& so_far) {
-  bind_claim(later_, c);
+  std::int64_t seq = 0;
+  if (const lease* const mine = claimed(c)) {
+    seq = mine->seq;
+  } else if (!recorded(c, event_state::waiting, seq)) {
+    return lost<void>(c);
+  }
+  later_.bind(1, seq);
+  bind_token(later_, 2, c.token);
   bind_progress(later_, so_far);
   later_.bind(11, due).finish();
-  if (db_.changes() == 0) return lost<void>(c);
+  leases_.remove(c.id);
+  look_from({due, seq});
   return {};
 }
 
 inline stored_result<void> event_table::finish(const journal::claim& c, event_state as, const journal::result& how,
                                                wall_time now) {
-  const auto state = std::int64_t{static_cast<std::uint8_t>(as)};
-  std::int64_t seq = 0, bytes = 0;
-  std::string order_key;
-  {
-    const reset_after end{claimed_};
-    bind_claim(claimed_, c);
-    if (!claimed_.step()) return lost<void>(c);
-    if (claimed_.number(1) == state) return {};  // recorded before
-    if (claimed_.number(1) != std::int64_t{static_cast<std::uint8_t>(event_state::leased)}) return lost<void>(c);
-    seq = claimed_.number(0);
-    order_key = claimed_.bytes(2);
-    bytes = claimed_.number(3);
-  }
-  finish_.bind(1, state).bind(2, now).bind(3, std::int64_t{how.status});
+  std::int64_t seq = 0;
+  const lease* const mine = claimed(c);
+  if (mine == nullptr) return recorded(c, as, seq) ? stored_result<void>{} : lost<void>(c);
+  finish_.bind(1, std::int64_t{static_cast<std::uint8_t>(as)}).bind(2, now).bind(3, std::int64_t{how.status});
   bind_progress(finish_, how.progress);
-  finish_.bind(11, how.reason).bind(12, seq).finish();
-  if (!order_key.empty()) unblock_.bind(1, order_key).finish();
-  add(event_state::waiting, -1, -bytes);
-  add(as, 1, bytes);
+  finish_.bind(11, how.reason).bind(12, mine->seq);
+  bind_token(finish_, 13, c.token);
+  finish_.finish();
+  if (!mine->order_key.empty()) let_next_go(mine->order_key);
+  add(event_state::waiting, -1, -mine->bytes);
+  add(as, 1, mine->bytes);
+  leases_.remove(c.id);
   return {};
 }
 
-inline stored_result<std::optional<journal::event_record>> event_table::find(std::string_view id) {
+inline bool event_table::recorded(const journal::claim& c, event_state as, std::int64_t& seq) {
+  if (leases_.find(c.id) != nullptr) return false;  // somebody has it again
+  const reset_after end{recorded_};
+  bind_claim(recorded_, c);
+  if (!recorded_.bind(4, std::int64_t{static_cast<std::uint8_t>(as)}).step()) return false;
+  seq = recorded_.number(0);
+  return true;
+}
+
+inline void event_table::let_next_go(const std::string& order_key) {
+  place next;
+  {
+    const reset_after end{first_of_key_};
+    if (!first_of_key_.bind(1, order_key).step()) return;
+    next = {first_of_key_.time(0), first_of_key_.number(1)};
+  }
+  unblock_.bind(1, next.seq).finish();
+  look_from(next);
+}
+
+inline stored_result<std::optional<journal::event_record>> event_table::find(const std::string& id) {
   const reset_after end{find_};
   std::optional<journal::event_record> out;
-  if (find_.bind(1, id).step()) out = record(find_);
+  if (!find_.bind(1, id).step()) return out;
+  out = record(find_);
+  if (const lease* const held = leases_.find(id)) {
+    out->state = event_state::leased;
+    out->lease = held->token;
+    out->leased_until = held->until;
+  }
   return out;
 }
 
 inline void event_table::give_back(const std::vector<journal::event_record>& events) {
-  for (const journal::event_record& r : events) {
-    const journal::claim c = r.claim();
-    bind_claim(give_back_, c);
-    give_back_.finish();
-  }
+  for (const journal::event_record& r : events)
+    if (claimed(r.claim()) != nullptr) leases_.remove(r.event.id);
+  look_at_all();
 }
 
 inline std::int64_t event_table::discard(const options& o, wall_time now, std::int64_t most) {

@@ -4,13 +4,14 @@
 ///
 /// | table | what is in it |
 /// |---|---|
-/// | `events` | what changes: state, lease, due time, progress. Small rows, so that a take writes few pages |
+/// | `events` | what changes: state, due time, progress. Small rows, so that a result writes few pages |
 /// | `payloads` | what never changes: header fields and body, by the `seq` of the event |
 /// | `totals` | how many events and bytes there are by state (0: unfinished), so that nothing is counted at the start |
 /// | `meta` | one row: how often the journal was opened, from which lease numbers are made |
 /// | `endpoints` | the states of endpoints (`endpoint_state`, `endpoint_reason`); each change makes `revision` larger |
 ///
-/// States are those of `journal::event_state`. `blocked`: an earlier event of the same order key is unfinished. Times are nanoseconds since
+/// States are those of `journal::event_state` but `leased` (`lease_book`): a leased event waits. Older programs wrote that one; the next
+/// start sets it back. `worker` and `lease` say who has recorded what is there. `blocked`: an earlier event of the same order key is unfinished. Times are nanoseconds since
 /// 1970. The indices are partial: they hold unfinished events, so that finished ones cost nothing but room.
 #pragma once
 

@@ -177,6 +177,7 @@ class writer {
   // Throws sql_failure: nothing of it is stored.
   template <class Body> void transaction(Body body) {
     table_.delta = {};
+    const event_table::mark before = table_.here();
     try {
       file_.still_good();
       begin_.finish();
@@ -186,8 +187,10 @@ class writer {
       commit_.finish();
     } catch (...) {
       file_.db().rollback();
+      table_.roll_back(before);
       throw;
     }
+    table_.settle();
     numbers_.commits.add();
     for (std::size_t state = 0; state < table_.delta.size(); ++state) {
       numbers_.events[state].add(table_.delta[state].events);
@@ -196,12 +199,12 @@ class writer {
   }
   void perform_alone(store_request& r) {
     savepoint_.finish();
-    const totals before = table_.delta;
+    const event_table::mark before = table_.here();
     r.perform(table_);
     if (r.broke()) {
       if (!file_.db().in_transaction()) throw sql_failure{*r.failed()};  // SQLite has given up all of it
       undo_.finish();
-      table_.delta = before;
+      table_.roll_back(before);
     }
     release_.finish();
   }
