@@ -312,3 +312,16 @@ TEST_CASE("it is an operation like others: each start begins with the first item
   }
   CHECK(w.loop.timers() == 0);
 }
+
+TEST_CASE("a token and a bound of its own") {
+  world w;
+  gauge g;
+  const auto done = w.run(again::for_each(numbers{}, 2, waits(g, 1s)).within(2500ms));
+  REQUIRE_FALSE(done);
+  CHECK_FALSE(done.error().complete);
+  CHECK(w.elapsed() == 2500ms);
+  again::inplace_stop_source stop;
+  stop.request_stop();
+  CHECK_FALSE(w.run(again::for_each(numbers{}, 2, waits(g, 1s)).stop(stop.get_token())));
+  CHECK(w.elapsed() == 2500ms);
+}

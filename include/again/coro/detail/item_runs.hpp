@@ -17,7 +17,9 @@
 #include <again/coro/awaitable.hpp>
 #include <again/coro/detail/attempt.hpp>
 #include <again/coro/detail/awaiters.hpp>
+#include <again/coro/detail/bounded_operation.hpp>
 #include <again/coro/detail/item_source.hpp>
+#include <again/coro/detail/not_awaited.hpp>
 #include <again/coro/detail/regular_result.hpp>
 
 #include <cstddef>
@@ -229,7 +231,10 @@ template <class Range, class F, class Sink> class [[nodiscard]] item_runs : work
 };
 
 /// What `for_each` and `transform` return: an operation. Each start goes through the range from its beginning.
-template <class Range, class F, class Sink> class [[nodiscard]] item_operation {
+template <class Range, class F, class Sink>
+class [[nodiscard("nothing runs until it is awaited: write co_await before it")]] item_operation
+    : public has_bounds<item_operation<Range, F, Sink>>,
+      public not_awaited<item_operation<Range, F, Sink>, typename Sink::result_type> {
   using run_type = item_runs<Range, F, Sink>;
 
  public:
