@@ -104,6 +104,22 @@ again::task<> layers(shelf& s) {
   if (!left) fmt::print("two layers of four attempts: {} sends\n", left.error().attempts());
 }
 
+// ── many calls ──
+
+again::task<> many(std::vector<shelf>& shelves) {
+  auto done = co_await again::for_each(shelves, 32, [](shelf& s) {
+    return again::retry(polite, count_items, std::ref(s));  // 32 of them run at once, whatever the number of shelves
+  });
+  if (!done)
+    fmt::print("{} counted, then shelf {}: {}\n", done.error().succeeded, done.error().first_failed,
+               *done.error().first_error);
+
+  int sum = 0;
+  const auto add = [&](auto&& left) { sum += left.value_or(0); };
+  auto end = co_await again::transform(shelves, 32, [](shelf& s) { return count_items(s); }, add);
+  if (end.complete) fmt::print("{} items on {} shelves\n", sum, end.results);
+}
+
 int main() {
   again::virtual_clock time;
   again::run_loop loop{time, 42};  // the seed of all jitter
@@ -118,5 +134,8 @@ int main() {
   again::sync_wait(loop, overruled(stuck));
   again::sync_wait(loop, exceptions());
   again::sync_wait(loop, layers(stuck));
+  std::vector<shelf> shelves(1000, shelf{.left = 3});
+  shelves[900].left = -1;
+  again::sync_wait(loop, many(shelves));
   return 0;
 }

@@ -14,6 +14,7 @@
 #include <again/coro/awaitable.hpp>
 #include <again/coro/context.hpp>
 #include <again/coro/default_loop.hpp>
+#include <again/coro/for_each.hpp>
 #include <again/coro/operation.hpp>
 #include <again/coro/resume_on.hpp>
 #include <again/coro/run_loop.hpp>
@@ -23,6 +24,7 @@
 #include <again/coro/sync_wait.hpp>
 #include <again/coro/task.hpp>
 #include <again/coro/this_context.hpp>
+#include <again/coro/transform.hpp>
 #include <again/coro/virtual_clock.hpp>
 #include <again/coro/when_all.hpp>
 #include <again/coro/when_any.hpp>
