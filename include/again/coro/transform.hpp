@@ -109,8 +109,8 @@ template <class Range, class F>
   requires detail::called_with_items<std::decay_t<F>, Range>
 auto transform(Range&& range, int at_most, F&& f) {
   using function = detail::stored_t<F>;
-  using sink = detail::collect_results<detail::item_result_t<function, Range>>;
-  return detail::item_operation<Range, function, sink>{std::forward<Range>(range), at_most, std::forward<F>(f), {}};
+  using results = detail::collect_results<detail::item_result_t<function, Range>>;
+  return detail::item_operation<Range, function, results>{std::forward<Range>(range), at_most, std::forward<F>(f), {}};
 }
 template <class Range, class F, class Out>
   requires detail::called_with_items<std::decay_t<F>, Range>
@@ -119,8 +119,8 @@ auto transform(Range&& range, int at_most, F&& f, Out&& out, result_order order 
   using result = detail::item_result_t<function, Range>;
   static_assert(std::is_invocable_v<std::decay_t<Out>&, result&&>,
                 "again::transform: the last function takes the result of an item");
-  using sink = detail::pass_on<result, detail::stored_t<Out>>;
-  return detail::item_operation<Range, function, sink>{
+  using results = detail::pass_on<result, detail::stored_t<Out>>;
+  return detail::item_operation<Range, function, results>{
       std::forward<Range>(range), at_most, std::forward<F>(f), {detail::stored_t<Out>(std::forward<Out>(out)), order}};
 }
 // A mistake: one compile error says how to fix it.
