@@ -119,7 +119,8 @@ template <class Range, class F>
 auto for_each(Range&& range, int at_most, F&& f, on_error then = on_error::stop) {
   using function = detail::stored_t<F>;
   using results = detail::count_items<detail::item_result_t<function, Range>>;
-  return detail::item_operation<Range, function, results>{std::forward<Range>(range), at_most, std::forward<F>(f), then};
+  return detail::item_operation<Range, function, results>{std::forward<Range>(range), at_most, std::forward<F>(f),
+                                                          then};
 }
 // A mistake: one compile error says how to fix it.
 template <class Range, class F>
