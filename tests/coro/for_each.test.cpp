@@ -249,9 +249,10 @@ TEST_CASE("an exception of a call, of the function or of the range stops the oth
     (void)co_await again::sleep_for(1h);
   };
   CHECK_THROWS_WITH(static_cast<void>(w.run(again::for_each(numbers{}, 3, call))), "a call");
+  const auto wait = waits(g, 1h);
   const auto function = [&](int n) {
     if (n == 2) throw std::runtime_error{"the function"};
-    return waits(g, 1h)(n);
+    return wait(n);
   };
   CHECK_THROWS_WITH(static_cast<void>(w.run(again::for_each(numbers{}, 3, function))), "the function");
   CHECK(w.elapsed() == 0s);
