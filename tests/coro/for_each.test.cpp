@@ -307,7 +307,8 @@ TEST_CASE("it is an operation like others: each start begins with the first item
 
   gauge g;
   {
-    task<> t = [&]() -> task<> { static_cast<void>(co_await again::for_each(numbers{}, 5, waits(g, 1h))); }();
+    const auto body = [&]() -> task<> { static_cast<void>(co_await again::for_each(numbers{}, 5, waits(g, 1h))); };
+    task<> t = body();
     CHECK_FALSE(t.start({[](void*) noexcept {}, nullptr}, w.loop.root()));
     CHECK(w.loop.timers() == 5);
   }
