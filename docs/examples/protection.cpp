@@ -2,8 +2,10 @@
 // The samples of docs/protection.md. Prints the same on every run: pretend time, one seed.
 #include <again/again.hpp>
 #include <again/format.hpp>
+#include <again/protection/coalesce.hpp>
 
 #include <functional>
+#include <string>
 using namespace std::chrono_literals;
 
 struct no_quote {
@@ -64,6 +66,17 @@ again::task<> with_all(again::resilience& peer, quotes_api& api) {
     fmt::print("resilient: {} after {} sends\n", again::name(response.error().reason()), response.error().attempts());
 }
 
+// ── callers that want the same ──
+
+using retried_quote = again::expected<int, again::failure<no_quote>>;
+
+again::task<> with_one_call(again::coalescer<std::string, retried_quote>& quotes, quotes_api& api) {
+  const int before = api.sends;
+  auto get = [&] { return again::coalesce(quotes, "ACME", again::retry(polite, [&] { return api.get(); })); };
+  auto [one, two] = co_await again::when_all(get(), get());
+  if (one && two) fmt::print("two callers, {} send\n", api.sends - before);
+}
+
 int main() {
   again::virtual_clock time;
   again::run_loop loop{time, 42};
@@ -77,5 +90,7 @@ int main() {
   again::sync_wait(loop, with_all(all, api));
   api.down = false;
   again::sync_wait(loop, with_hedge(seen, peer.budget, api));
+  again::coalescer<std::string, retried_quote> quotes;
+  again::sync_wait(loop, with_one_call(quotes, api));
   fmt::print("{} sends\n", api.sends);
 }

@@ -249,9 +249,10 @@ TEST_CASE("an exception of a call, of the function or of the range stops the oth
     (void)co_await again::sleep_for(1h);
   };
   CHECK_THROWS_WITH(static_cast<void>(w.run(again::for_each(numbers{}, 3, call))), "a call");
+  const auto wait = waits(g, 1h);
   const auto function = [&](int n) {
     if (n == 2) throw std::runtime_error{"the function"};
-    return waits(g, 1h)(n);
+    return wait(n);
   };
   CHECK_THROWS_WITH(static_cast<void>(w.run(again::for_each(numbers{}, 3, function))), "the function");
   CHECK(w.elapsed() == 0s);
@@ -287,7 +288,7 @@ TEST_CASE("a million items take the memory of those that run, and a constant sta
     const auto done = co_await again::for_each(numbers{1'000'000}, 64, f);
     CHECK(done.value() == 1'000'000);
     CHECK(again_test::most_live_blocks() - live <= 128);
-    CHECK(again_test::allocations() - all <= 200);
+    if (again::detail::recycle_frames) CHECK(again_test::allocations() - all <= 200);
   };
   w.run(body());
   CHECK(calls == 1'001'000);
@@ -306,7 +307,8 @@ TEST_CASE("it is an operation like others: each start begins with the first item
 
   gauge g;
   {
-    task<> t = [&]() -> task<> { static_cast<void>(co_await again::for_each(numbers{}, 5, waits(g, 1h))); }();
+    const auto body = [&]() -> task<> { static_cast<void>(co_await again::for_each(numbers{}, 5, waits(g, 1h))); };
+    task<> t = body();
     CHECK_FALSE(t.start({[](void*) noexcept {}, nullptr}, w.loop.root()));
     CHECK(w.loop.timers() == 5);
   }
