@@ -111,11 +111,20 @@ class started_sends {
     if (!all_.back()->send.start({[](void* self) noexcept { static_cast<started_sends*>(self)->ended(); }, this}, ctx_))
       ++missing_;
   }
+  /// Runs until so many of them have ended.
+  void wait_for(std::size_t ended) {
+    loop_.run_until([&] { return all_.size() - static_cast<std::size_t>(missing_) >= ended; });
+  }
   /// Of each, in the order of their starts.
+  std::vector<again::http::send_result> take_all() {
+    wait_for(all_.size());
+    std::vector<again::http::send_result> all;
+    for (auto& o : all_) all.push_back(o->send.take());
+    return all;
+  }
   std::vector<std::string> results() {
-    if (missing_ > 0) loop_.run();
     std::vector<std::string> kinds;
-    for (auto& o : all_) kinds.push_back(kind_of(o->send.take()));
+    for (const auto& r : take_all()) kinds.push_back(kind_of(r));
     return kinds;
   }
 
@@ -125,9 +134,7 @@ class started_sends {
         : send{through.send(what, 1)} {}
     send_of_transport send;
   };
-  void ended() noexcept {
-    if (--missing_ == 0) loop_.finish();
-  }
+  void ended() noexcept { --missing_; }
 
   again::run_loop loop_;
   const again::context ctx_{.scheduler = &loop_};
