@@ -121,9 +121,13 @@ class Cluster:
             time.sleep(0.05)
 
     def __enter__(self):
-        for n in self.nodes:
-            n.start()
-        self.wait(lambda: all(n.ready() for n in self.nodes))
+        try:
+            for n in self.nodes:
+                n.start()
+            self.wait(lambda: all(n.ready() for n in self.nodes))
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):

@@ -350,7 +350,9 @@ class Credentials(unittest.TestCase):
 @unittest.skipUnless(os.geteuid() == 0 and shutil.which("ip"), "a network namespace needs root and ip (Debian: iproute2)")
 class Partition(Clusters):
     test_a_node_and_a_worker_are_killed_and_restarted_every_few_seconds = None
-    NAME, HERE, THERE = f"again{os.getpid() % 100000}", "10.231.77.1", "10.231.77.2"
+    # Of this process alone: another one may run at the same time, or may have been killed before it took its link away.
+    NAME, (B, C) = f"again{os.getpid() % 100000}", divmod(os.getpid() % 16384 * 4, 256)
+    HERE, THERE = f"10.231.{B}.{C + 1}", f"10.231.{B}.{C + 2}"
 
     def setUp(self):
         def ip(*words):
