@@ -67,9 +67,7 @@ class wait_that_cannot_be_stopped : again::timer {
   }
   void take() {}
   std::exception_ptr exception() noexcept { return nullptr; }
-  auto operator co_await() && noexcept {
-    return again::detail::startable_awaiter<wait_that_cannot_be_stopped>{*this};
-  }
+  auto operator co_await() && noexcept { return again::detail::startable_awaiter<wait_that_cannot_be_stopped>{*this}; }
 
  private:
   again::duration span_;
