@@ -249,10 +249,11 @@ class connection {
     natsMsg* raw = nullptr;
     const natsStatus s = natsSubscription_NextMsg(&raw, inbox_, std::max<std::int64_t>(left, 1));
     if (s == NATS_TIMEOUT) return nullptr;
-    if (s == NATS_NO_RESPONDERS) {  // the library keeps to itself which request it was
-      fail(journal::error_kind::unreachable,
-           "no server takes messages for stream " + options_.stream +
-               ": it is missing, or its servers choose a leader, or they run without JetStream; see nats stream info");
+    if (s == NATS_NO_RESPONDERS) {
+      // The library keeps to itself which request it was. Others of this exchange may have had the same reply, which would be taken for
+      // the reply to a later one: so the connection is made anew, with an inbox of its own.
+      give_up("no server takes messages for stream " + options_.stream +
+              ": it is missing, or its servers choose a leader, or they run without JetStream; see nats stream info");
     }
     check(s);
     return message{raw};
