@@ -446,3 +446,19 @@ TEST_CASE("a stream that is removed while it is in use: every call says so, and 
   REQUIRE(!none);
   CHECK(none.error().kind == error_kind::unreachable);
 }
+
+TEST_CASE(
+    "replies that nobody takes messages end the connection, so that none is taken for the reply to a later request") {
+  store_on_server f;
+  auto t = f.test();
+  nats::detail::connection c{f.settings};
+  c.connect();
+  const std::vector<nats::detail::request> unheard(20, nats::detail::request{"nobody.listens"});
+  for (int times = 0; times < 3; ++times) {
+    CHECK_THROWS_AS(static_cast<void>(c.exchange(unheard)), nats::detail::nats_failure);
+    CHECK(!c.open());
+    c.connect();
+    const auto info = c.exchange(nats::detail::request{"$JS.API.STREAM.INFO." + f.settings.stream});
+    CHECK(nats::detail::text_of(info).find("\"state\"") != std::string_view::npos);
+  }
+}
