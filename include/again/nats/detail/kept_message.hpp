@@ -39,9 +39,11 @@ inline kept_message kept_in(const std::string& stream, const message& reply) {
 /// In this order. Throws nats_failure.
 inline std::vector<kept_message> read_at_leader(connection& over, const std::vector<leader_read>& all) {
   std::vector<request> requests;
+  requests.reserve(all.size());
   for (const auto& [stream, asked] : all) requests.push_back(asked);
   const std::vector<message> replies = over.exchange(requests);
   std::vector<kept_message> found;
+  found.reserve(all.size());
   for (std::size_t i = 0; i < all.size(); ++i) found.push_back(kept_in(all[i].first, replies[i]));
   return found;
 }
