@@ -91,7 +91,7 @@ template <class Sender, class End> class sender_block : public again::detail::pr
   bool start(inplace_stop_token token) noexcept {
     stop_.follow(token);
     lib::start(operation_);
-    mark_outside();
+    mark_outside();  // NOLINT(clang-analyzer-cplusplus.NewDelete): the sender was one owner of two, and is gone at most
     state seen = state::starting;
     if (state_.compare_exchange_strong(seen, state::waiting, std::memory_order_acq_rel)) return false;
     unmark_outside();
